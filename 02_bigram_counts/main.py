@@ -1,6 +1,6 @@
 """A character-level language model that only counts which character follows which.
 
-New in 02: documents, a vocabulary, a train/val/test split, the loss in nats per character, sampling.
+New in 02: documents, a vocabulary, train/val/test splits, the loss in nats per character, sampling.
 Source: "The spelled-out intro to language modeling: building makemore", A. Karpathy, 2022.
 Run: python 02_bigram_counts/main.py --smoothing 0.1
 """
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+import plumbing
 from plumbing import ROOT, SPLITS, STAGE, BadInput
-from plumbing import check_ranges, parse_flags, prepare_out, read_text, run, save_result
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -26,7 +27,7 @@ class Config:
     out: Path = ROOT / "out" / STAGE  # folder for result.json and loss.png
 
     def __post_init__(self):
-        check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 1_000_000_000), smoothing=(0, 1e9))
+        plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**9), smoothing=(0, 1e9))
         if self.steps == 0 and self.smoothing == 0:
             raise BadInput("--steps 0 with --smoothing 0 leaves no counts: raise one of them")
 
@@ -35,18 +36,17 @@ class Config:
 def load_splits(path):
     """Return {"train": docs, "val": docs, "test": docs}, each a list of str.
 
-    A folder's train.txt, val.txt and test.txt are used as they are. In a single file each document's
+    A folder's train.txt, val.txt and test.txt are used as they are. In a single file each line's
     own hash decides: 8 in 10 train, 1 in 10 val, 1 in 10 test. No random numbers, and a name that
-    stands twice falls on one side, so nothing leaks from train into test. BadInput if one is empty.
+    stands twice falls on one side, so none leaks from train into test. BadInput if one is empty.
     """
     if path.is_dir():
-        splits = {name: read_text(path / f"{name}.txt").split("\n") for name in SPLITS}
+        splits = {name: plumbing.read_docs(path / f"{name}.txt") for name in SPLITS}
     else:
         splits = {name: [] for name in SPLITS}
-        for line in read_text(path).split("\n"):
-            bucket = zlib.crc32(line.strip().encode()) % 10
-            splits[{8: "val", 9: "test"}.get(bucket, "train")].append(line)
-    splits = {name: [line.strip() for line in lines if line.strip()] for name, lines in splits.items()}
+        for doc in plumbing.read_docs(path):
+            bucket = zlib.crc32(doc.encode()) % 10
+            splits[{8: "val", 9: "test"}.get(bucket, "train")].append(doc)
     for name, docs in splits.items():
         if not docs:
             raise BadInput(f"--data {path}: no document falls into {name}; give more lines")
@@ -135,9 +135,9 @@ def sample(P, tokenizer, rng, longest=100):
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    config = parse_flags(Config, __doc__)
+    config = plumbing.parse_flags(Config, __doc__)
     splits = load_splits(config.data)
-    prepare_out(config.out)
+    plumbing.prepare_out(config.out)
     docs = [doc for split in splits.values() for doc in split]
     tokenizer = Tokenizer(docs)
     V = tokenizer.vocab_size
@@ -167,7 +167,7 @@ def main():
     rng = np.random.default_rng(config.seed)
     samples = [sample(P, tokenizer, rng) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
-    save_result(
+    plumbing.save_result(
         config,
         idea="the next character depends on the one before",
         unit="nats/char",
@@ -187,4 +187,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run(main)
+    plumbing.run(main)

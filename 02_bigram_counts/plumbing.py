@@ -1,13 +1,14 @@
 """What a run needs besides its model: flags, input files, progress, result.json and the loss curve.
 
 Word for word the same file in every stage, so that each stage stands alone. Nothing here learns
-anything; read main.py first. Standard library only; matplotlib is imported when the curve is drawn.
+anything; read main.py first. Standard library, but for torch and matplotlib where they are needed.
 """
 
 import argparse
 import dataclasses
 import hashlib
 import inspect
+import io
 import json
 import math
 import os
@@ -52,9 +53,10 @@ def parse_flags(config_class, description, presets=None):
         kind = Path if isinstance(field.default, Path) else type(field.default)
         text = f"{helps[field.name]} (default: {field.default})".replace("%", "%%")
         if kind is bool:
-            parser.add_argument(flag, default=field.default, help=text, action=argparse.BooleanOptionalAction)
+            how = {"action": argparse.BooleanOptionalAction}
         else:
-            parser.add_argument(flag, default=field.default, help=text, type=kind, metavar=kind.__name__.upper())
+            how = {"type": kind, "metavar": kind.__name__.upper()}
+        parser.add_argument(flag, default=field.default, help=text, **how)
     argv = []
     for arg in sys.argv[1:]:
         name, equals, value = arg.partition("=")
@@ -91,14 +93,20 @@ def read_text(path):
     try:
         text = raw.decode("utf-8-sig")  # with or without a byte order mark
     except UnicodeDecodeError as error:
-        raise BadInput(f"--data {path}: byte {error.start} is not UTF-8; save it as UTF-8") from error
+        message = f"--data {path}: byte {error.start} is not UTF-8; save the file as UTF-8"
+        raise BadInput(message) from error
     if not text.strip():
         raise BadInput(f"--data {path}: the file is empty; give a text file")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def read_docs(path):
+    """Return a file's lines without surrounding space and without the blank ones, as read_text."""
+    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+
+
 def sha256(path):
-    """The hash that tells data sets apart: of the file, or of a directory's three files in order."""
+    """The hash that tells data sets apart: of a file, or of a folder's three files in order."""
     files = [path / f"{name}.txt" for name in SPLITS] if path.is_dir() else [path]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files if f.exists())).hexdigest()
 
@@ -165,6 +173,15 @@ def write_atomically(path, data):
         temporary.unlink(missing_ok=True)
 
 
+def save_tensors(path, tensors):
+    """Write {name: tensor} so that torch.load(path, weights_only=True) reads it back."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(tensors, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
 def finite(value):
     """The value with NaN and infinities replaced by None, which is what JSON can say."""
     if isinstance(value, float):
@@ -201,15 +218,16 @@ def save_result(config, *, device="cpu", threads=1, torch=None, **measured):
     }
     lines = [f"  {json.dumps(key)}: {json.dumps(finite(value))}" for key, value in result.items()]
     write_atomically(config.out / "result.json", ("{\n" + ",\n".join(lines) + "\n}\n").encode())
-    losses = ", ".join(f"{split} {loss:.4f}" for split, loss in result["loss"].items() if loss is not None)
-    print(f"loss in {result['unit']}: {losses}  ({result['seconds']:.1f} s of training)")
+    losses = [f"{split} {loss:.4f}" for split, loss in result["loss"].items() if loss is not None]
+    print(f"loss in {result['unit']}: {', '.join(losses)} ({result['seconds']:.1f} s of training)")
     draw_curve(config.out / "loss.png", result)
 
 
 def draw_curve(path, result):
-    """Draw loss against steps as a PNG. The run does not depend on it: no matplotlib, no picture."""
+    """Draw loss against steps as a PNG; without matplotlib there is no picture and no error."""
     try:
-        from matplotlib.figure import Figure  # here, as it takes longer to import than stage 02 to run
+        # Imported late, as this import alone takes longer than the whole of stage 02.
+        from matplotlib.figure import Figure
     except ImportError:
         return
     figure = Figure(figsize=(6.4, 4), dpi=100, layout="constrained")
