@@ -1,0 +1,451 @@
+"""The launcher and the Makefile, in a copy of the project whose stages are made up."""
+
+import ast
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST = '''"""The first idea.
+
+More about it.
+"""
+
+import os
+import sys
+
+print({"arguments": sys.argv[1:], "folder": os.getcwd(), "text": "é"})
+if "--status" in sys.argv:
+    sys.exit(int(sys.argv[sys.argv.index("--status") + 1]))
+'''
+SLOW = '''"""An idea that takes its time."""
+
+import sys
+import time
+from pathlib import Path
+
+try:
+    print("ready", flush=True)
+    time.sleep(30)
+except KeyboardInterrupt:
+    time.sleep(0.3)
+    Path(__file__).with_name("kept.txt").write_text("kept", encoding="utf-8")
+    print("stopped early")
+    sys.exit(130)
+'''
+FOURTH = '"""The fourth idea."""\n\nprint("the fourth ran")\n'
+
+posix_only = pytest.mark.skipif(os.name == "nt", reason="signals to a process group need POSIX")
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with the launcher, the tools, two made-up stages and no requirements."""
+    for name in ("run.py", "Makefile"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    write(tmp_path / "requirements.txt", "# nothing\n")
+    write(tmp_path / "01_first" / "main.py", FIRST)
+    write(tmp_path / "04_fourth" / "main.py", FOURTH)
+    (tmp_path / "05_no_main_yet").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def launcher(project):
+    """run.py of the made-up project as a module."""
+    spec = importlib.util.spec_from_file_location("launcher", project / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def call(project, *words, **options):
+    command = [sys.executable, project / "run.py", *words]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, **options)
+
+
+def make(project, *words):
+    command = ["make", "-C", project, "--no-print-directory", f"PYTHON={sys.executable}", *words]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+
+
+def one_line(text):
+    return text.count("\n") == 1 and "Traceback" not in text
+
+
+# --- targets ---
+
+
+def test_help_names_every_target(project, launcher):
+    for words in (["help"], ["--help"], ["-h"], []):
+        done = call(project, *words)
+        assert done.returncode == 0
+        assert re.findall(r"^  (\w+)", done.stdout, re.M) == list(launcher.TARGETS)
+
+
+def test_help_fits_a_terminal(project):
+    assert max(map(len, call(project, "help").stdout.splitlines())) <= 80
+
+
+def test_makefile_and_launcher_have_the_same_targets(launcher):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    listed = re.search(r"^TARGETS := (.*)$", makefile, re.M)[1].split()
+    rules = re.findall(r"^([a-z ]+):$", makefile, re.M)
+    assert sorted(listed) == sorted(launcher.TARGETS)
+    assert sorted(" ".join(rules).split()) == sorted(launcher.TARGETS)
+
+
+def test_unknown_target(project):
+    done = call(project, "tabel")
+    assert done.returncode == 2
+    assert one_line(done.stderr) and "'tabel'" in done.stderr and "help" in done.stderr
+
+
+@pytest.mark.parametrize("target", ["stage", "diff"])
+@pytest.mark.parametrize("words", [["9"], ["x"], ["5"], ["0"], ["--steps", "4"], [""], []])
+def test_a_stage_that_is_not_there(project, target, words):
+    done = call(project, target, *words)
+    assert done.returncode == 2
+    assert one_line(done.stderr) and "01_first, 04_fourth" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["1", "01", "01_first", "01_first/"])
+def test_a_stage_gets_its_arguments_untouched(project, tmp_path_factory, word):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    done = call(project, "stage", word, "--steps", "5", "--text=a  b", "", cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    printed = ast.literal_eval(done.stdout)
+    assert printed["arguments"] == ["--steps", "5", "--text=a  b", ""]
+    assert Path(printed["folder"]) == elsewhere.resolve()
+
+
+def test_the_status_of_a_child_is_passed_on(project):
+    assert call(project, "stage", "1", "--status", "7").returncode == 7
+
+
+@posix_only
+def test_a_child_that_dies_of_a_signal(project):
+    write(project / "04_fourth" / "main.py", "import os\nos.kill(os.getpid(), 15)\n")
+    assert call(project, "stage", "4").returncode == 128 + 15
+
+
+def test_stages_keeps_what_each_stage_prints(project):
+    done = call(project, "stages", "--steps", "5")
+    assert done.returncode == 0, done.stderr
+    assert "stage 1 of 2: 01_first: The first idea." in done.stdout
+    assert "stage 2 of 2: 04_fourth: The fourth idea." in done.stdout
+    kept = (project / "out" / "01_first" / "output.txt").read_bytes().decode("utf-8")
+    assert ast.literal_eval(kept)["arguments"] == ["--steps", "5"]
+    assert ast.literal_eval(kept)["text"] == "é" and kept in done.stdout
+    assert (project / "out" / "04_fourth" / "output.txt").read_bytes() == b"the fourth ran\n"
+    assert not list(project.glob("out/*/*.part"))
+    assert done.stdout.index("the fourth ran") < done.stdout.index("Not run yet: 01_first")
+    assert re.fullmatch(r"\d+ min \d+ s in all", done.stdout.splitlines()[-1])
+
+
+def test_stages_stops_at_a_failure(project):
+    write(project / "out" / "01_first" / "output.txt", "from an earlier run\n")
+    done = call(project, "stages", "--status", "3")
+    assert done.returncode == 3
+    assert one_line(done.stderr) and "01_first failed with status 3" in done.stderr
+    assert "the fourth ran" not in done.stdout and "Not run yet" in done.stdout
+    kept = (project / "out" / "01_first" / "output.txt").read_text(encoding="utf-8")
+    assert kept == "from an earlier run\n"
+
+
+def interrupt(project, *words):
+    """Start run.py, press Ctrl-C once its stage is ready, return (status, everything printed)."""
+    child = subprocess.Popen(
+        [sys.executable, project / "run.py", *words],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,  # a process group of its own, as a terminal gives it
+    )
+    seen = ""
+    while "ready" not in seen:
+        line = child.stdout.readline()
+        assert line, "the stage ended before it was ready"
+        seen += line
+    os.killpg(child.pid, signal.SIGINT)
+    rest, _ = child.communicate(timeout=30)
+    return child.returncode, seen + rest
+
+
+@posix_only
+def test_ctrl_c_waits_for_the_stage(project):
+    write(project / "01_first" / "main.py", SLOW)
+    status, printed = interrupt(project, "stage", "1")
+    assert status == 130
+    assert (project / "01_first" / "kept.txt").exists()
+    assert printed.endswith("stopped early\n")
+
+
+@posix_only
+def test_ctrl_c_ends_stages_with_the_table(project):
+    write(project / "01_first" / "main.py", SLOW)
+    status, printed = interrupt(project, "stages")
+    assert status == 130
+    assert "the fourth ran" not in printed and "Not run yet" in printed
+    kept = (project / "out" / "01_first" / "output.txt").read_text(encoding="utf-8")
+    assert kept == "ready\nstopped early\n"
+
+
+def test_diff_counts_and_shows_lines(project):
+    done = call(project, "diff", "4")
+    summary, diff = done.stdout.split("\n", 1)
+    added = len(re.findall(r"^\+(?!\+\+ )", diff, re.M))
+    removed = len(re.findall(r"^-(?!-- )", diff, re.M))
+    assert summary == (
+        f"01_first/main.py to 04_fourth/main.py: {added} lines added, {removed} removed"
+    )
+    assert '-"""The first idea.\n' in diff and '+"""The fourth idea."""\n' in diff
+    assert "\x1b" not in diff
+
+
+def test_diff_of_the_first_stage(project):
+    done = call(project, "diff", "1")
+    assert done.returncode == 2 and one_line(done.stderr)
+
+
+# --- the environment ---
+
+
+def test_pins_follow_the_version_of_python(launcher):
+    text = (
+        "# a comment\n\ntorch==2.13.0  # why\n"
+        'numpy==2.2.6; python_version < "3.11"\nnumpy==2.4.6 ; python_version >= "3.11"\n'
+    )
+    assert launcher.read_pins(text, (3, 10)) == [("torch", "2.13.0"), ("numpy", "2.2.6")]
+    assert launcher.read_pins(text, (3, 11)) == [("torch", "2.13.0"), ("numpy", "2.4.6")]
+    assert launcher.read_pins(text, (3, 9))[1] == ("numpy", "2.2.6")
+
+
+@pytest.mark.parametrize("line", ["torch", "torch>=2", 'torch==2; sys_platform == "win32"', "-e ."])
+def test_a_line_that_is_no_pin(launcher, line):
+    with pytest.raises(ValueError, match="name==version"):
+        launcher.read_pins(line, (3, 12))
+
+
+def test_the_committed_requirements_can_be_read(launcher):
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    for minor in (10, 11, 12, 13, 14):
+        names = [name for name, _ in launcher.read_pins(text, (3, minor))]
+        assert "torch" in names and len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted", "answer"),
+    [
+        ("2.13.0", "2.13.0", True),
+        ("2.13.0+cpu", "2.13.0", True),
+        ("2.13.0+cpu", "2.13.0+cpu", True),
+        ("2.13.0", "2.13.0+cpu", False),
+        ("2.13.1", "2.13.0", False),
+        ("2.1", "2.13.0", False),
+    ],
+)
+def test_versions_that_satisfy(launcher, monkeypatch, installed, wanted, answer):
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: installed)
+    assert launcher.satisfied([("torch", wanted)]) is answer
+
+
+def test_a_package_that_is_not_installed(launcher):
+    assert launcher.satisfied([("no-such-package-here", "1.0")]) is False
+
+
+class FakeInstaller:
+    """Stands in for the launcher's run(): notes each command and makes the venv's Python."""
+
+    def __init__(self, launcher, monkeypatch):
+        self.launcher, self.commands, self.failing = launcher, [], None
+        monkeypatch.setattr(launcher, "run", self.run)
+        monkeypatch.setattr(launcher, "venv_version", self.venv_version)
+
+    def run(self, command, **options):
+        kind = "pip" if "pip" in command else "venv"
+        self.commands.append(kind)
+        write(self.launcher.VENV_PYTHON, "a Python")
+        return 1 if kind == self.failing else 0
+
+    def venv_version(self):
+        return "3.12" if self.launcher.VENV_PYTHON.exists() else ""
+
+    def commands_of(self, action):
+        self.commands.clear()
+        action()
+        return list(self.commands)
+
+
+@pytest.fixture
+def installer(launcher, monkeypatch):
+    write(launcher.REQUIREMENTS, "no-such-package-here==1.0\n")
+    return FakeInstaller(launcher, monkeypatch)
+
+
+def test_the_running_python_is_used_where_it_will_do(launcher, installer):
+    write(launcher.REQUIREMENTS, f"pytest=={importlib.metadata.version('pytest')}\n")
+    assert launcher.find_python() == sys.executable
+    assert installer.commands == [] and not launcher.VENV.exists()
+
+
+def test_the_venv_is_made_once(launcher, installer, capsys):
+    assert installer.commands_of(launcher.find_python) == ["venv", "pip"]
+    assert one_line(capsys.readouterr().out)
+    assert installer.commands_of(launcher.find_python) == []
+    assert capsys.readouterr().out == ""
+    assert launcher.find_python() == str(launcher.VENV_PYTHON)
+
+
+def test_changed_requirements_are_installed_into_the_same_venv(launcher, installer):
+    launcher.find_python()
+    write(launcher.REQUIREMENTS, "no-such-package-here==1.1\n")
+    assert installer.commands_of(launcher.find_python) == ["pip"]
+    assert installer.commands_of(launcher.find_python) == []
+
+
+def test_a_failed_install_leaves_no_stamp_and_goes_on(launcher, installer, capsys):
+    installer.failing = "pip"
+    with pytest.raises(SystemExit) as stop:
+        launcher.find_python()
+    assert stop.value.code == 2 and one_line(capsys.readouterr().err)
+    assert not launcher.STAMP.exists()
+    installer.failing = None
+    assert installer.commands_of(launcher.find_python) == ["pip"]
+
+
+def test_a_failed_reinstall_removes_the_old_stamp(launcher, installer):
+    launcher.find_python()
+    before = launcher.REQUIREMENTS.read_text(encoding="utf-8")
+    write(launcher.REQUIREMENTS, "no-such-package-here==1.1\n")
+    installer.failing = "pip"
+    with pytest.raises(SystemExit):
+        launcher.find_python()
+    installer.failing = None
+    write(launcher.REQUIREMENTS, before)
+    assert installer.commands_of(launcher.find_python) == ["pip"]
+
+
+def test_a_venv_that_cannot_be_made_is_removed(launcher, installer, capsys):
+    installer.failing = "venv"
+    with pytest.raises(SystemExit) as stop:
+        launcher.find_python()
+    assert stop.value.code == 2 and one_line(capsys.readouterr().err)
+    assert not launcher.VENV.exists()
+
+
+def test_a_broken_venv_is_made_anew(launcher, installer):
+    launcher.find_python()
+    launcher.VENV_PYTHON.unlink()
+    assert installer.commands_of(launcher.find_python) == ["venv", "pip"]
+
+
+def test_a_missing_or_broken_python_in_the_venv_has_no_version(launcher):
+    assert launcher.venv_version() == ""
+    write(launcher.VENV_PYTHON, "not a program")
+    assert launcher.venv_version() == ""
+
+
+def test_an_older_python_is_told_so(launcher, monkeypatch, capsys):
+    monkeypatch.setattr(launcher, "OLDEST_PYTHON", (99, 0))
+    with pytest.raises(SystemExit) as stop:
+        launcher.main(["help"])
+    assert stop.value.code == 2 and one_line(capsys.readouterr().err)
+
+
+def test_an_older_python_can_read_the_launcher():
+    ast.parse((ROOT / "run.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+def test_only_the_standard_library_is_imported():
+    names = set()
+    for node in ast.walk(ast.parse((ROOT / "run.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    assert "subprocess" in names
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+def test_the_launcher_costs_under_half_a_second(project):
+    names = ("pytest", "rich", "numpy", "hypothesis")
+    pins = [f"{name}=={importlib.metadata.version(name)}" for name in names]
+    write(project / "requirements.txt", "\n".join(pins))
+    main = project / "01_first" / "main.py"
+    through, direct = [], []
+    for _ in range(3):
+        for times, command in ((through, ["run.py", "stage", "1"]), (direct, [main])):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, *command], cwd=project, check=True, capture_output=True)
+            times.append(time.perf_counter() - began)
+    assert min(through) - min(direct) < 0.5
+
+
+# --- make ---
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (["stage", "1"], []),
+        (["stage", "N=1"], []),
+        (["stage", "01_first"], []),
+        (["stage", "1", "ARGS=--steps 5 --seed 7"], ["--steps", "5", "--seed", "7"]),
+        (["stage", "N=1", "ARGS=--steps 5"], ["--steps", "5"]),
+    ],
+)
+def test_make_runs_a_stage(project, words, arguments):
+    (project / "1").mkdir()  # a file of that name must not count as done
+    done = make(project, *words)
+    assert done.returncode == 0 and done.stderr == ""
+    assert one_line(done.stdout) and ast.literal_eval(done.stdout)["arguments"] == arguments
+
+
+@needs_make
+@pytest.mark.parametrize("words", [["stage", "9"], ["stage", "lint"], ["stage"], ["diff", "x"]])
+def test_make_without_such_a_stage(project, words):
+    done = make(project, *words)
+    ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode == 2
+    assert len(ours) == 1 and "01_first, 04_fourth" in ours[0]
+
+
+@needs_make
+def test_bare_make_is_help(project):
+    assert make(project).stdout == call(project, "help").stdout
+
+
+@needs_make
+def test_make_runs_several_targets(project):
+    done = make(project, "help", "table")
+    assert "make TARGET" in done.stdout and "Not run yet" in done.stdout
+
+
+@needs_make
+def test_make_runs_a_target_beside_a_folder_of_its_name(project):
+    write(project / "data" / "prepare.py", "import sys\nprint(sys.argv[1:])\n")
+    assert make(project, "data", "ARGS=--check").stdout == "['--check']\n"
+
+
+@needs_make
+def test_make_leaves_variables_of_the_shell_alone(project, monkeypatch):
+    monkeypatch.setenv("N", "9")
+    monkeypatch.setenv("ARGS", "--status 3")
+    assert ast.literal_eval(make(project, "stage", "1").stdout)["arguments"] == []

@@ -1,0 +1,357 @@
+"""The loss table, from made-up results."""
+
+import csv
+import importlib
+import io
+import json
+import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+table = importlib.import_module("table")
+
+LETTERS = {"train": 2.82, "val": 2.815, "test": 2.821}
+
+
+def result(stage="04_embedding_mlp", val=2.0, sha256="aa", **changes):
+    return {
+        "schema": 1,
+        "stage": stage,
+        "idea": "embeddings share statistics",
+        "unit": "nats/char",
+        "dataset": {
+            "name": "names",
+            "sha256": sha256,
+            "docs": {"train": 25626, "val": 3204, "test": 3203},
+        },
+        "targets": {"train": 80, "val": 10, "test": 10},
+        "params": 11897,
+        "vocab_size": 27,
+        "chars_seen": 1234567,
+        "seconds": 12.34,
+        "loss": {"train": 1.9, "val": val, "test": 2.1},
+        **changes,
+    }
+
+
+def put(folder, content):
+    """Write a result.json, or any other text under that name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (folder / "result.json").write_text(text, encoding="utf-8")
+
+
+def read(folder):
+    """The groups of a folder whose results are all in order."""
+    rows, problems = table.read_results(folder)
+    assert problems == []
+    return table.group_rows(rows)
+
+
+def as_text(groups, width=120, **options):
+    console = Console(
+        width=width, file=io.StringIO(), markup=False, emoji=False, highlight=False, **options
+    )
+    table.print_text(groups, console)
+    return console.file.getvalue()
+
+
+def rows_of(markdown):
+    """The cells of every Markdown row, by the row's first cell."""
+    lines = [line for line in markdown.splitlines() if line.startswith("| ")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" |")] for line in lines]
+    return {row[0]: dict(zip(cells[0], row, strict=True)) for row in cells}
+
+
+# --- groups and numbers ---
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["aa", "bb"]),
+            st.tuples(*[st.sampled_from([0, 10, 11])] * 3),
+            st.sampled_from(["nats/char", "nats/point"]),
+        ),
+        max_size=8,
+    )
+)
+def test_rows_share_a_group_exactly_when_data_splits_and_unit_agree(keys):
+    rows = []
+    for number, (sha256, targets, unit) in enumerate(keys):
+        by_split = dict(zip(table.SPLITS, targets, strict=True))
+        content = result(sha256=sha256, targets=by_split, unit=unit, number=number)
+        rows.append(table.make_row(content, Path("out/04_embedding_mlp"), Path("out")))
+    groups = table.group_rows(rows)
+    numbers = [[row["result"]["number"] for row in group["rows"]] for group in groups]
+    assert sorted(sum(numbers, [])) == list(range(len(keys)))
+    for members in numbers:
+        assert len({keys[number] for number in members}) == 1
+    assert len(groups) == len(set(keys))
+
+
+def test_a_split_that_is_absent_null_or_empty_is_the_same_split(tmp_path):
+    for number, targets in enumerate(({"train": 9, "val": 1, "test": 0}, {"train": 9, "val": 1})):
+        put(tmp_path / f"run{number}", result(targets=targets))
+    put(tmp_path / "run2", result(targets={"train": 9, "val": 1, "test": None}))
+    assert [len(group["rows"]) for group in read(tmp_path)] == [3]
+
+
+def test_bits_perplexity_and_baselines(tmp_path):
+    put(tmp_path / "02_bigram_counts", result("02_bigram_counts", 2.0))
+    baselines = {"uniform": dict.fromkeys(table.SPLITS, 9.9), "letter frequencies": LETTERS}
+    put(tmp_path / "04_embedding_mlp", result(baselines=baselines))
+    groups = read(tmp_path)
+    rows = rows_of(table.markdown(groups))
+    assert list(rows)[2:] == [
+        "uniform guess",
+        "letter frequencies",
+        "02_bigram_counts",
+        "04_embedding_mlp",
+    ]
+    assert rows["uniform guess"]["val"] == "3.296"
+    assert rows["uniform guess"]["perplexity (val)"] == "27.000"
+    assert rows["letter frequencies"]["test"] == "2.821"
+    assert rows["04_embedding_mlp"]["bits/char (val)"] == "2.885"  # 2 / 0.693147
+    assert rows["04_embedding_mlp"]["perplexity (val)"] == "7.389"  # e squared
+    assert rows["04_embedding_mlp"]["params"] == "11,897"
+    assert rows["04_embedding_mlp"]["characters seen"] == "1,234,567"
+    assert groups[0]["baselines"][0]["val"] == pytest.approx(3.295837, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0.4"), (9.96, "10.0"), (12.34, "12"), (4321, "4,321")]
+)
+def test_seconds(seconds, text):
+    assert table.duration(seconds) == text
+
+
+def test_the_lowest_val_of_each_group_stands_out(tmp_path):
+    put(tmp_path / "02_bigram_counts", result("02_bigram_counts", 2.4))
+    put(tmp_path / "04_embedding_mlp", result(val=2.0))
+    put(tmp_path / "06_shakespeare_gpt", result("06_shakespeare_gpt", 1.5, sha256="bb"))
+    groups = read(tmp_path)
+    assert [row["val"] for row in rows_of(table.markdown(groups[:1])).values()][3:] == [
+        "2.400",
+        "**2.000**",
+    ]
+    assert "**1.500**" in table.markdown(groups[1:])
+    text = as_text(groups, force_terminal=True, color_system="standard")
+    assert "\x1b[1m2.000" in text and "\x1b[1m1.500" in text and "\x1b[1m2.400" not in text
+
+
+def test_losses_that_were_not_measured(tmp_path):
+    put(tmp_path / "04_embedding_mlp", result(loss={"train": None, "val": None, "test": None}))
+    put(tmp_path / "nan", json.dumps(result(val=math.nan)))
+    put(tmp_path / "short", result(loss={"val": 2.5}))
+    put(tmp_path / "huge", result(val=1e6))
+    groups = read(tmp_path)
+    rows = rows_of(table.markdown(groups))
+    assert rows["04_embedding_mlp"]["val"] == rows["04_embedding_mlp"]["perplexity (val)"] == ""
+    assert rows[f"04_embedding_mlp ({tmp_path.name}/nan)"]["val"] == ""
+    assert rows[f"04_embedding_mlp ({tmp_path.name}/short)"]["val"] == "**2.500**"
+    huge = rows[f"04_embedding_mlp ({tmp_path.name}/huge)"]
+    assert (huge["val"], huge["perplexity (val)"]) == ("1000000.000", "")
+    assert "2.500" in as_text(groups)
+
+
+def test_order_and_labels(tmp_path):
+    put(tmp_path / "mine", result("04_embedding_mlp"))
+    put(tmp_path / "05_microgpt" / "twin", result("05_microgpt", variant="PyTorch twin"))
+    put(tmp_path / "05_microgpt", result("05_microgpt"))
+    put(tmp_path / "04_embedding_mlp" / "wide", result())
+    put(tmp_path / "04_embedding_mlp", result())
+    labels = [row["label"] for row in read(tmp_path)[0]["rows"]]
+    assert labels == [
+        "04_embedding_mlp",
+        f"04_embedding_mlp ({tmp_path.name}/04_embedding_mlp/wide)",
+        f"04_embedding_mlp ({tmp_path.name}/mine)",
+        "05_microgpt",
+        "05_microgpt, PyTorch twin",
+    ]
+
+
+def test_titles(tmp_path):
+    put(tmp_path / "04_embedding_mlp", result())
+    text = {"name": "tinyshakespeare", "sha256": "bb", "docs": {"train": 1, "val": 1, "test": 0}}
+    targets = {"train": 1003854, "val": 111540, "test": 0}
+    content = result("06_shakespeare_gpt", dataset=text, targets=targets)
+    put(tmp_path / "06_shakespeare_gpt", content)
+    titles = [table.title(group) for group in read(tmp_path)]
+    assert titles == [
+        "names, nats/char (documents: train 25,626, val 3,204, test 3,203)",
+        "tinyshakespeare, nats/char (characters: train 1,003,854, val 111,540)",
+    ]
+
+
+def test_another_unit_is_a_sentence_and_has_no_bits(tmp_path):
+    loss, accuracy = {"train": 0.1, "val": 0.124, "test": None}, {"train": 1.0, "val": 0.97}
+    content = result("01_micrograd", loss=loss, accuracy=accuracy, unit="nats/point")
+    del content["vocab_size"]
+    put(tmp_path / "01_micrograd", content)
+    groups = read(tmp_path)
+    expected = (
+        "01_micrograd (embeddings share statistics): loss train 0.100, val 0.124 nats/point; "
+        "accuracy train 100.0%, val 97.0%; 11,897 parameters; 12 s"
+    )
+    assert table.markdown(groups).strip() == expected
+    assert " ".join(as_text(groups, width=200).split()) == expected
+    row = json.loads(table.as_json(groups))[0]["rows"][0]
+    assert row["bits_per_char"] is None and row["val"] == 0.124
+
+
+def test_an_interrupted_run_is_marked(tmp_path):
+    put(tmp_path / "04_embedding_mlp", result(interrupted=True))
+    put(tmp_path / "05_microgpt", result("05_microgpt"))
+    groups = read(tmp_path)
+    for text in (as_text(groups), table.markdown(groups).replace("\\", "")):
+        assert "04_embedding_mlp *" in text and "05_microgpt *" not in text
+        assert "* stopped early" in text
+    put(tmp_path / "04_embedding_mlp", result(interrupted=False))
+    assert "stopped" not in as_text(read(tmp_path)) + table.markdown(read(tmp_path))
+
+
+# --- formats ---
+
+
+def test_text_from_files_is_not_read_as_markup(tmp_path):
+    dataset = {"name": "[red]n[/red]", "sha256": "aa", "docs": {}}
+    put(tmp_path / "04_embedding_mlp", result(idea="[b]x[/b] :cat:", dataset=dataset))
+    put(tmp_path / "01_micrograd", result("01_micrograd", idea="[i]y[/i]", unit="nats/point"))
+    text = as_text(read(tmp_path))
+    assert "[red]n[/red]" in text and "[b]x[/b] :cat:" in text and "[i]y[/i]" in text
+
+
+def test_markdown_escapes_what_would_break_the_table(tmp_path):
+    put(tmp_path / "04_embedding_mlp", result(idea="a|b <c>\nd *e*"))
+    assert rows_of(table.markdown(read(tmp_path)))["04_embedding_mlp"]["idea"] == (
+        "a\\|b \\<c> d \\*e\\*"
+    )
+
+
+def test_80_columns_keep_every_number(tmp_path):
+    put(tmp_path / "05_microgpt" / "twin", result("05_microgpt", variant="PyTorch twin"))
+    put(tmp_path / "mine", result("06_shakespeare_gpt", params=1204192, interrupted=True))
+    text = as_text(read(tmp_path), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    for word in ("06_shakespeare_gpt", "1,204,192", "2.885", "7.389", "2.100", "seconds"):
+        assert word in text
+    assert "…" not in text
+
+
+def test_csv_is_one_flat_table(tmp_path):
+    put(tmp_path / "04_embedding_mlp", result(idea='commas, and "quotes"', val=1 / 3))
+    put(tmp_path / "06_shakespeare_gpt", result("06_shakespeare_gpt", sha256="bb", loss={}))
+    file = io.StringIO()
+    table.write_csv(read(tmp_path), file)
+    assert "\r" not in file.getvalue()
+    rows = list(csv.DictReader(io.StringIO(file.getvalue())))
+    assert [(row["group"], row["label"]) for row in rows] == [
+        ("1", "uniform guess"),
+        ("1", "04_embedding_mlp"),
+        ("2", "uniform guess"),
+        ("2", "06_shakespeare_gpt"),
+    ]
+    assert float(rows[1]["val"]) == 1 / 3 and rows[1]["idea"] == 'commas, and "quotes"'
+    assert rows[1]["dataset"] == "names" and rows[1]["unit"] == "nats/char"
+    assert rows[3]["val"] == ""
+
+
+def test_json_has_full_precision(tmp_path):
+    put(tmp_path / "04_embedding_mlp", result(val=1 / 3))
+    (group,) = json.loads(table.as_json(read(tmp_path)))
+    (row,) = group["rows"]
+    assert row["val"] == 1 / 3 and row["perplexity"] == math.exp(1 / 3)
+    assert group["baselines"][0]["val"] == math.log(27)
+    assert "result" not in row
+
+
+# --- files that are not in order ---
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "Expecting"),
+        ("[]", "the file"),
+        (json.dumps({"stage": "04_embedding_mlp"}), "idea"),
+        (json.dumps(result(params="many")), "params"),
+        (json.dumps(result(loss={"val": "low"})), "loss.val"),
+        (json.dumps(result(loss=None)), "loss"),
+        (json.dumps(result(dataset={"name": "names"})), "dataset.sha256"),
+        (json.dumps(result(baselines={"letter frequencies": 2.8})), "letter frequencies"),
+        (json.dumps(result(targets={"train": [1]})), "targets.train"),
+    ],
+)
+def test_a_result_that_cannot_be_used_leaves_the_others(tmp_path, content, reason):
+    put(tmp_path / "02_bigram_counts", content)
+    put(tmp_path / "04_embedding_mlp", result())
+    rows, problems = table.read_results(tmp_path)
+    assert [row["stage"] for row in rows] == ["04_embedding_mlp"]
+    assert len(problems) == 1 and "\n" not in problems[0]
+    assert str(tmp_path / "02_bigram_counts" / "result.json") in problems[0]
+    assert reason in problems[0]
+
+
+def test_stages_that_have_not_run():
+    stages = ["01_micrograd", "02_bigram_counts", "05_microgpt"]
+    rows = [{"stage": "02_bigram_counts"}]
+    line = table.not_run(rows, stages)
+    assert line == "Not run yet: 01_micrograd (make stage 1), 05_microgpt (make stage 5)"
+    assert table.not_run(rows, ["02_bigram_counts"]) == ""
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with the tools and two stages."""
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    for stage in ("02_bigram_counts", "04_embedding_mlp"):
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "main.py").touch()
+    return tmp_path
+
+
+def call(project, *words):
+    command = [sys.executable, project / "tools" / "table.py", *words]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=project, timeout=60)
+
+
+def test_before_the_first_run(project):
+    done = call(project)
+    assert done.returncode == 1 and done.stderr == ""
+    assert done.stdout == (
+        "Not run yet: 02_bigram_counts (make stage 2), 04_embedding_mlp (make stage 4)\n"
+    )
+
+
+def test_the_command_shows_what_it_can(project):
+    put(project / "out" / "02_bigram_counts", "{")
+    put(project / "out" / "04_embedding_mlp", result())
+    done = call(project)
+    assert done.returncode == 0
+    assert done.stderr.startswith("left out: ") and done.stderr.count("\n") == 1
+    assert "names, nats/char" in done.stdout and "Not run yet: 02_bigram_counts" in done.stdout
+
+
+def test_machine_formats_have_nothing_else_on_stdout(project):
+    put(project / "results" / "04_embedding_mlp", result())
+    done = call(project, "--from", "results", "--format", "json")
+    assert done.returncode == 0 and "Not run yet: 02_bigram_counts" in done.stderr
+    assert json.loads(done.stdout)[0]["rows"][0]["stage"] == "04_embedding_mlp"
+
+
+def test_a_folder_that_is_not_there(project):
+    done = call(project, "--from", "nowhere")
+    assert done.returncode == 2 and "nowhere" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,147 @@
+"""Fill the generated parts of README.md and of every stage's README.md from results/.
+
+    python run.py readme [--check]
+
+Markers are comments, so a rendered page does not show them. On lines of their own, with the
+generated lines between them:
+
+    <!-- generated: table -->                      the loss tables
+    <!-- generated: output 04_embedding_mlp -->    what that stage printed
+    <!-- end -->
+
+In a line: a folder below results/, a dotted path in its result.json and a Python format spec:
+
+    <!-- 04_embedding_mlp loss.val .3f -->2.123<!-- end -->
+"""
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+
+import table
+
+ROOT = Path(__file__).resolve().parent.parent
+END = "<!-- end -->"
+BLOCK = re.compile(r"<!-- generated: (.*?) -->")
+INLINE = re.compile(r"<!-- \d\d_.*? -->")
+INLINE_PAIR = re.compile(r"<!-- (\d\d_.*?) -->.*?<!-- end -->")
+
+
+class MarkerError(ValueError):
+    """A marker that cannot be filled; the message says which one and why."""
+
+
+def fill(text, results, name="README.md"):
+    """Return the text with every generated part made anew from the folder `results`.
+
+    Raises MarkerError, with `name` and the line, for a marker that is not closed or that names what
+    `results` does not hold.
+    """
+    filled = []
+    lines = iter(enumerate(text.split("\n"), 1))
+    for number, line in lines:
+        block = BLOCK.fullmatch(line.strip())
+        try:
+            if block is None:
+                filled.append(fill_line(line, results))
+            else:
+                content = generate(block[1], results).rstrip("\n")
+                skip_to_end(block[0], lines)
+                filled += [line, "", content, "", END]
+        except MarkerError as error:
+            raise MarkerError(f"{name}:{number}: {error}") from error
+    return "\n".join(filled)
+
+
+def skip_to_end(marker, lines):
+    """Move past the old content of a block and its end marker."""
+    for _, line in lines:
+        if line.strip() == END:
+            return
+        if BLOCK.fullmatch(line.strip()):
+            break
+    raise MarkerError(f"{marker} is not closed; put a line {END} below it")
+
+
+def generate(what, results):
+    """The content of a block: `what` is "table" or "output" and a stage."""
+    kind, _, stage = what.partition(" ")
+    if what == "table":
+        rows, problems = table.read_results(results)
+        if problems or not rows:
+            raise MarkerError(f"{what}: {problems[0] if problems else f'no result in {results}'}")
+        return table.markdown(table.group_rows(rows))
+    if kind != "output":
+        raise MarkerError(f"{what!r} is neither 'table' nor 'output' with a stage")
+    path = results / stage / "output.txt"
+    try:
+        return "```text\n" + path.read_text(encoding="utf-8").strip("\n") + "\n```"
+    except OSError as error:
+        raise MarkerError(f"{what}: {path}: {error.strerror}") from error
+
+
+def fill_line(line, results):
+    """Return the line with the number in each of its markers made anew."""
+    if len(INLINE.findall(line)) != len(INLINE_PAIR.findall(line)):
+        marker = INLINE.search(line)[0]
+        raise MarkerError(f"{marker} is not closed; close every marker in its own line with {END}")
+    return INLINE_PAIR.sub(
+        lambda pair: f"<!-- {pair[1]} -->{look_up(pair[1], results)}{END}", line
+    )
+
+
+def look_up(marker, results):
+    """The value that a marker such as "04_embedding_mlp loss.val .3f" asks for, formatted."""
+    words = marker.split(" ")
+    if len(words) < 3:
+        raise MarkerError(f"{marker}: name a folder, a path in its result and a format")
+    folder, path, spec = words[0], " ".join(words[1:-1]), words[-1]
+    try:
+        value = table.read_result(results / folder / "result.json")
+        for key in path.split("."):
+            if not isinstance(value, dict) or key not in value:
+                raise MarkerError(f"{marker}: the result has no {key!r}")
+            value = value[key]
+        return format(value, spec)
+    except OSError as error:
+        raise MarkerError(f"{marker}: {error.filename}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:
+        raise MarkerError(f"{marker}: {error}") from error
+
+
+def stale_readmes(root=ROOT):
+    """Return {path: new text} for every README that does not agree with results/."""
+    stale = {}
+    for path in sorted([*root.glob("README.md"), *root.glob("[0-9][0-9]_*/README.md")]):
+        text = path.read_text(encoding="utf-8")
+        new = fill(text, root / "results", path.relative_to(root).as_posix())
+        if new != text:
+            stale[path] = new
+    return stale
+
+
+def main(arguments=None, root=ROOT):
+    parser = argparse.ArgumentParser(prog="readme", description="Fill the READMEs from results/.")
+    parser.add_argument("--check", action="store_true", help="write nothing, say what is stale")
+    args = parser.parse_args(arguments)
+    try:
+        stale = stale_readmes(root)
+    except MarkerError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for path, text in stale.items():
+        name = path.relative_to(root).as_posix()
+        if args.check:
+            print(f"{name} is stale; make readme fills it from results/")
+            continue
+        part = path.with_suffix(".part")
+        part.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(part, path)
+        print(f"{name} filled from results/")
+    return 1 if args.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

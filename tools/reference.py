@@ -1,0 +1,64 @@
+"""Make a complete run the reference: copy it from out/ to results/, then fill the READMEs.
+
+    python run.py reference
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import readme
+import table
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ("result.json", "output.txt", "loss.png")
+
+
+def find_flaw(out, results, stages):
+    """Return a line that says why the run in `out` cannot be the reference, "" if it can."""
+    for stage in stages:
+        result, output = out / stage / "result.json", out / stage / "output.txt"
+        if not result.exists() or not output.exists():
+            return f"{stage} lacks its result or its output: run make stages"
+        if output.stat().st_mtime < result.stat().st_mtime:
+            return f"{stage} has run again since its output was kept: run make stages"
+    for old in sorted(results.rglob("result.json")):
+        new = old.parent.relative_to(results)
+        if not (out / new / "result.json").exists():
+            return f"{new.as_posix()} is in results/ but not in out/: run it, or delete it there"
+    for stage in stages:
+        for path in sorted((out / stage).rglob("result.json")):
+            try:
+                if table.read_result(path).get("interrupted"):
+                    return f"{path}: this run was stopped early; run it again"
+            except ValueError as error:
+                return f"{path}: {error}"
+    return ""
+
+
+def copy(out, results, stages):
+    """Copy what is kept of each stage and its sub-folders; each file whole or not at all."""
+    for stage in stages:
+        for path in sorted((out / stage).rglob("*")):
+            if path.name in KEPT:
+                target = results / path.relative_to(out)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_suffix(".part")
+                shutil.copyfile(path, part)
+                os.replace(part, target)
+
+
+def main(root=ROOT):
+    out, results, stages = root / "out", root / "results", table.stage_names(root)
+    flaw = find_flaw(out, results, stages)
+    if flaw:
+        print(f"out/ is not copied: {flaw}", file=sys.stderr)
+        return 2
+    copy(out, results, stages)
+    print(f"{len(stages)} stages copied from out/ to results/")
+    return readme.main([], root)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
