@@ -6,7 +6,6 @@ Run: python 02_bigram_counts/main.py --smoothing 0.1
 """
 
 import math
-import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,9 +46,7 @@ def load_splits(path):
         for doc in plumbing.read_docs(path):
             bucket = zlib.crc32(doc.encode()) % 10
             splits[{8: "val", 9: "test"}.get(bucket, "train")].append(doc)
-    for name, docs in splits.items():
-        if not docs:
-            raise BadInput(f"--data {path}: no document falls into {name}; give more lines")
+    plumbing.check_splits(path, splits)
     return splits
 
 
@@ -89,25 +86,25 @@ def probabilities(counts, smoothing):
 
 # ---- training --------------------------------------------------------------------------------
 def train(config, docs, val_docs, tokenizer):
-    """Count the pairs of the first config.steps documents; look at the losses on the way.
+    """Count the pairs of the first config.steps documents, one at a time.
 
-    Returns the counts (V, V), the curve and how many documents were counted.
+    Returns the counts (V, V), the curve (a look at 1, 10, 100, ... names) and the Progress.
     """
     counts = np.zeros((tokenizer.vocab_size, tokenizer.vocab_size))
-    steps = min(config.steps, len(docs))
-    looks = [0, *(10**k for k in range(9) if 10**k < steps), steps]
     val = pairs(val_docs, tokenizer)
-    curve = []
-    for previous, step in zip([0, *looks], looks):
-        batch = docs[previous:step]
-        if batch:
-            xs, ys = pairs(batch, tokenizer)
-            np.add.at(counts, (xs, ys), 1)
-        P = probabilities(counts, config.smoothing)
-        seen = evaluate(P, *pairs(docs[:step], tokenizer)) if step else None
-        curve.append([step, seen, evaluate(P, *val)])
-        print(f"names counted {step:6,d} / {steps:,} | val loss {curve[-1][2]:.4f}")
-    return counts, curve, steps
+    steps = min(config.steps, len(docs))
+    looks = {10**k for k in range(9)} | {steps}
+    curve = [[0, None, evaluate(probabilities(counts, config.smoothing), *val)]]
+    for step in (progress := plumbing.Progress(steps, what="name")):
+        tokens = tokenizer.encode(docs[step])
+        for x, y in zip(tokens, tokens[1:]):
+            counts[x, y] += 1
+        if step + 1 in looks:
+            P = probabilities(counts, config.smoothing)
+            loss = evaluate(P, *pairs(docs[: step + 1], tokenizer))
+            curve.append([step + 1, loss, evaluate(P, *val)])
+            print("names {:6,d} | their loss {:.4f} | val loss {:.4f}".format(*curve[-1]))
+    return counts, curve, progress
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -138,15 +135,12 @@ def main():
     config = plumbing.parse_flags(Config, __doc__)
     splits = load_splits(config.data)
     plumbing.prepare_out(config.out)
-    docs = [doc for split in splits.values() for doc in split]
+    docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     V = tokenizer.vocab_size
     print(f"vocab size: {V}\nnum docs: {len(docs):,}\nnum params: {V * V:,} counts")
 
-    start = time.perf_counter()
-    counts, curve, steps = train(config, splits["train"], splits["val"], tokenizer)
-    seconds = time.perf_counter() - start
-
+    counts, curve, progress = train(config, splits["train"], splits["val"], tokenizer)
     P = probabilities(counts, config.smoothing)
     letters = letter_frequencies(counts, config.smoothing)
     data = {name: pairs(split, tokenizer) for name, split in splits.items()}
@@ -168,22 +162,13 @@ def main():
     samples = [sample(P, tokenizer, rng) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
     plumbing.save_result(
-        config,
-        idea="the next character depends on the one before",
-        unit="nats/char",
-        docs={name: len(split) for name, split in splits.items()},
-        targets={name: len(data[name][1]) for name in SPLITS},
-        vocab_size=V,
-        params=V * V,
-        steps=steps,
-        chars_seen=int(counts.sum()),
-        seconds=seconds,
-        loss=loss,
-        curve=curve,
-        samples=samples,
-        baselines=baselines,
-        whole_file_unsmoothed=whole_file,
+        config, progress, "the next character depends on the one before", **plumbing.sizes(splits),
+        vocab_size=V, params=V * V, chars_seen=int(counts.sum()),
+        loss=loss, curve=curve, samples=samples,
+        baselines=baselines, whole_file_unsmoothed=whole_file,
     )
+    return progress.status
+
 
 
 if __name__ == "__main__":

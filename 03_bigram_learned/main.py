@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import plumbing
-from plumbing import ROOT, SPLITS, STAGE, BadInput
+from plumbing import ROOT, SPLITS, STAGE
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -28,13 +28,8 @@ class Config:
     out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
 
     def __post_init__(self):
-        plumbing.check_ranges(
-            self,
-            seed=(0, 2**32 - 1),
-            steps=(0, 10_000_000),
-            batch_size=(1, 1_000_000),
-            learning_rate=(0, 1000),
-        )
+        plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**7), learning_rate=(0, 1000))
+        plumbing.check_ranges(self, batch_size=(1, 10**6))
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -53,9 +48,7 @@ def load_splits(path):
         for doc in plumbing.read_docs(path):
             bucket = zlib.crc32(doc.encode()) % 10
             splits[{8: "val", 9: "test"}.get(bucket, "train")].append(doc)
-    for name, docs in splits.items():
-        if not docs:
-            raise BadInput(f"--data {path}: no document falls into {name}; give more lines")
+    plumbing.check_splits(path, splits)
     return splits
 
 
@@ -164,7 +157,7 @@ def main():
     config = plumbing.parse_flags(Config, __doc__)
     splits = load_splits(config.data)
     plumbing.prepare_out(config.out)
-    docs = [doc for split in splits.values() for doc in split]
+    docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     V = tokenizer.vocab_size
     data = {name: pairs(split, tokenizer) for name, split in splits.items()}
@@ -184,24 +177,12 @@ def main():
     print("samples:", ", ".join(samples[:10]))
     plumbing.save_tensors(config.out / "model.pt", {"W": W.detach()})
     plumbing.save_result(
-        config,
-        idea="gradient descent finds the counts",
-        unit="nats/char",
-        docs={name: len(split) for name, split in splits.items()},
-        targets={name: len(data[name][1]) for name in SPLITS},
-        vocab_size=V,
-        params=W.numel(),
-        steps=progress.done,
-        chars_seen=progress.done * config.batch_size,
-        seconds=progress.seconds,
-        loss=loss,
-        curve=curve,
-        samples=samples,
-        interrupted=progress.interrupted,
-        torch=torch.__version__,
-        threads=torch.get_num_threads(),
+        config, progress, "gradient descent finds the counts", **plumbing.sizes(splits),
+        vocab_size=V, params=W.numel(), chars_seen=progress.done * config.batch_size,
+        loss=loss, curve=curve, samples=samples, torch=torch,
     )
-    return progress.interrupted
+    return progress.status
+
 
 
 if __name__ == "__main__":

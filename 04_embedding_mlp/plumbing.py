@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -105,10 +106,27 @@ def read_docs(path):
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
+def check_splits(path, splits):
+    """Raise BadInput if one of the splits {name: documents} has no document."""
+    for name, docs in splits.items():
+        if not docs:
+            raise BadInput(f"--data {path}: no line of it falls into {name}; give more lines")
+
+
 def sha256(path):
     """The hash that tells data sets apart: of a file, or of a folder's three files in order."""
     files = [path / f"{name}.txt" for name in SPLITS] if path.is_dir() else [path]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files if f.exists())).hexdigest()
+
+
+def get_data(name):
+    """Path of a data set that is not committed; fetched by data/prepare.py when it is missing."""
+    path = ROOT / "data" / f"{name}.txt"
+    if not path.exists():
+        prepare = [sys.executable, str(ROOT / "data" / "prepare.py"), name]
+        if subprocess.call(prepare):
+            raise BadInput(f"{path} is missing and could not be fetched; --data takes another text")
+    return path
 
 
 def prepare_out(out):
@@ -127,7 +145,8 @@ class Progress:
     """Counts the steps, shows the time left, and stops after the current step on Ctrl-C.
 
     for step in Progress(1000): ...  behaves like range(1000). Where stderr is a terminal, one line
-    there shows the step and the time left. A second Ctrl-C interrupts at once.
+    there shows the step and the time left. A second Ctrl-C interrupts at once. Afterwards, done is
+    the number of steps that were completed and seconds the time they took.
     """
 
     def __init__(self, steps, what="step"):
@@ -155,6 +174,11 @@ class Progress:
                 print(f"\r{'':<70}\r", end="", file=sys.stderr, flush=True)
             if in_main_thread:
                 signal.signal(signal.SIGINT, self.previous_handler)
+
+    @property
+    def status(self):
+        """The exit status of a run: 0, or 130 as the shell has it for one ended by Ctrl-C."""
+        return 130 if self.interrupted else 0
 
     def stop(self, signum, frame):
         self.interrupted = True
@@ -191,19 +215,34 @@ def finite(value):
     return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-def save_result(config, *, device="cpu", threads=1, torch=None, **measured):
+def sizes(splits):
+    """Documents and targets of each split; a document's targets are its characters and its end."""
+    docs = {name: len(split) for name, split in splits.items()}
+    targets = {name: sum(len(doc) + 1 for doc in split) for name, split in splits.items()}
+    return {"docs": docs, "targets": targets}
+
+
+def save_result(
+    config, progress, idea, *, unit="nats/char", data=None, torch=None, device="cpu", **measured
+):
     """Write result.json and loss.png into config.out and print the losses.
 
-    measured holds the keys that the stage knows: idea, unit, docs, targets, vocab_size, params,
-    steps, chars_seen (training targets), seconds (of training), loss and curve (rows of step, train
-    loss, val loss or None) and samples; more keys may follow.
+    measured holds what the stage knows: docs, targets, vocab_size, params, chars_seen (training
+    targets), loss, curve (rows of step, train loss, val loss or None) and samples; more keys may
+    follow. data is the file if it is not config.data, torch that module where the stage uses it.
     """
     docs = measured.pop("docs")
+    data = data or config.data
     result = {
         "schema": 1,
         "stage": STAGE,
+        "idea": idea,
+        "unit": unit,
         **measured,
-        "dataset": {"name": config.data.stem, "sha256": sha256(config.data), "docs": docs},
+        "steps": progress.done,
+        "seconds": round(progress.seconds, 3),
+        "interrupted": progress.interrupted,
+        "dataset": {"name": data.stem, "sha256": sha256(data), "docs": docs},
         "config": {
             key: str(value) if isinstance(value, Path) else value
             for key, value in dataclasses.asdict(config).items()
@@ -211,9 +250,9 @@ def save_result(config, *, device="cpu", threads=1, torch=None, **measured):
         },
         "environment": {
             "python": platform.python_version(),
-            "torch": torch,
+            "torch": torch.__version__ if torch else None,
             "device": device,
-            "threads": threads,
+            "threads": torch.get_num_threads() if torch else 1,
         },
     }
     lines = [f"  {json.dumps(key)}: {json.dumps(finite(value))}" for key, value in result.items()]
@@ -247,11 +286,11 @@ def run(main):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a console without the letter shows its code
     try:
-        interrupted = main()
+        status = main()
     except BadInput as error:
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        status = 2
     except KeyboardInterrupt:
         print("\nstopped before there was a result to keep", file=sys.stderr)
-        interrupted = True
-    sys.exit(130 if interrupted else 0)
+        status = 130
+    sys.exit(status)

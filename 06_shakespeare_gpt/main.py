@@ -1,0 +1,251 @@
+"""A GPT in PyTorch that writes Shakespeare: stage 05's model, larger, on a running text.
+
+Same as 05: embeddings, positions, causal attention, MLP, residuals.
+New in 06: nn.Module, LayerNorm, dropout, GELU, AdamW and Muon, warm-up and cosine decay, a val loss
+watched for the best weights, prompts.
+Source: "Let's build GPT: from scratch, in code, spelled out" and nanoGPT, A. Karpathy, 2022-2023.
+Run: python 06_shakespeare_gpt/main.py --prompt "ROMEO:"
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+import plumbing
+from model import GPT
+from muon import Muon
+from plumbing import ROOT, SPLITS, STAGE, BadInput
+
+# cpu: the best found within five minutes on two cores. nanogpt-cpu: the CPU recipe of nanoGPT's
+# README. lecture: the recipe of the lecture and of nanoGPT's train_shakespeare_char, for a GPU.
+PRESETS = {
+    "cpu": {},
+    "nanogpt-cpu": dict(
+        steps=2000, batch_size=12, block_size=64, n_embd=128, n_head=4, n_layer=4,
+        learning_rate=1e-3, muon_learning_rate=0.0, weight_decay=0.1, warmup=100, final=0.1,
+    ),
+    "lecture": dict(
+        steps=5000, batch_size=64, block_size=256, n_embd=384, n_head=6, n_layer=6, dropout=0.2,
+        learning_rate=1e-3, muon_learning_rate=0.0, weight_decay=0.1, warmup=100, final=0.1,
+    ),
+}
+
+
+# ---- config ----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Config:
+    data: Path = ROOT / "data" / "tinyshakespeare.txt"  # a text, or a folder of train and val.txt
+    preset: str = "cpu"  # cpu, nanogpt-cpu or lecture; flags given besides it win
+    seed: int = 1337  # starts the random numbers of weights, batches and samples
+    steps: int = 700  # updates of the weights
+    batch_size: int = 48  # excerpts in one step
+    block_size: int = 96  # characters in an excerpt, so the most the model can look back on
+    n_embd: int = 128  # numbers in the vector that stands for a character
+    n_head: int = 4  # attention heads that share those numbers
+    n_layer: int = 4  # blocks of attention and MLP
+    dropout: float = 0.0  # share of activations set to 0 in training
+    learning_rate: float = 0.005  # of AdamW at its highest
+    muon_learning_rate: float = 0.02  # of Muon, for the matrices in the blocks; 0: AdamW has all
+    weight_decay: float = 0.05  # share of each matrix taken off, times the learning rate
+    warmup: int = 50  # steps in which the learning rate rises to its highest
+    final: float = 0.0  # share of the learning rate left at the end, after a cosine decay
+    clip: float = 1.0  # largest norm of all gradients together; longer ones are shortened to it
+    eval_every: int = 100  # steps between two looks at the val loss
+    prompt: str = "\n"  # where the sample begins
+    temperature: float = 0.8  # divides the logits when sampling
+    top_k: int = 200  # only so many of the likeliest characters can be drawn
+    device: str = "auto"  # auto, cpu, cuda or mps
+    out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
+
+    def __post_init__(self):
+        check = plumbing.check_ranges
+        check(self, seed=(0, 2**32 - 1), steps=(0, 10**7), batch_size=(1, 10**5))
+        check(self, block_size=(1, 10**5), n_embd=(1, 10**5), n_head=(1, 10**4), n_layer=(1, 1000))
+        check(self, dropout=(0, 0.99), learning_rate=(0, 10), muon_learning_rate=(0, 10))
+        check(self, weight_decay=(0, 10), warmup=(0, 10**7), final=(0, 1), clip=(1e-9, 1e9))
+        check(self, eval_every=(1, 10**7), temperature=(0.01, 100), top_k=(1, 10**6))
+        if self.n_embd % self.n_head:
+            raise BadInput(f"--n-embd {self.n_embd} does not divide by --n-head {self.n_head}")
+
+
+# ---- data ------------------------------------------------------------------------------------
+def load_text(path, block_size):
+    """Return {"train": str, "val": str}: a folder's two files, or the first 9 in 10 characters and
+    the rest. BadInput if a part is too short for one excerpt and the character after it.
+    """
+    if path.is_dir():
+        splits = {name: plumbing.read_text(path / f"{name}.txt") for name in SPLITS[:2]}
+    else:
+        text = plumbing.read_text(path)
+        n = int(0.9 * len(text))
+        splits = {"train": text[:n], "val": text[n:]}
+    for name, text in splits.items():
+        if len(text) <= block_size:
+            few = f"its {name} part has {len(text)} characters, too few for"
+            raise BadInput(f"--data {path}: {few} --block-size {block_size}; lower that")
+    return splits
+
+
+def get_batch(data, config, generator):
+    """Random excerpts and, one character later, what to predict. -> xb (B, T), yb (B, T)"""
+    T = config.block_size
+    starts = torch.randint(len(data) - T, (config.batch_size, 1), generator=generator)
+    excerpts = data[starts + torch.arange(T + 1)]  # (B, 1) + (T + 1,) -> (B, T + 1)
+    return excerpts[:, :-1], excerpts[:, 1:]
+
+
+def pick_device(name):
+    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if name == "auto":
+        return next((device for device, there in available.items() if there()), "cpu")
+    if name == "cpu" or (name in available and available[name]()):
+        return name
+    raise BadInput(f"--device {name} is not there; give auto or cpu")
+
+
+# ---- training --------------------------------------------------------------------------------
+def make_optimizers(config, model):
+    """AdamW for embeddings, norms, biases and lm_head; Muon for the matrices inside the blocks.
+
+    AdamW scales each number of a matrix by itself, and its updates favour a few directions; Muon's
+    move all directions equally. On two cores that was worth 0.1 nats in the same time.
+    """
+    inner = [p for p in model.blocks.parameters() if p.dim() == 2 and config.muon_learning_rate]
+    rest = [p for p in model.parameters() if not any(p is q for q in inner)]
+    groups = [
+        {"params": [p for p in rest if p.dim() == 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.dim() == 1], "weight_decay": 0.0},
+    ]
+    optimizers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)]
+    if inner:
+        lr, decay = config.muon_learning_rate, config.weight_decay
+        optimizers.append(Muon(inner, lr=lr, weight_decay=decay))
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        group["highest_lr"] = group["lr"]
+    return optimizers
+
+
+def schedule(step, config):
+    """Share of the highest learning rate: a linear warm-up, then half a cosine down to `final`."""
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)  # 0 to 1
+    return config.final + (1 - config.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+def train(config, model, data, device, keep):
+    """Returns the curve and the finished Progress; calls keep(step, val loss) at each new best."""
+    optimizers = make_optimizers(config, model)
+    generator = torch.Generator().manual_seed(config.seed)
+    best = evaluate(model, data["val"], device)
+    keep(0, best)
+    curve, losses = [[0, None, best]], []
+    for step in (progress := plumbing.Progress(config.steps)):
+        xb, yb = get_batch(data["train"], config, generator)
+
+        logits = model(xb.to(device))  # (B, T, V)
+        loss = F.cross_entropy(logits.flatten(0, 1), yb.to(device).flatten())
+
+        model.zero_grad()
+        loss.backward()
+
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["highest_lr"] * schedule(step, config)
+            optimizer.step()
+
+        losses.append(loss.item())
+        if (step + 1) % config.eval_every == 0 or step + 1 == config.steps:
+            val = evaluate(model, data["val"], device)
+            curve.append([step + 1, sum(losses) / len(losses), val])
+            losses = []
+            print("step {:5d} | batch loss {:.4f} | val loss {:.4f}".format(*curve[-1]), flush=True)
+            if val < best:
+                best = val
+                keep(step + 1, best)
+    return curve, progress
+
+
+# ---- evaluation ------------------------------------------------------------------------------
+@torch.no_grad()
+def evaluate(model, data, device, batch_size=64):
+    """Mean of -log P over every character of a text but its first, in nats, with dropout off.
+
+    The text is read in stretches of block_size, each of which knows nothing of those before.
+    """
+    model.eval()
+    T, total = model.block_size, 0.0
+    whole = (len(data) - 1) // T * T  # the last stretch is shorter
+    xs, ys = data[:whole].view(-1, T), data[1 : whole + 1].view(-1, T)  # (N, T)
+    batches = list(zip(xs.split(batch_size), ys.split(batch_size)))
+    if whole < len(data) - 1:
+        batches.append((data[whole:-1][None], data[whole + 1 :][None]))
+    for xb, yb in batches:
+        logits = model(xb.to(device)).flatten(0, 1)  # (B * T, V)
+        total += F.cross_entropy(logits, yb.to(device).flatten(), reduction="sum").item()
+    model.train()
+    return total / (len(data) - 1)
+
+
+def letter_frequencies(data, vocab_size):
+    """The losses of a guess that knows only how often each character stands in train."""
+    counts = torch.bincount(data["train"], minlength=vocab_size) + 0.1  # (V,), as in stage 02
+    probs = counts / counts.sum()
+    return {name: -probs[text].log().mean().item() for name, text in data.items()}
+
+
+# ---- main ------------------------------------------------------------------------------------
+def main():
+    config = plumbing.parse_flags(Config, __doc__, PRESETS)
+    device = pick_device(config.device)
+    if config.data == Config.data:
+        plumbing.get_data("tinyshakespeare")
+    splits = load_text(config.data, config.block_size)
+    plumbing.prepare_out(config.out)
+    chars = sorted(set("".join(splits.values())))
+    stoi = {ch: i for i, ch in enumerate(chars)}
+    V = len(chars)
+    if unknown := set(config.prompt) - set(chars):
+        raise BadInput(f"--prompt holds {min(unknown)!r}, which the text does not have")
+    data = {name: torch.tensor([stoi[ch] for ch in text]) for name, text in splits.items()}
+
+    torch.manual_seed(config.seed)
+    shape = ("block_size", "n_embd", "n_head", "n_layer", "dropout")
+    sizes = {"vocab_size": V, **{name: getattr(config, name) for name in shape}}
+    model = GPT(**sizes).to(device)
+    params = sum(p.numel() for p in model.parameters())
+    print(f"vocab size: {V}\nnum characters: {sum(map(len, data.values())):,}")
+    print(f"num params: {params:,}\ndevice: {device}", flush=True)
+    best = {}
+
+    def keep(step, val):
+        best.update(step=step, val=val)
+        weights = {name: p.to("cpu") for name, p in model.state_dict().items()}
+        checkpoint = {"sizes": sizes, "chars": "".join(chars), "step": step, "weights": weights}
+        plumbing.save_tensors(config.out / "model.pt", checkpoint)
+
+    curve, progress = train(config, model, data, device, keep)
+    tokens = [stoi[ch] for ch in config.prompt]
+    generator = torch.Generator().manual_seed(config.seed)
+    new = model.generate(tokens, 500, config.temperature, config.top_k, generator)
+    text = config.prompt + "".join(chars[token] for token in new)
+    print(f"---- sample ----\n{text.strip()}\n----------------")
+    print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")
+    loss = {name: evaluate(model, text, device) for name, text in data.items()} | {"test": None}
+    plumbing.save_result(
+        config, progress, "a deeper Transformer on running text",
+        docs={name: 1 for name in data}, targets={name: len(data[name]) - 1 for name in data},
+        vocab_size=V, params=params,
+        chars_seen=progress.done * config.batch_size * config.block_size,
+        loss=loss, best=best, curve=curve, samples=[text], torch=torch, device=device,
+        baselines={"letter frequencies": letter_frequencies(data, V)},
+    )
+    return progress.status
+
+
+if __name__ == "__main__":
+    plumbing.run(main)
