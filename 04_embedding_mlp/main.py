@@ -29,7 +29,7 @@ class Config:
     n_embd: int = 24  # numbers in the vector of a character
     n_hidden: int = 256  # neurons in the hidden layer
     learning_rate: float = 0.01  # of AdamW; falls linearly to 0
-    weight_decay: float = 0.3  # of AdamW: share of each weight taken off, times the learning rate
+    weight_decay: float = 0.12  # of AdamW: share of each weight taken off, times the learning rate
     out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
 
     def __post_init__(self):

@@ -123,10 +123,18 @@ def get_data(name):
     """Path of a data set that is not committed; fetched by data/prepare.py when it is missing."""
     path = ROOT / "data" / f"{name}.txt"
     if not path.exists():
-        prepare = [sys.executable, str(ROOT / "data" / "prepare.py"), name]
-        if subprocess.call(prepare):
+        if call(ROOT / "data" / "prepare.py", name):
             raise BadInput(f"{path} is missing and could not be fetched; --data takes another text")
     return path
+
+
+def call(script, *arguments):
+    """Run a Python script to its end and return its status; Ctrl-C is the script's to handle."""
+    previous_handler = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.call([sys.executable, str(script), *map(str, arguments)])
+    finally:
+        signal.signal(signal.SIGINT, previous_handler)
 
 
 def prepare_out(out):

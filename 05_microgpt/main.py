@@ -11,8 +11,6 @@ import json
 import math
 import os
 import random
-import subprocess
-import sys
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -242,7 +240,7 @@ def main():
     if config.twin and not progress.interrupted:
         shared = ("data", "seed", "block_size", "n_embd", "n_head", "n_layer", "temperature")
         flags = [f"--out={config.out / 'twin'}", *(f"--{k}={getattr(config, k)}" for k in shared)]
-        return subprocess.call([sys.executable, Path(__file__).with_name("twin.py"), *flags])
+        return plumbing.call(Path(__file__).with_name("twin.py"), *flags)
     return progress.status
 
 

@@ -1,8 +1,7 @@
 """A GPT in PyTorch that writes Shakespeare: stage 05's model, larger, on a running text.
 
 Same as 05: embeddings, positions, causal attention, MLP, residuals.
-New in 06: nn.Module, LayerNorm, dropout, GELU, AdamW and Muon, warm-up and cosine decay, a val loss
-watched for the best weights, prompts.
+New in 06: nn.Module, LayerNorm, dropout, GELU, Muon, warm-up and cosine decay, the best weights.
 Source: "Let's build GPT: from scratch, in code, spelled out" and nanoGPT, A. Karpathy, 2022-2023.
 Run: python 06_shakespeare_gpt/main.py --prompt "ROMEO:"
 """
@@ -69,6 +68,8 @@ class Config:
         check(self, eval_every=(1, 10**7), temperature=(0.01, 100), top_k=(1, 10**6))
         if self.n_embd % self.n_head:
             raise BadInput(f"--n-embd {self.n_embd} does not divide by --n-head {self.n_head}")
+        if not self.prompt:
+            raise BadInput("--prompt is empty; give at least one character")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -121,8 +122,7 @@ def make_optimizers(config, model):
     ]
     optimizers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)]
     if inner:
-        lr, decay = config.muon_learning_rate, config.weight_decay
-        optimizers.append(Muon(inner, lr=lr, weight_decay=decay))
+        optimizers.append(Muon(inner, config.muon_learning_rate, config.weight_decay))
     for group in (group for optimizer in optimizers for group in optimizer.param_groups):
         group["highest_lr"] = group["lr"]
     return optimizers
@@ -173,9 +173,8 @@ def train(config, model, data, device, keep):
 # ---- evaluation ------------------------------------------------------------------------------
 @torch.no_grad()
 def evaluate(model, data, device, batch_size=64):
-    """Mean of -log P over every character of a text but its first, in nats, with dropout off.
-
-    The text is read in stretches of block_size, each of which knows nothing of those before.
+    """Mean of -log P over every character of a text but its first, in nats, with dropout off. The
+    text is read in stretches of block_size, each of which knows nothing of those before.
     """
     model.eval()
     T, total = model.block_size, 0.0

@@ -27,7 +27,7 @@ def orthogonalize(matrix, steps=5):
 class Muon(torch.optim.Optimizer):
     """Momentum whose every update is orthogonalized: all directions change by the same amount."""
 
-    def __init__(self, params, lr=0.02, momentum=0.95, weight_decay=0.0):
+    def __init__(self, params, lr=0.02, weight_decay=0.0, momentum=0.95):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
