@@ -122,9 +122,8 @@ def sha256(path):
 def get_data(name):
     """Path of a data set that is not committed; fetched by data/prepare.py when it is missing."""
     path = ROOT / "data" / f"{name}.txt"
-    if not path.exists():
-        if call(ROOT / "data" / "prepare.py", name):
-            raise BadInput(f"{path} is missing and could not be fetched; --data takes another text")
+    if not path.exists() and call(ROOT / "data" / "prepare.py", name):
+        raise BadInput(f"{path} is missing and could not be fetched; --data takes another text")
     return path
 
 

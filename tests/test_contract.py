@@ -1,0 +1,383 @@
+"""What holds for every stage: the run contract, bad input, Ctrl-C, and copies that stay copies."""
+
+import ast
+import importlib
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, forget_stage_modules
+
+STAGES = sorted(main.parent.name for main in ROOT.glob("0*_*/main.py"))
+NAMES_STAGES = STAGES[1:5]
+# Flags that make a run of each stage take a second or less.
+QUICK = {
+    "01_micrograd": ["--steps=3", "--points=20", "--n-hidden=3"],
+    "02_bigram_counts": [],
+    "03_bigram_learned": ["--steps=20", "--batch-size=64"],
+    "04_embedding_mlp": ["--steps=20", "--batch-size=64", "--n-hidden=16"],
+    "05_microgpt": ["--steps=20", "--no-twin"],
+    "06_shakespeare_gpt": ["--steps=20", "--batch-size=4", "--n-embd=16", "--n-layer=1"],
+}
+NAMES = "\n".join((ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()[:300])
+SPEECH = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak.\n\n"
+POINTS = "\n".join(f"{math.sin(i)} {math.cos(i)} {1 if i % 2 else -1}" for i in range(70))
+TEXT = dict.fromkeys(STAGES, NAMES) | {"01_micrograd": POINTS, "06_shakespeare_gpt": SPEECH * 60}
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """run(stage, *flags) -> (status, stdout, stderr), here, as torch is slow to import."""
+
+    def run(stage, *flags):
+        forget_stage_modules()
+        monkeypatch.syspath_prepend(ROOT / stage)
+        monkeypatch.setattr(sys, "argv", ["main.py", *map(str, flags)])
+        main = importlib.import_module("main")
+        with pytest.raises(SystemExit) as ended:
+            main.plumbing.run(main.main)
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    yield run
+    forget_stage_modules()
+
+
+@pytest.fixture
+def data(tmp_path):
+    """data(stage, content) -> path of a file with that content, the stage's usual one if None."""
+
+    def data(stage, content=None):
+        path = tmp_path / "data.txt"
+        content = TEXT[stage] if content is None else content
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return path
+
+    return data
+
+
+def result(out):
+    return json.loads((out / "result.json").read_text(encoding="utf-8"))
+
+
+# ---- the run contract ------------------------------------------------------------------------
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_writes_a_valid_result_and_a_curve(stage, run, data, tmp_path):
+    status, out, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", tmp_path / "o")
+    assert (status, err) == (0, "")
+    r = result(tmp_path / "o")
+    assert r["schema"] == 1 and r["stage"] == stage and r["idea"]
+    assert r["unit"] == ("nats/point" if stage == "01_micrograd" else "nats/char")
+    assert re.fullmatch("[0-9a-f]{64}", r["dataset"]["sha256"]) and r["dataset"]["name"] == "data"
+    assert r["params"] > 0 and r["chars_seen"] > 0 and r["seconds"] >= 0 and not r["interrupted"]
+    assert r["config"] and "out" not in r["config"] and "data" not in r["config"]
+    assert r["environment"]["python"] == ".".join(map(str, sys.version_info[:3]))
+    splits = ["train", "val"] if stage == "06_shakespeare_gpt" else ["train", "val", "test"]
+    for split in splits:
+        assert math.isfinite(r["loss"][split]) and r["targets"][split] > 0
+        assert f"{split} {r['loss'][split]:.4f}" in out
+    assert r["curve"] and all(len(row) == 3 and row[0] <= r["steps"] for row in r["curve"])
+    if stage != "02_bigram_counts":
+        assert r["steps"] == int(QUICK[stage][0].split("=")[1])
+    assert (tmp_path / "o" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (tmp_path / "o").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_runs_with_one_seed_agree_and_another_seed_differs(stage, run, data, tmp_path):
+    results = []
+    for seed in (1, 1, 2):
+        flags = [*QUICK[stage], "--data", data(stage), "--seed", seed, "--out", tmp_path / "o"]
+        assert run(stage, *flags)[0] == 0
+        r = result(tmp_path / "o")
+        results.append((r["loss"], r["curve"], r["samples"]))
+    assert results[0] == results[1]
+    assert results[0] != results[2]
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_untrained_models_guess_evenly(stage, run, data, tmp_path):
+    flags = [*QUICK[stage], "--data", data(stage), "--steps", 0, "--out", tmp_path / "o"]
+    assert run(stage, *flags)[0] == 0
+    r = result(tmp_path / "o")
+    assert r["steps"] == 0
+    assert r["loss"]["val"] == pytest.approx(math.log(r["vocab_size"]), abs=0.1)
+
+
+@pytest.mark.parametrize("stage", STAGES[1:4])  # 05 has the same code and evaluates for longer
+def test_every_names_stage_splits_the_names_alike(stage, run, tmp_path):
+    flags = QUICK[stage] if stage == "02_bigram_counts" else [*QUICK[stage], "--steps=0"]
+    assert run(stage, *flags, "--out", tmp_path / "o")[0] == 0
+    r = result(tmp_path / "o")
+    assert r["dataset"]["docs"] == {"train": 23871, "val": 2938, "test": 2884}
+    assert r["targets"] == {"train": 171080, "val": 21024, "test": 20718}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_folder_with_the_splits_is_used_as_it_is(stage, run, tmp_path):
+    lines = TEXT[stage].split("\n")
+    for i, split in enumerate(("train", "val", "test")):
+        part = "\n".join(lines[i * 20 : i * 20 + 20 + i])
+        (tmp_path / f"{split}.txt").write_text(part, encoding="utf-8")
+    flags = ["--block-size=8"] if stage == "06_shakespeare_gpt" else []
+    assert run(stage, *QUICK[stage], *flags, "--data", tmp_path, "--out", tmp_path / "o")[0] == 0
+    r = result(tmp_path / "o")
+    if stage == "06_shakespeare_gpt":
+        val = (tmp_path / "val.txt").read_text(encoding="utf-8")
+        assert r["targets"]["val"] == len(val) - 1
+    else:
+        assert r["dataset"]["docs"] == {"train": 20, "val": 21, "test": 22}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_help_works_from_any_folder_and_names_every_flag(stage, tmp_path):
+    command = [sys.executable, ROOT / stage / "main.py", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0 and done.stderr == ""
+    for flag in ("--data", "--seed", "--steps", "--out"):
+        assert flag in done.stdout
+    for line in re.findall(r"^  --.*\n(?: {10,}.*\n)?", done.stdout, re.M):
+        assert "default:" in line.replace("\n", " "), line
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_underscores_in_flags_are_dashes(stage, run, data, tmp_path):
+    flags = [flag.replace("-", "_").replace("__", "--", 1) for flag in QUICK[stage]]
+    status, _, err = run(stage, *flags, "--data", data(stage), "--out", tmp_path / "o")
+    assert (status, err) == (0, "")
+
+
+def test_a_preset_sets_flags_and_flags_beside_it_win(run, data, tmp_path):
+    stage = "06_shakespeare_gpt"
+    flags = ["--data", data(stage), "--preset=nanogpt-cpu", "--steps=1", "--out", tmp_path / "o"]
+    assert run(stage, *flags)[0] == 0
+    config = result(tmp_path / "o")["config"]
+    assert (config["batch_size"], config["block_size"], config["steps"]) == (12, 64, 1)
+    status, _, err = run(stage, "--preset=huge")
+    assert status == 2 and "huge" in err and "nanogpt-cpu" in err
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_and_data_run_alone_somewhere_else(stage, tmp_path):
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / stage, tmp_path / stage, ignore=ignore)
+    (tmp_path / "data").mkdir()
+    for name in ("names.txt", "prepare.py", "rebuild_tinyshakespeare.py"):
+        shutil.copy(ROOT / "data" / name, tmp_path / "data" / name)
+    flags = QUICK[stage]
+    if stage in ("05_microgpt", "06_shakespeare_gpt"):  # less to evaluate
+        (tmp_path / "text.txt").write_text(TEXT[stage], encoding="utf-8")
+        flags = [*flags, "--data", "text.txt"]
+    command = [sys.executable, "-W", "error", tmp_path / stage / "main.py", *flags]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "out" / stage / "result.json").exists()
+
+
+# ---- data files as people have them ----------------------------------------------------------
+@pytest.mark.parametrize("stage", NAMES_STAGES)
+def test_line_ends_blank_lines_and_a_byte_order_mark_make_no_difference(stage, run, data, tmp_path):
+    losses = []
+    for text in (NAMES, "\ufeff" + NAMES.replace("\n", "  \r\n\r\n") + "\r\n"):
+        flags = [*QUICK[stage], "--data", data(stage, text), "--out", tmp_path / "o"]
+        assert run(stage, *flags)[0] == 0
+        losses.append(result(tmp_path / "o")["loss"])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_accents_and_other_scripts_simply_work(stage, run, data, tmp_path):
+    names = ["zoé", "łukasz", "日向", "Ольга", "محمد", "ñandú", "🙂"]
+    text = "\n".join(name + letter for letter in "abcdefghijklmnopq" for name in names) * 3
+    flags = [*QUICK[stage], "--data", data(stage, text), "--out", tmp_path / "o"]
+    status, _, err = run(stage, *flags)
+    assert (status, err) == (0, "")
+    assert result(tmp_path / "o")["vocab_size"] == len(set(text))  # the line end became BOS
+
+
+@pytest.mark.parametrize("content", ["missing", "", "\n \n", b"\0\1\2", b"caf\xe9\n" * 50, "anna"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_file_that_is_no_data_set_costs_one_line(stage, content, run, data, tmp_path):
+    path = tmp_path / "nowhere.txt" if content == "missing" else data(stage, content)
+    status, _, err = run(stage, *QUICK[stage], "--data", path, "--out", tmp_path / "o")
+    assert status == 2
+    assert err.count("\n") == 1 and str(path) in err and "Traceback" not in err
+    assert not (tmp_path / "o" / "result.json").exists()
+
+
+def test_a_text_shorter_than_block_size_is_named(run, data, tmp_path):
+    stage = "06_shakespeare_gpt"
+    status, _, err = run(stage, "--data", data(stage, SPEECH), "--block-size=80")
+    assert status == 2 and "--block-size 80" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("stage", NAMES_STAGES)
+def test_an_empty_split_is_named(stage, run, data):
+    status, _, err = run(stage, "--data", data(stage, "anna\nbob\n"))
+    assert status == 2 and err.count("\n") == 1 and ("val" in err or "test" in err)
+
+
+def test_points_that_are_none_are_shown(run, data):
+    status, _, err = run("01_micrograd", "--data", data("01_micrograd", POINTS + "\n1 2 7"))
+    assert status == 2 and "'1 2 7'" in err and err.count("\n") == 1
+
+
+# ---- bad flags -------------------------------------------------------------------------------
+BAD_FLAGS = [
+    *((stage, ["--banana=3"], "--banana") for stage in STAGES),
+    *((stage, ["--steps=-5"], "--steps -5") for stage in STAGES),
+    *((stage, ["--steps=many"], "many") for stage in STAGES),
+    *((stage, ["--seed=-1"], "--seed -1") for stage in STAGES),
+    ("01_micrograd", ["--n-hidden=0"], "--n-hidden 0"),
+    ("01_micrograd", ["--noise=nan"], "--noise nan"),
+    ("02_bigram_counts", ["--smoothing=-1"], "--smoothing -1"),
+    ("02_bigram_counts", ["--smoothing=0", "--steps=0"], "--smoothing 0"),
+    ("03_bigram_learned", ["--learning-rate=-1"], "--learning-rate -1"),
+    ("04_embedding_mlp", ["--block-size=0"], "--block-size 0"),
+    ("04_embedding_mlp", ["--batch-size=0"], "--batch-size 0"),
+    ("05_microgpt", ["--n-embd=10"], "--n-embd 10"),
+    ("05_microgpt", ["--temperature=0"], "--temperature 0"),
+    ("05_microgpt", ["--n-layer=0"], "--n-layer 0"),
+    ("06_shakespeare_gpt", ["--n-embd=130"], "--n-embd 130"),
+    ("06_shakespeare_gpt", ["--temperature=-2"], "--temperature -2"),
+    ("06_shakespeare_gpt", ["--dropout=1"], "--dropout 1"),
+    ("06_shakespeare_gpt", ["--top-k=0"], "--top-k 0"),
+    ("06_shakespeare_gpt", ["--prompt="], "--prompt"),
+    ("06_shakespeare_gpt", ["--device=abacus"], "--device abacus"),
+]
+
+
+@pytest.mark.parametrize("stage, flags, named", BAD_FLAGS)
+def test_a_bad_flag_costs_one_line_and_status_2(stage, flags, named, run):
+    status, out, err = run(stage, *flags)
+    assert (status, out) == (2, "")
+    assert named in err and err.count("\n") == 1
+
+
+def test_a_device_that_is_not_there_is_named(run):
+    torch = pytest.importorskip("torch")
+    for device, there in (("cuda", torch.cuda.is_available()),
+                          ("mps", torch.backends.mps.is_available())):
+        if not there:
+            status, _, err = run("06_shakespeare_gpt", "--device", device)
+            assert status == 2 and f"--device {device}" in err and err.count("\n") == 1
+
+
+def test_a_prompt_outside_the_alphabet_is_named(run, data):
+    stage = "06_shakespeare_gpt"
+    status, _, err = run(stage, "--data", data(stage), "--prompt=日")
+    assert status == 2 and "'日'" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_out_folder_that_cannot_be_is_named_before_training(stage, run, data, tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    out = tmp_path / "file" / "out"
+    status, _, err = run(stage, "--data", data(stage), "--out", out)
+    assert status == 2 and f"--out {out}" in err and err.count("\n") == 1
+
+
+# ---- Ctrl-C ----------------------------------------------------------------------------------
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to another process as POSIX does")
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "02_bigram_counts"])
+def test_ctrl_c_keeps_the_result_so_far(stage, data, tmp_path):
+    flags = ["--steps=1000000", "--data", data(stage), "--out", tmp_path / "o"]
+    if stage == "06_shakespeare_gpt":
+        flags += QUICK[stage][1:]
+    command = [sys.executable, ROOT / stage / "main.py", *map(str, flags)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for line in child.stdout:
+        if b"num params" in line:
+            break
+    time.sleep(1.5)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert b"Traceback" not in err
+    r = result(tmp_path / "o")
+    assert r["interrupted"] and 0 < r["steps"] < 1_000_000
+    assert math.isfinite(r["loss"]["val"])
+
+
+def test_a_result_is_never_half_written(run, data, tmp_path, monkeypatch):
+    stage = "02_bigram_counts"
+    flags = ["--data", data(stage), "--out", tmp_path / "o"]
+    assert run(stage, *flags)[0] == 0
+    before = (tmp_path / "o" / "result.json").read_bytes()
+
+    def disk_full(self, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    with pytest.raises(OSError):
+        run(stage, *flags, "--smoothing=1")
+    monkeypatch.undo()
+    assert (tmp_path / "o" / "result.json").read_bytes() == before
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["loss.png", "result.json"]
+
+
+# ---- the house rules -------------------------------------------------------------------------
+def top_level(source):
+    """Name -> text of each top-level function and class, decorators included."""
+    nodes = [n for n in ast.parse(source).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
+    return {node.name: ast.get_source_segment(source, node) for node in nodes}
+
+
+def test_plumbing_is_one_file():
+    copies = {(ROOT / stage / "plumbing.py").read_bytes() for stage in STAGES}
+    assert len(copies) == 1
+
+
+def test_marked_copies_are_word_for_word():
+    found = 0
+    for path in ROOT.glob("0*_*/*.py"):
+        source = path.read_text(encoding="utf-8")
+        for original, name in re.findall(r"# Same as (\w+)\n(?:def|class) (\w+)", source):
+            model = (ROOT / original / "main.py").read_text(encoding="utf-8")
+            assert top_level(source)[name] == top_level(model)[name], f"{path}: {name} has drifted"
+            found += 1
+        assert found or "# Same as" not in source
+    assert found >= 6
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_main_keeps_to_the_form(stage):
+    source = (ROOT / stage / "main.py").read_text(encoding="utf-8")
+    lines = source.splitlines()
+    assert len(lines) <= 250 and max(map(len, lines)) <= 100
+    order = ["config", "data", "model", "training", "evaluation", "samples", "main"]
+    banners = re.findall(r"^# ---- (\w+) -+$", source, re.M)
+    assert [name for name in order if name in banners] == banners
+    assert "Run: python" in ast.get_docstring(ast.parse(source))
+
+
+def test_stages_import_nothing_but_libraries_and_their_own_files():
+    allowed = set(sys.stdlib_module_names) | {"numpy", "torch", "matplotlib"}
+    for path in ROOT.glob("0*_*/*.py"):
+        own = {file.stem for file in path.parent.glob("*.py")}
+        tests = {"pytest", "hypothesis", "conftest"} if path.name.startswith("test_") else set()
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            for name in names:
+                assert name.split(".")[0] in allowed | own | tests, f"{path} imports {name}"
+        assert tests or "sys.path" not in source, f"{path} edits sys.path"
+
+
+def test_microgpt_needs_the_standard_library_only():
+    for name in ("main.py", "engine.py"):
+        source = (ROOT / "05_microgpt" / name).read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(?:import|from) (?:numpy|torch|matplotlib)", source, re.M)
