@@ -235,7 +235,7 @@ def main():
     plumbing.save_result(
         config, progress, "attention reads all characters so far", **plumbing.sizes(splits),
         vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen,
-        loss=loss, curve=curve, samples=samples,
+        loss=loss, curve=curve, samples=samples, variant="published" if config.published else None,
     )
     if config.twin and not progress.interrupted:
         shared = ("data", "seed", "block_size", "n_embd", "n_head", "n_layer", "temperature")

@@ -149,6 +149,15 @@ def test_the_lowest_val_of_each_group_stands_out(tmp_path):
     assert "\x1b[1m2.000" in text and "\x1b[1m1.500" in text and "\x1b[1m2.400" not in text
 
 
+def test_best_val_is_a_column_only_where_a_run_watched_it(tmp_path):
+    put(tmp_path / "04_embedding_mlp", result(val=2.0))
+    shakespeare = result("06_shakespeare_gpt", 1.5, sha256="bb", best={"step": 7, "val": 1.25})
+    put(tmp_path / "06_shakespeare_gpt", shakespeare)
+    names, text = read(tmp_path)
+    assert "best val" not in table.markdown([names])
+    assert rows_of(table.markdown([text]))["06_shakespeare_gpt"]["best val"] == "1.250"
+
+
 def test_losses_that_were_not_measured(tmp_path):
     put(tmp_path / "04_embedding_mlp", result(loss={"train": None, "val": None, "test": None}))
     put(tmp_path / "nan", json.dumps(result(val=math.nan)))

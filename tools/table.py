@@ -56,11 +56,13 @@ def read_result(path):
     check("dataset.sha256", dataset.get("sha256"), str)
     check("vocab_size", result.get("vocab_size", 0), int)
     check("baselines", baselines, dict)
+    check("best", result.get("best", {}), dict)
     by_split = {
         "targets": result["targets"],
         "loss": result["loss"],
         "accuracy": result.get("accuracy", {}),
         "dataset.docs": dataset.get("docs", {}),
+        "best": {"val": result.get("best", {}).get("val")},
         **{f"baselines.{name}": loss for name, loss in baselines.items()},
     }
     for key, values in by_split.items():
@@ -115,6 +117,7 @@ def make_row(result, place, folder):
         "idea": result["idea"],
         "params": result["params"],
         **measures(result["loss"], result["unit"]),
+        "best_val": result.get("best", {}).get("val"),
         "chars_seen": result["chars_seen"],
         "seconds": result["seconds"],
         "interrupted": bool(result.get("interrupted")),
@@ -143,7 +146,8 @@ def make_group(rows):
     for row in rows:
         size = row["result"].get("vocab_size")
         if size and "uniform guess" not in baselines:
-            baselines["uniform guess"] = dict.fromkeys(SPLITS, math.log(size))
+            present = [split for split in SPLITS if first["targets"].get(split)]
+            baselines["uniform guess"] = dict.fromkeys(present, math.log(size))
         for name, loss in row["result"].get("baselines", {}).items():
             if name != "uniform":
                 baselines.setdefault(name, loss)
@@ -190,6 +194,7 @@ def cells(row):
         **{split: decimal(row[split]) for split in SPLITS},
         "bits_per_char": decimal(row["bits_per_char"]),
         "perplexity": decimal(row["perplexity"]),
+        "best_val": decimal(row.get("best_val")),
     }
     if "result" in row:
         texts["idea"] = row["idea"]
@@ -205,6 +210,7 @@ HEADERS = {
     "params": "params",
     "train": "train",
     "val": "val",
+    "best_val": "best val",
     "test": "test",
     "bits_per_char": "bits/char (val)",
     "perplexity": "perplexity (val)",
@@ -213,6 +219,12 @@ HEADERS = {
 }
 WORDS = ("label", "idea")  # the columns of words; the others are numbers, set to the right
 STOPPED = "* stopped early"
+
+
+def columns(group):
+    """The keys of HEADERS for this group; best val (on the way) only where a run watched it."""
+    watched = any(row["best_val"] is not None for row in group["rows"])
+    return [column for column in HEADERS if column != "best_val" or watched]
 
 
 def sentence(row, unit):
@@ -241,7 +253,6 @@ def not_run(rows, stages):
 def print_text(groups, console):
     """Print tables for people. The console must not read markup: the texts come from files."""
     narrow = console.width < WIDE
-    shown = [c for c in HEADERS if not narrow or c not in ("idea", "chars_seen")]
     layout = {"box": None, "pad_edge": False, "padding": (0, 1 if narrow else 2, 0, 0)}
     style = {"title_justify": "left", "title_style": "bold", "header_style": ""}
     for group in groups:
@@ -249,6 +260,7 @@ def print_text(groups, console):
             for row in group["rows"]:
                 console.print(sentence(row, group["unit"]) + "\n")
             continue
+        shown = [c for c in columns(group) if not narrow or c not in ("idea", "chars_seen")]
         table = Table(title=title(group), **layout, **style)
         for column in shown:
             words = column in WORDS
@@ -273,13 +285,14 @@ def markdown(groups):
         if group["unit"] != RANKED_UNIT:
             parts += [plain(sentence(row, group["unit"])) for row in group["rows"]]
             continue
-        rules = ["---" if column in WORDS else "---:" for column in HEADERS]
-        lines = [list(HEADERS.values()), rules]
+        shown = columns(group)
+        rules = ["---" if column in WORDS else "---:" for column in shown]
+        lines = [[HEADERS[column] for column in shown], rules]
         for row in [*group["baselines"], *group["rows"]]:
             texts = {column: plain(text) for column, text in cells(row).items()}
             if is_best(row, group):
                 texts["val"] = f"**{texts['val']}**"
-            lines.append([texts.get(column, "") for column in HEADERS])
+            lines.append([texts.get(column, "") for column in shown])
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         stopped = any(row["interrupted"] for row in group["rows"])
         parts += [plain(title(group)), table, *([plain(STOPPED)] if stopped else [])]
