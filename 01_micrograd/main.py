@@ -72,10 +72,6 @@ def parse_points(lines, path):
     return points
 
 
-# ---- model -----------------------------------------------------------------------------------
-# In nn.py, on the engine in engine.py.
-
-
 # ---- training --------------------------------------------------------------------------------
 def point_loss(score, label):
     """-log of the probability given to the right label, 1 / (1 + exp(-label * score)), in nats."""

@@ -1,4 +1,4 @@
-"""Stage 05: the engine against PyTorch, the two forms of the GPT against each other and the paper."""
+"""Stage 05: the engine against PyTorch, main.py against twin.py, and the published run."""
 
 import gc
 import json
@@ -423,7 +423,9 @@ def independent_losses(docs, chars, count):
             heads.append(shares @ vh)
         return torch.cat(heads, 1) @ w["wo"].T
 
-    moments = {name: (torch.zeros(s).double(), torch.zeros(s).double()) for name, s in shapes.items()}
+    moments = {
+        name: (torch.zeros(s).double(), torch.zeros(s).double()) for name, s in shapes.items()
+    }
     losses = []
     for step in range(count):
         ids = [V - 1, *(chars.index(ch) for ch in docs[step]), V - 1][: T + 1]
@@ -490,9 +492,7 @@ def test_first_losses_of_the_default_run_agree_with_an_independent_computation(
 def test_untrained_loss_is_about_log_27():
     tokenizer = Tokenizer(NAMES)
     random.seed(1)
-    curve, *_ = train(
-        Config(steps=1), init_weights(Config(), 27), ["maximilian"], tokenizer
-    )
+    curve, *_ = train(Config(steps=1), init_weights(Config(), 27), ["maximilian"], tokenizer)
     assert curve[0][1] == pytest.approx(math.log(27), abs=0.1)
     torch.manual_seed(1)
     xs, ys = twin.rectangle(NAMES[:500], tokenizer, 16)
@@ -599,7 +599,7 @@ def test_rectangle_by_hand():
 
 # ---- samples ---------------------------------------------------------------------------------
 def draw(module, number, config, tokenizer):
-    """Names from a model whose logits never change: P(k) is (k + 1) / sum where temperature is 1."""
+    """Names from a model whose logits never change: at temperature 1, P(k) grows as k + 1."""
     logits = [math.log(k + 1) for k in range(tokenizer.vocab_size)]
     random.seed(5)
     torch.manual_seed(5)

@@ -1,0 +1,246 @@
+"""The loss and its gradient against PyTorch, and what is learned against what stage 02 counts."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from main import (
+    Config,
+    Tokenizer,
+    cross_entropy,
+    evaluate,
+    forward,
+    load_splits,
+    logits_gradient,
+    pairs,
+    sample,
+    softmax,
+    train,
+)
+from plumbing import ROOT
+
+MAIN = Path(__file__).resolve().parent / "main.py"
+NAMES = load_splits(ROOT / "data" / "names.txt")
+TOKENIZER = Tokenizer(sum(NAMES.values(), []))
+
+
+@st.composite
+def batches(draw):
+    """Logits (N, V) in float64 and targets (N,)."""
+    N, V = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    row = st.lists(st.floats(-30, 30), min_size=V, max_size=V)
+    logits = draw(st.lists(row, min_size=N, max_size=N))
+    ys = draw(st.lists(st.integers(0, V - 1), min_size=N, max_size=N))
+    return torch.tensor(logits, dtype=torch.float64), torch.tensor(ys)
+
+
+def count(docs):
+    """Stage 02's unsmoothed table of the pairs, and how often each row occurs."""
+    xs, ys = pairs(docs, TOKENIZER)
+    V = TOKENIZER.vocab_size
+    counts = torch.bincount(xs * V + ys, minlength=V * V).view(V, V).double()
+    occurs = counts.sum(dim=1)
+    return counts / occurs[:, None], occurs / occurs.sum()
+
+
+def run_stage(*flags):
+    process = subprocess.run(
+        [sys.executable, MAIN, *flags],
+        capture_output=True, text=True, encoding="utf-8", timeout=300,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """One run with the default flags: W, the result and what was printed."""
+    out = tmp_path_factory.mktemp("trained")
+    printed = run_stage("--out", out)
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    return torch.load(out / "model.pt", weights_only=True)["W"], result, printed
+
+
+# ---- data ------------------------------------------------------------------------------------
+def test_pairs_worked_out_by_hand():
+    """a is 0, b is 1, BOS is 2."""
+    xs, ys = pairs(["ab", "b", "aab"], Tokenizer(["ab"]))
+    assert xs.tolist() == [2, 0, 1, 2, 1, 2, 0, 0, 1]
+    assert ys.tolist() == [0, 1, 2, 1, 2, 0, 0, 1, 2]
+
+
+# ---- model -----------------------------------------------------------------------------------
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=20))
+def test_forward_picks_the_rows_of_w(xs):
+    W = torch.randn(7, 7, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(forward(W, torch.tensor(xs)), torch.stack([W[x] for x in xs]))
+
+
+def test_only_the_rows_that_were_read_get_a_gradient():
+    W = torch.randn(5, 5, requires_grad=True)
+    cross_entropy(forward(W, torch.tensor([1, 3, 3])), torch.tensor([0, 2, 4])).backward()
+    assert W.grad.abs().sum(dim=1).gt(0).tolist() == [False, True, False, True, False]
+
+
+@settings(deadline=None)
+@given(batches())
+def test_softmax_equals_pytorch(batch):
+    logits, _ = batch
+    torch.testing.assert_close(softmax(logits), logits.softmax(dim=1), rtol=1e-12, atol=1e-15)
+
+
+def test_softmax_of_huge_logits_neither_overflows_nor_forgets():
+    logits = torch.tensor([[1000.0, 999.0, -1000.0], [-1000.0, -1000.0, -1000.0]])
+    expected = torch.tensor([[1 / (1 + math.exp(-1)), 1 / (1 + math.e), 0.0], [1 / 3] * 3])
+    torch.testing.assert_close(softmax(logits), expected)
+    torch.testing.assert_close(softmax(logits), logits.softmax(dim=1))
+
+
+@settings(deadline=None)
+@given(batches())
+def test_cross_entropy_equals_pytorch(batch):
+    torch.testing.assert_close(
+        cross_entropy(*batch), F.cross_entropy(*batch), rtol=1e-9, atol=1e-12
+    )
+
+
+def test_cross_entropy_worked_out_by_hand():
+    """Probabilities of 1/4 and 3/4, then 1/2 and 1/2."""
+    logits = torch.tensor([[0.0, math.log(3)], [7.0, 7.0]], dtype=torch.float64)
+    loss = cross_entropy(logits, torch.tensor([1, 0]))
+    assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2, rel=1e-12)
+
+
+def test_the_gradient_of_the_logits_worked_out_by_hand():
+    logits = torch.tensor([[0.0, math.log(3)], [7.0, 7.0]], dtype=torch.float64)
+    gradient = logits_gradient(logits, torch.tensor([1, 0]))
+    expected = torch.tensor([[1 / 4, -1 / 4], [-1 / 2, 1 / 2]], dtype=torch.float64) / 2
+    torch.testing.assert_close(gradient, expected)
+
+
+@settings(deadline=None)
+@given(batches())
+def test_the_gradient_of_the_logits_equals_autograd(batch):
+    logits, ys = batch
+    logits.requires_grad_()
+    (by_pytorch,) = torch.autograd.grad(F.cross_entropy(logits, ys), logits)
+    (by_backward,) = torch.autograd.grad(cross_entropy(logits, ys), logits)
+    by_hand = logits_gradient(logits, ys)
+    torch.testing.assert_close(by_hand, by_pytorch, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(by_hand, by_backward, rtol=1e-9, atol=1e-12)
+
+
+@settings(deadline=None)
+@given(batches())
+def test_the_gradient_of_the_logits_equals_finite_differences(batch):
+    logits, ys = batch
+    gradient = logits_gradient(logits, ys)
+    for index in range(logits.numel()):
+        step = torch.zeros_like(logits)
+        step.view(-1)[index] = 1e-5
+        slope = (cross_entropy(logits + step, ys) - cross_entropy(logits - step, ys)) / 2e-5
+        assert gradient.view(-1)[index].item() == pytest.approx(slope.item(), abs=1e-7)
+
+
+# ---- training --------------------------------------------------------------------------------
+def test_training_takes_the_steps_of_plain_gradient_descent():
+    """All pairs are the same one, so that any batch is; the learning rate falls linearly to 0."""
+    xs, ys = torch.tensor([1] * 6), torch.tensor([2] * 6)
+    W = torch.randn(4, 4, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    row = W.detach()[1].double()
+    others = W.detach()[[0, 2, 3]].clone()
+    config = Config(steps=20, learning_rate=0.5, batch_size=3)
+    losses = []
+    curve, progress = train(config, W, {"train": (xs, ys), "val": (xs[:2], ys[:2])})
+    for step in range(20):
+        p = row.softmax(dim=0)
+        losses.append(-math.log(p[2]))
+        row = row - 0.5 * (1 - step / 20) * (p - torch.tensor([0.0, 0.0, 1.0, 0.0]))
+    losses.append(-math.log(row.softmax(dim=0)[2]))
+
+    torch.testing.assert_close(W[1].detach().double(), row, rtol=1e-5, atol=1e-5)
+    assert torch.equal(W.detach()[[0, 2, 3]], others)
+    assert progress.done == 20
+    assert [row[0] for row in curve] == [0, *range(2, 21, 2)]
+    assert [row[2] for row in curve] == pytest.approx(losses[::2], abs=1e-5)
+    # The train column is the mean of the batch losses since the row before.
+    means = [(a + b) / 2 for a, b in zip(losses[0:20:2], losses[1:20:2])]
+    assert curve[0][1] is None
+    assert [row[1] for row in curve[1:]] == pytest.approx(means, abs=1e-5)
+
+
+def test_untrained_is_nearly_a_uniform_guess(tmp_path):
+    printed = run_stage("--steps", "0", "--out", tmp_path)
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert list(result["loss"].values()) == pytest.approx([math.log(27)] * 3, abs=0.1)
+    assert result["loss"]["val"] != math.log(27)  # W is random, not zero
+    difference = float(printed.split("differ by at most ")[1].split()[0])
+    assert difference < 1e-8
+
+
+def test_training_converges_to_the_loss_of_counting(trained):
+    W, result, _ = trained
+    P, _ = count(NAMES["train"])
+    xs, ys = pairs(NAMES["train"], TOKENIZER)
+    counted = -P[xs, ys].log().mean().item()
+    assert counted == pytest.approx(2.45426, abs=5e-6)
+    # No table of probabilities has a lower train loss than the counts.
+    assert counted < result["loss"]["train"] < counted + 0.002
+    assert result["loss"]["train"] == pytest.approx(evaluate(W, xs, ys), abs=1e-6)
+    assert result["loss"]["val"] == pytest.approx(evaluate(W, *pairs(NAMES["val"], TOKENIZER)))
+
+
+def test_the_rows_of_softmax_approach_the_rows_of_counts(trained):
+    """Total variation: half the sum of the differences, 0 for equal rows and 1 for disjoint."""
+    P, occurs = count(NAMES["train"])
+    variation = (softmax(trained[0].double()) - P).abs().sum(dim=1) / 2
+    assert (variation * occurs).sum() < 0.02
+    assert variation[occurs > 0.02].max() < 0.03
+
+
+def test_the_result_counts_what_was_read(trained):
+    _, result, printed = trained
+    assert (result["params"], result["steps"]) == (27 * 27, 2000)
+    assert result["chars_seen"] == 2000 * 4096
+    assert "num params: 729" in printed
+
+
+# ---- evaluation ------------------------------------------------------------------------------
+def test_evaluate_takes_every_pair_once():
+    W = torch.randn(27, 27, generator=torch.Generator().manual_seed(3))
+    xs, ys = pairs(NAMES["val"], TOKENIZER)
+    table = W.double().log_softmax(dim=1)
+    direct = -sum(table[x, y].item() for x, y in zip(xs.tolist(), ys.tolist())) / len(xs)
+    assert evaluate(W, xs, ys) == pytest.approx(direct, abs=1e-5)
+
+
+# ---- samples ---------------------------------------------------------------------------------
+def test_weights_that_allow_one_name_give_that_name():
+    W = torch.zeros(4, 4)
+    for x, y in zip([3, 1, 2, 0], [1, 2, 0, 3]):  # BOS b c a BOS
+        W[x, y] = 1000
+    assert {sample(W, Tokenizer(["abc"])) for _ in range(20)} == {"bca"}
+
+
+def test_a_name_without_end_is_cut():
+    W = torch.tensor([[0.0, -1000.0], [0.0, -1000.0]])
+    assert sample(W, Tokenizer(["a"])) == "a" * 100
+    assert sample(W, Tokenizer(["a"]), longest=7) == "a" * 7
+
+
+def test_samples_follow_the_softmax_of_their_row():
+    """Half of all names end at once, and each a is followed by another with probability 3/4."""
+    torch.manual_seed(4)
+    W = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    lengths = [len(sample(W, Tokenizer(["a"]))) for _ in range(3000)]
+    assert lengths.count(0) / 3000 == pytest.approx(1 / 2, abs=0.04)
+    assert lengths.count(1) / 3000 == pytest.approx(1 / 8, abs=0.03)
+    assert lengths.count(2) / 3000 == pytest.approx(3 / 32, abs=0.03)
