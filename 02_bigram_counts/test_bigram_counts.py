@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from main import (
@@ -65,6 +65,7 @@ def makemore():
 
 
 # ---- data ------------------------------------------------------------------------------------
+@settings(deadline=None)
 @given(st.lists(words, min_size=1))
 def test_tokenizer_round_trip(docs):
     tokenizer = Tokenizer(docs)
@@ -100,6 +101,7 @@ def test_the_split_of_the_committed_names():
     assert sorted(sum(NAMES.values(), [])) == sorted(lines)
 
 
+@settings(deadline=None)
 @given(st.lists(words))
 def test_a_name_falls_where_its_own_hash_says_as_often_as_it_stands(docs):
     """Ava, Emma and Noah fall on one side each, as a side without a name is refused."""
@@ -122,6 +124,7 @@ def test_a_folder_is_used_as_it_is(tmp_path):
 
 
 # ---- model -----------------------------------------------------------------------------------
+@settings(deadline=None)
 @given(tables, st.floats(0.001, 1000))
 def test_rows_of_probabilities_sum_to_1(table, smoothing):
     P = probabilities(np.array(table, dtype=float), smoothing)
@@ -129,6 +132,7 @@ def test_rows_of_probabilities_sum_to_1(table, smoothing):
     assert P.sum(axis=1) == pytest.approx(1, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(tables)
 def test_unsmoothed_rows_are_the_counts_over_their_sum_or_stay_zero(table):
     P = probabilities(np.array(table, dtype=float), 0)
@@ -175,6 +179,7 @@ def test_untrained_is_a_uniform_guess_among_27():
 
 
 # ---- evaluation ------------------------------------------------------------------------------
+@settings(deadline=None)
 @given(tables, st.floats(0.01, 10), st.data())
 def test_evaluate_is_the_mean_negative_log_likelihood_of_pytorch(table, smoothing, data):
     P = probabilities(np.array(table, dtype=float), smoothing)

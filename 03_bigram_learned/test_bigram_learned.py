@@ -53,9 +53,8 @@ def count(docs):
 
 def run_stage(*flags):
     process = subprocess.run(
-        [sys.executable, MAIN, *flags],
-        capture_output=True, text=True, encoding="utf-8", timeout=300,
-    )  # fmt: skip
+        [sys.executable, MAIN, *flags], capture_output=True, text=True, encoding="utf-8"
+    )
     assert process.returncode == 0, process.stderr
     return process.stdout
 

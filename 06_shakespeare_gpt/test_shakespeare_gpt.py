@@ -253,15 +253,14 @@ def test_preset_nanogpt_cpu_is_the_recipe_of_nanogpts_readme():
         assert (group["lr"], group["betas"]) == (1e-3, (0.9, 0.99))
 
 
-def test_preset_lecture_is_built_and_takes_a_step():
+def test_preset_lecture_is_built_and_a_step_lowers_the_loss_of_its_excerpt():
     config = replace(preset("lecture"), steps=1, batch_size=1)
     assert (config.n_layer, config.n_head, config.n_embd, config.block_size) == (6, 6, 384, 256)
     torch.manual_seed(0)
-    model = GPT(vocab_size=V, **shape_of(config))
-    data = {"train": TOKENS[:600], "val": TOKENS[600:857]}
-    curve, _ = run_train(replace(config, warmup=0), model, data)
-    assert curve[0][2] == pytest.approx(math.log(V), abs=0.2)
-    assert curve[1][2] < curve[0][2]
+    model = GPT(vocab_size=65, **shape_of(config))
+    text = torch.randint(65, (257,))  # one excerpt and no other
+    curve, _ = run_train(config, model, {"train": text, "val": text})
+    assert curve[1][2] < curve[0][2] - 0.01
 
 
 def test_flags_given_besides_a_preset_win(monkeypatch):
@@ -401,12 +400,12 @@ def test_orthogonalize_changes_the_singular_values_alone_and_by_its_polynomial(m
 
 
 # ---- training --------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["cpu", "nanogpt-cpu", "lecture"])
+@pytest.mark.parametrize("name", ["cpu", "nanogpt-cpu"])
 def test_untrained_loss_is_about_log_vocab_size(name):
     torch.manual_seed(0)
-    shape = {**shape_of(preset(name)), "n_layer": 2, "block_size": 64}
-    model = GPT(vocab_size=V, **shape)
-    assert evaluate(model, TOKENS, "cpu") == pytest.approx(math.log(V), abs=0.1)
+    model = GPT(vocab_size=65, **shape_of(preset(name)))
+    text = torch.randint(65, (500,))
+    assert evaluate(model, text, "cpu") == pytest.approx(math.log(65), abs=0.1)
 
 
 def independent_losses(config, model, data):
@@ -564,7 +563,7 @@ def test_letter_frequencies_by_hand():
 
 # ---- samples ---------------------------------------------------------------------------------
 def test_greedy_generation_looks_back_on_block_size_characters():
-    model = make_model()
+    model = make_model(seed=9)
     prompt = TOKENS[:20].tolist()  # longer than block_size
     expected = [*prompt]
     for _ in range(30):
@@ -572,7 +571,7 @@ def test_greedy_generation_looks_back_on_block_size_characters():
         expected.append(logits.argmax().item())
     new = list(model.generate(prompt, 30, top_k=1))
     assert new == expected[20:]
-    assert len(set(new)) > 2
+    assert len(set(new)) > 5  # a greedy sample that repeats itself would prove little
     assert prompt == TOKENS[:20].tolist()
     assert list(model.generate(prompt[-8:], 30, top_k=1)) == new
     assert list(model.generate(prompt, 30, temperature=0.001)) == new
@@ -599,11 +598,11 @@ def biased_model():
 )
 def test_temperature_divides_logits_and_top_k_leaves_the_likeliest(temperature, top_k):
     generator = torch.Generator().manual_seed(0)
-    counts = Counter(biased_model().generate([0], 2000, temperature, top_k, generator))
+    counts = Counter(biased_model().generate([0], 1500, temperature, top_k, generator))
     shares = [(k + 1) ** (1 / temperature) for k in range(5)]
     shares = [s if k >= 5 - (top_k or 5) else 0 for k, s in enumerate(shares)]
     for k, share in enumerate(shares):
-        assert counts[k] / 2000 == pytest.approx(share / sum(shares), abs=0.05)
+        assert counts[k] / 1500 == pytest.approx(share / sum(shares), abs=0.05)
         assert share or not counts[k]
 
 
@@ -666,6 +665,7 @@ def test_the_kept_checkpoint_has_the_best_val_loss_of_the_run(run, tmp_path):
     best = min(row[2] for row in result["curve"])
     assert result["best"]["val"] == best < result["loss"]["val"] - 0.01
     assert 0 < result["best"]["step"] < 40
+    val = load_text(tmp_path / "text.txt", 8)["val"]
     tokens = torch.tensor([CHARS.index(ch) for ch in val])
     assert evaluate(loaded, tokens, "cpu") == pytest.approx(best, abs=1e-6)
 
