@@ -35,16 +35,19 @@ class Value:
         return Value(self.data * other.data, (self, other), (other.data, self.data))
 
     def __pow__(self, other):
-        """self ** other. ValueError where the result is no real number, or the slope in other."""
+        """self ** other. ValueError where that or a slope of it is no real, finite number."""
         a, b = self.data, other.data if isinstance(other, Value) else other
-        if a < 0 and b != int(b):
+        try:
+            power, slope = a**b, b * a ** (b - 1) if b else 0.0  # slope: d a**b / da
+        except (OverflowError, ZeroDivisionError) as error:
+            raise ValueError(f"{a} ** {b} or its slope is infinite") from error
+        if isinstance(power, complex):
             raise ValueError(f"{a} ** {b} is not a real number: the base must not be negative")
-        slope = b * a ** (b - 1) if b else 0.0  # d a**b / da
         if not isinstance(other, Value):
-            return Value(a**b, (self,), (slope,))
+            return Value(power, (self,), (slope,))
         if a <= 0:
             raise ValueError(f"{a} ** Value({b}) has no slope: its base must be above 0")
-        return Value(a**b, (self, other), (slope, a**b * math.log(a)))
+        return Value(power, (self, other), (slope, power * math.log(a)))
 
     def exp(self):
         try:

@@ -63,7 +63,7 @@ def parse_points(lines, path):
     for line in lines:
         try:
             x, y, label = map(float, line.split())
-            if label not in (-1, 1) or not math.isfinite(x + y):
+            if label not in (-1, 1) or not (math.isfinite(x) and math.isfinite(y)):
                 raise ValueError
         except ValueError:
             message = f'{line!r} is no "x y label" with a label of -1 or 1'
@@ -75,7 +75,10 @@ def parse_points(lines, path):
 # ---- training --------------------------------------------------------------------------------
 def point_loss(score, label):
     """-log of the probability given to the right label, 1 / (1 + exp(-label * score)), in nats."""
-    return (1 + (score * -label).exp()).log()
+    z = score * -label
+    if z.data > 0:  # log(1 + exp(z)) = z + log(1 + exp(-z)), which does not overflow
+        return z + (1 + (-z).exp()).log()
+    return (1 + z.exp()).log()
 
 
 def train(config, model, points):

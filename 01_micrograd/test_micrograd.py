@@ -282,10 +282,11 @@ def test_two_results_add_to_a_leaf_and_pass_through_a_node_they_share():
     assert shared.grad == 1
 
 
-def test_backward_on_a_leaf_counts_itself():
+def test_backward_on_a_leaf_adds_1_to_its_own_grad():
     x = Value(2.0)
+    (x * 3).backward()
     x.backward()
-    assert x.grad == 1
+    assert x.grad == 3 + 1
 
 
 def test_backward_leaves_what_the_result_was_not_computed_from():

@@ -170,6 +170,5 @@ def main():
     return progress.status
 
 
-
 if __name__ == "__main__":
     plumbing.run(main)

@@ -78,9 +78,9 @@ def test_tokenizer_round_trip(docs):
 
 
 def test_tokens_are_in_the_order_of_the_characters():
-    tokenizer = Tokenizer(["cab"])
-    assert tokenizer.chars == ["a", "b", "c"]
-    assert tokenizer.encode("cab") == [3, 2, 0, 1, 3]
+    tokenizer = Tokenizer(["hgfe", "dcba"])
+    assert tokenizer.chars == list("abcdefgh")
+    assert tokenizer.encode("cab") == [8, 2, 0, 1, 8]
 
 
 def test_pairs_worked_out_by_hand():
@@ -195,6 +195,11 @@ def test_unsmoothed_val_loss_is_infinite_where_a_pair_is_new():
     assert evaluate(P, *pairs(["ab"], tokenizer)) == 0
     assert evaluate(P, *pairs(["ba"], tokenizer)) == math.inf
     assert evaluate(P, *pairs(["ab", "ba"], tokenizer)) == math.inf
+
+
+def test_letter_frequencies_worked_out_by_hand():
+    letters = letter_frequencies(np.array([[1.0, 2.0], [3.0, 4.0]]), 0)
+    assert letters.tolist() == [[0.4, 0.6], [0.4, 0.6]]
 
 
 @pytest.mark.parametrize("smoothing", [0, 0.1, 5])

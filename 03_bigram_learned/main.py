@@ -86,15 +86,20 @@ def forward(W, xs):
     return onehot @ W  # (N, V) @ (V, V) -> (N, V)
 
 
+def log_softmax(logits):
+    """Log-probabilities; less the maximum, exp cannot overflow. (N, V) -> (N, V)"""
+    logits = logits - logits.max(dim=1, keepdim=True).values
+    return logits - logits.exp().sum(dim=1, keepdim=True).log()  # (N, V) - (N, 1)
+
+
 def softmax(logits):
-    """Turn each row into probabilities; subtracting the maximum keeps exp from overflowing."""
-    counts = (logits - logits.max(dim=1, keepdim=True).values).exp()  # (N, V), all positive
-    return counts / counts.sum(dim=1, keepdim=True)  # (N, V) / (N, 1)
+    """Probabilities: exp of each logit over the sum of its row, as stage 02's counts over theirs."""
+    return log_softmax(logits).exp()
 
 
 def cross_entropy(logits, ys):
     """Mean of -log P(y), in nats per character. (N, V), (N,) -> ()"""
-    return -softmax(logits)[torch.arange(len(ys)), ys].log().mean()
+    return -log_softmax(logits)[torch.arange(len(ys)), ys].mean()
 
 
 def logits_gradient(logits, ys):
@@ -182,7 +187,6 @@ def main():
         loss=loss, curve=curve, samples=samples, torch=torch,
     )
     return progress.status
-
 
 
 if __name__ == "__main__":

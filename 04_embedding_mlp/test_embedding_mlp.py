@@ -43,14 +43,6 @@ def random_batch(n, block_size=3, vocab_size=27):
     return xb, torch.randint(vocab_size, (n,), generator=generator)
 
 
-def run_stage(*flags):
-    process = subprocess.run(
-        [sys.executable, MAIN, *flags], capture_output=True, text=True, encoding="utf-8"
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout
-
-
 # ---- data ------------------------------------------------------------------------------------
 def test_contexts_worked_out_by_hand():
     """a is 0, b is 1, BOS is 2."""
@@ -232,7 +224,9 @@ def test_two_trainings_with_one_seed_give_the_same_losses():
 )
 def test_a_full_run_reaches_its_loss(tmp_path, flags, block_size, bound):
     """Measured: 2.094 with 3 characters of context, 2.000 with 8; the counts of 02 have 2.4554."""
-    run_stage(*flags, "--out", tmp_path)
+    command = [sys.executable, MAIN, *flags, "--out", tmp_path]
+    process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    assert process.returncode == 0, process.stderr
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert 1.9 < result["loss"]["val"] <= bound
     assert result["loss"]["test"] <= bound

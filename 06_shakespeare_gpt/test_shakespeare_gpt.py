@@ -12,13 +12,13 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import generate
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import generate
 import main as stage
 import plumbing
 from main import (
@@ -182,6 +182,15 @@ def test_attention_weights_are_dropped_in_training_only():
     assert not torch.equal(attn(x), attn(x))
     attn.eval()
     assert torch.equal(attn(x), attn(x))
+
+
+def test_dropout_acts_on_the_embeddings_and_on_both_branches():
+    """With all of that dropped nothing is left of the input, only the bias of the last norm."""
+    model = make_model(dropout=1.0)
+    for block in model.blocks:
+        block.attn.dropout = 0.0  # nothing but those three places drops
+    expected = model.lm_head(model.ln_f.bias).expand(2, 8, V)
+    torch.testing.assert_close(model(torch.randint(V, (2, 8))), expected)
 
 
 @pytest.mark.parametrize("T", [1, 5, 8])
