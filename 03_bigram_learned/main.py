@@ -93,7 +93,7 @@ def log_softmax(logits):
 
 
 def softmax(logits):
-    """Probabilities: exp of each logit over the sum of its row, as stage 02's counts over theirs."""
+    """Probabilities: exp of each logit over its row's sum, as stage 02's counts over theirs."""
     return log_softmax(logits).exp()
 
 
