@@ -122,16 +122,18 @@ def sha256(path):
 def get_data(name):
     """Path of a data set that is not committed; fetched by data/prepare.py when it is missing."""
     path = ROOT / "data" / f"{name}.txt"
-    if not path.exists() and call(ROOT / "data" / "prepare.py", name):
+    prepare = ROOT / "data" / "prepare.py"
+    if not path.exists() and call(prepare, name, stdout=2):  # to stderr, beside the run's output
         raise BadInput(f"{path} is missing and could not be fetched; --data takes another text")
     return path
 
 
-def call(script, *arguments):
+def call(script, *arguments, **options):
     """Run a Python script to its end and return its status; Ctrl-C is the script's to handle."""
     previous_handler = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        return subprocess.call([sys.executable, str(script), *map(str, arguments)])
+        command = [sys.executable, str(script), *map(str, arguments)]
+        return subprocess.call(command, **options)
     finally:
         signal.signal(signal.SIGINT, previous_handler)
 

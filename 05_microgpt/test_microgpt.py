@@ -521,6 +521,14 @@ def test_a_document_longer_than_block_size_is_trained_on_as_far_as_it_fits():
     assert (chars_seen, progress.done) == (3 + 2 + 3 + 2, 4)
 
 
+def test_the_twin_counts_targets_and_not_their_padding():
+    tokenizer, config = Tokenizer(["a"]), twin.Config(steps=2, batch_size=3, n_embd=4, n_head=2)
+    data = twin.rectangle(["a"], tokenizer, config.block_size)
+    weights = twin.init_weights(config, tokenizer.vocab_size)
+    _, chars_seen, _ = twin.train(config, weights, {"train": data, "val": data})
+    assert chars_seen == 2 * 3 * 2  # steps, names, "a" and its end
+
+
 def test_two_runs_with_one_seed_give_the_same_losses_and_another_seed_others():
     def losses(seed):
         random.seed(seed)
