@@ -153,14 +153,23 @@ def prepare_out(out):
 class Progress:
     """Counts the steps, shows the time left, and stops after the current step on Ctrl-C.
 
-    for step in Progress(1000): ...  behaves like range(1000). Where stderr is a terminal, one line
-    there shows the step and the time left. A second Ctrl-C interrupts at once. Afterwards, done is
-    the number of steps that were completed and seconds the time they took.
+    for step in Progress(1000): ...  behaves like range(1000); with minutes it goes on until those
+    are over, however many steps that takes. Where stderr is a terminal, one line there shows the
+    step and the time left. A second Ctrl-C interrupts at once. done is the number of steps that
+    were completed, seconds the time they took, share how much of the whole that is, from 0 to 1.
     """
 
-    def __init__(self, steps, what="step"):
-        self.steps, self.what = steps, what
+    def __init__(self, steps, what="step", minutes=0.0):
+        self.steps, self.what, self.limit = steps, what, 60 * minutes
         self.done, self.seconds, self.interrupted = 0, 0.0, False
+
+    @property
+    def over(self):
+        return self.seconds >= self.limit if self.limit else self.done >= self.steps
+
+    @property
+    def share(self):
+        return self.seconds / self.limit if self.limit else self.done / self.steps
 
     def __iter__(self):
         in_main_thread = threading.current_thread() is threading.main_thread()
@@ -168,15 +177,15 @@ class Progress:
             self.previous_handler = signal.signal(signal.SIGINT, self.stop)
         start = shown = time.perf_counter()
         try:
-            while self.done < self.steps and not self.interrupted:
+            while not (self.interrupted or self.over):
                 yield self.done
                 self.done += 1
                 now = time.perf_counter()
                 self.seconds = now - start
                 if sys.stderr.isatty() and now - shown > 0.2:
                     shown = now
-                    left = self.seconds / self.done * (self.steps - self.done)
-                    line = f"{self.what} {self.done:,} of {self.steps:,}, {left:.0f} s left"
+                    left = max(0, self.seconds / self.share - self.seconds)
+                    line = f"{self.what} {self.done:,}, {self.share:.0%} done, {left:.0f} s left"
                     print(f"\r{line:<70}\r", end="", file=sys.stderr, flush=True)
         finally:
             if sys.stderr.isatty():

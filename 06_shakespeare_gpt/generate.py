@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import plumbing
-from main import pick_device
+from devices import pick_device
 from model import GPT
 from plumbing import ROOT, STAGE, BadInput
 

@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 
 import plumbing
+from devices import RANK, RANKS, join_ranks, mean_over_ranks, pick_device, share_gradients
+from forecast import forecast
 from model import GPT
-from muon import Muon
+from optimizers import make_optimizers, schedule
 from plumbing import ROOT, SPLITS, STAGE, BadInput
 
 # cpu: the best found within five minutes on two cores. nanogpt-cpu: the CPU recipe of nanoGPT's
@@ -29,6 +31,7 @@ PRESETS = {
     "lecture": dict(
         steps=5000, batch_size=64, block_size=256, n_embd=384, n_head=6, n_layer=6, dropout=0.2,
         learning_rate=1e-3, muon_learning_rate=0.0, weight_decay=0.1, warmup=100, final=0.1,
+        compile=True,
     ),
 }
 
@@ -40,6 +43,7 @@ class Config:
     preset: str = "cpu"  # cpu, nanogpt-cpu or lecture; flags given besides it win
     seed: int = 1337  # starts the random numbers of weights, batches and samples
     steps: int = 700  # updates of the weights
+    minutes: float = 0.0  # of training instead of steps; the schedule fits them. 0: go by steps
     batch_size: int = 48  # excerpts in one step
     block_size: int = 96  # characters in an excerpt, so the most the model can look back on
     n_embd: int = 128  # numbers in the vector that stands for a character
@@ -57,12 +61,14 @@ class Config:
     temperature: float = 0.8  # divides the logits when sampling
     top_k: int = 200  # only so many of the likeliest characters can be drawn
     device: str = "auto"  # auto, cpu, cuda or mps
+    compile: bool = False  # torch.compile first: a minute's wait, then faster on a GPU
     out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
 
     def __post_init__(self):
         check = plumbing.check_ranges
-        check(self, seed=(0, 2**32 - 1), steps=(0, 10**7), batch_size=(1, 10**5))
-        check(self, block_size=(1, 10**5), n_embd=(1, 10**5), n_head=(1, 10**4), n_layer=(1, 1000))
+        check(self, seed=(0, 2**32 - 1), steps=(0, 10**7), minutes=(0, 10**5))
+        check(self, batch_size=(1, 10**5), block_size=(1, 10**5))
+        check(self, n_embd=(1, 10**5), n_head=(1, 10**4), n_layer=(1, 1000))
         check(self, dropout=(0, 0.99), learning_rate=(0, 10), muon_learning_rate=(0, 10))
         check(self, weight_decay=(0, 10), warmup=(0, 10**7), final=(0, 1), clip=(1e-9, 1e9))
         check(self, eval_every=(1, 10**7), temperature=(0.01, 100), top_k=(1, 10**6))
@@ -70,6 +76,8 @@ class Config:
             raise BadInput(f"--n-embd {self.n_embd} does not divide by --n-head {self.n_head}")
         if not self.prompt:
             raise BadInput("--prompt is empty; give at least one character")
+        if self.batch_size % RANKS or (self.minutes and RANKS > 1):
+            raise BadInput(f"{RANKS} ranks need --steps, and a --batch-size that they divide")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -94,60 +102,37 @@ def get_batch(data, config, generator):
     """Random excerpts and, one character later, what to predict. -> xb (B, T), yb (B, T)"""
     T = config.block_size
     starts = torch.randint(len(data) - T, (config.batch_size, 1), generator=generator)
-    excerpts = data[starts + torch.arange(T + 1)]  # (B, 1) + (T + 1,) -> (B, T + 1)
+    starts = starts[RANK::RANKS]  # all ranks draw the same batch, and each does its share of it
+    excerpts = data[(starts + torch.arange(T + 1)).to(data.device)]  # (B, T + 1)
     return excerpts[:, :-1], excerpts[:, 1:]
 
 
-def pick_device(name):
-    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
-    if name == "auto":
-        return next((device for device, there in available.items() if there()), "cpu")
-    if name == "cpu" or (name in available and available[name]()):
-        return name
-    raise BadInput(f"--device {name} is not there; give auto or cpu")
-
-
 # ---- training --------------------------------------------------------------------------------
-def make_optimizers(config, model):
-    """AdamW for embeddings, norms, biases and lm_head; Muon for the matrices inside the blocks.
-
-    AdamW scales each number of a matrix by itself, and its updates favour a few directions; Muon's
-    move all directions equally. On two cores that was worth 0.1 nats in the same time.
-    """
-    inner = [p for p in model.blocks.parameters() if p.dim() == 2 and config.muon_learning_rate]
-    rest = [p for p in model.parameters() if not any(p is q for q in inner)]
-    groups = [
-        {"params": [p for p in rest if p.dim() == 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in rest if p.dim() == 1], "weight_decay": 0.0},
-    ]
-    optimizers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)]
-    if inner:
-        optimizers.append(Muon(inner, config.muon_learning_rate, config.weight_decay))
-    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-        group["highest_lr"] = group["lr"]
-    return optimizers
-
-
-def schedule(step, config):
-    """Share of the highest learning rate: a linear warm-up, then half a cosine down to `final`."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)  # 0 to 1
-    return config.final + (1 - config.final) * (1 + math.cos(math.pi * done)) / 2
-
-
 def train(config, model, data, device, keep):
     """Returns the curve and the finished Progress; calls keep(step, val loss) at each new best."""
     optimizers = make_optimizers(config, model)
+    parallel = share_gradients(model)
+    compute = torch.compile(parallel) if config.compile else parallel
     generator = torch.Generator().manual_seed(config.seed)
-    best = evaluate(model, data["val"], device)
-    keep(0, best)
-    curve, losses = [[0, None, best]], []
-    for step in (progress := plumbing.Progress(config.steps)):
+    curve, losses, best = [], [], math.inf
+
+    def look(step):
+        nonlocal best
+        mean = mean_over_ranks(torch.stack(losses).mean()).item() if losses else math.nan
+        curve.append([step, mean, evaluate(model, data["val"])])
+        losses.clear()
+        print("step {:5d} | batch loss {:.4f} | val loss {:.4f}".format(*curve[-1]), flush=True)
+        if curve[-1][2] < best:
+            best = curve[-1][2]
+            keep(step, best)
+
+    look(0)
+    for step in (progress := plumbing.Progress(config.steps, minutes=config.minutes)):
         xb, yb = get_batch(data["train"], config, generator)
 
-        logits = model(xb.to(device))  # (B, T, V)
-        loss = F.cross_entropy(logits.flatten(0, 1), yb.to(device).flatten())
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            logits = compute(xb)  # (B, T, V)
+            loss = F.cross_entropy(logits.flatten(0, 1), yb.flatten())
 
         model.zero_grad()
         loss.backward()
@@ -155,24 +140,22 @@ def train(config, model, data, device, keep):
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group["highest_lr"] * schedule(step, config)
+                group["lr"] = group["highest_lr"] * schedule(step, progress.share, config)
             optimizer.step()
 
-        losses.append(loss.item())
-        if (step + 1) % config.eval_every == 0 or step + 1 == config.steps:
-            val = evaluate(model, data["val"], device)
-            curve.append([step + 1, sum(losses) / len(losses), val])
-            losses = []
-            print("step {:5d} | batch loss {:.4f} | val loss {:.4f}".format(*curve[-1]), flush=True)
-            if val < best:
-                best = val
-                keep(step + 1, best)
+        losses.append(loss.detach())  # not item(), which would wait for the GPU
+        if (step + 1) % config.eval_every == 0:
+            look(step + 1)
+        if step == 20:
+            print(forecast(config, progress), flush=True)
+    if losses:
+        look(progress.done)
     return curve, progress
 
 
 # ---- evaluation ------------------------------------------------------------------------------
 @torch.no_grad()
-def evaluate(model, data, device, batch_size=64):
+def evaluate(model, data, batch_size=64):
     """Mean of -log P over every character of a text but its first, in nats, with dropout off. The
     text is read in stretches of block_size, each of which knows nothing of those before.
     """
@@ -184,8 +167,8 @@ def evaluate(model, data, device, batch_size=64):
     if whole < len(data) - 1:
         batches.append((data[whole:-1][None], data[whole + 1 :][None]))
     for xb, yb in batches:
-        logits = model(xb.to(device)).flatten(0, 1)  # (B * T, V)
-        total += F.cross_entropy(logits, yb.to(device).flatten(), reduction="sum").item()
+        logits = model(xb).flatten(0, 1)  # (B * T, V)
+        total += F.cross_entropy(logits, yb.flatten(), reduction="sum").item()
     model.train()
     return total / (len(data) - 1)
 
@@ -193,7 +176,7 @@ def evaluate(model, data, device, batch_size=64):
 def letter_frequencies(data, vocab_size):
     """The losses of a guess that knows only how often each character stands in train."""
     counts = torch.bincount(data["train"], minlength=vocab_size) + 0.1  # (V,), as in stage 02
-    probs = counts / counts.sum()
+    probs = counts / counts.sum()  # (V,)
     return {name: -probs[text].log().mean().item() for name, text in data.items()}
 
 
@@ -201,6 +184,7 @@ def letter_frequencies(data, vocab_size):
 def main():
     config = plumbing.parse_flags(Config, __doc__, PRESETS)
     device = pick_device(config.device)
+    join_ranks(device)
     if config.data == Config.data:
         plumbing.get_data("tinyshakespeare")
     splits = load_text(config.data, config.block_size)
@@ -210,7 +194,7 @@ def main():
     V = len(chars)
     if unknown := set(config.prompt) - set(chars):
         raise BadInput(f"--prompt holds {min(unknown)!r}, which the text does not have")
-    data = {name: torch.tensor([stoi[ch] for ch in text]) for name, text in splits.items()}
+    data = {k: torch.tensor([stoi[c] for c in text]).to(device) for k, text in splits.items()}
 
     torch.manual_seed(config.seed)
     shape = ("block_size", "n_embd", "n_head", "n_layer", "dropout")
@@ -225,16 +209,19 @@ def main():
         best.update(step=step, val=val)
         weights = {name: p.to("cpu") for name, p in model.state_dict().items()}
         checkpoint = {"sizes": sizes, "chars": "".join(chars), "step": step, "weights": weights}
-        plumbing.save_tensors(config.out / "model.pt", checkpoint)
+        if RANK == 0:
+            plumbing.save_tensors(config.out / "model.pt", checkpoint)
 
     curve, progress = train(config, model, data, device, keep)
-    tokens = [stoi[ch] for ch in config.prompt]
+    if RANK > 0:
+        return progress.status
     generator = torch.Generator().manual_seed(config.seed)
+    tokens = [stoi[ch] for ch in config.prompt]
     new = model.generate(tokens, 500, config.temperature, config.top_k, generator)
     text = config.prompt + "".join(chars[token] for token in new)
     print(f"---- sample ----\n{text.strip()}\n----------------")
     print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")
-    loss = {name: evaluate(model, text, device) for name, text in data.items()} | {"test": None}
+    loss = {name: evaluate(model, text) for name, text in data.items()} | {"test": None}
     plumbing.save_result(
         config, progress, "a deeper Transformer on running text",
         docs={name: 1 for name in data}, targets={name: len(data[name]) - 1 for name in data},

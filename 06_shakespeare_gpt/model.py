@@ -21,16 +21,22 @@ class CausalSelfAttention(nn.Module):
         self.attn_wv = nn.Linear(n_embd, n_embd)
         self.attn_wo = nn.Linear(n_embd, n_embd)
 
-    def forward(self, x):
+    def forward(self, x, cache=None):
+        """(B, T, C) -> (B, T, C). cache: [keys, values] of earlier positions, or [] for none."""
         B, T, C = x.shape
         q, k, v = (
             w(x).view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
             for w in (self.attn_wq, self.attn_wk, self.attn_wv)
         )  # each (B, T, C) -> (B, n_head, T, head_dim)
+        if cache is not None:
+            if cache:
+                k, v = torch.cat((cache[0], k), dim=2), torch.cat((cache[1], v), dim=2)
+            cache[:] = k, v  # each (B, n_head, all positions so far, head_dim)
         # softmax(q @ k.T / sqrt(head_dim)) @ v with the future masked out, in one fused operation.
         # It knows nothing of eval(), so dropout is switched off by hand.
         dropout = self.dropout if self.training else 0.0
-        x = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout)
+        # One position alone, the newest, has no future to mask.
+        x = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1, dropout_p=dropout)
         x = x.transpose(1, 2).reshape(B, T, C)  # (B, n_head, T, head_dim) -> (B, T, C)
         return self.attn_wo(x)
 
@@ -47,8 +53,8 @@ class Block(nn.Module):
         self.mlp_fc2 = nn.Linear(4 * n_embd, n_embd)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x):
-        x = x + self.dropout(self.attn(self.ln_1(x)))  # (B, T, C)
+    def forward(self, x, cache=None):
+        x = x + self.dropout(self.attn(self.ln_1(x), cache))  # (B, T, C)
         h = F.gelu(self.mlp_fc1(self.ln_2(x)))  # (B, T, C) -> (B, T, 4C)
         return x + self.dropout(self.mlp_fc2(h))  # (B, T, 4C) -> (B, T, C)
 
@@ -74,13 +80,17 @@ class GPT(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(p)
 
-    def forward(self, xb):
-        """Logits of the character after each position. (B, T) -> (B, T, V), T at most block_size"""
-        T = xb.shape[1]
-        x = self.wte(xb) + self.wpe(torch.arange(T, device=xb.device))  # (B, T, C) + (T, C)
-        x = self.dropout(x)
-        for block in self.blocks:
-            x = block(x)
+    def forward(self, xb, caches=None):
+        """Logits of the character after each position. (B, T) -> (B, T, V), T at most block_size
+
+        caches, one list for each block, spares computing again what was computed for the positions
+        before xb: empty lists before the first call, after which xb is one token at a time (T = 1).
+        """
+        before = caches[0][0].shape[2] if caches and caches[0] else 0  # positions in the caches
+        positions = torch.arange(before, before + xb.shape[1], device=xb.device)
+        x = self.dropout(self.wte(xb) + self.wpe(positions))  # (B, T, C) + (T, C)
+        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks)):
+            x = block(x, cache)
         return self.lm_head(self.ln_f(x))  # (B, T, C) -> (B, T, V)
 
     @torch.no_grad()
@@ -88,19 +98,24 @@ class GPT(nn.Module):
         """Yield `length` further token ids after the list `tokens`, one at a time.
 
         Logits are divided by temperature; with top_k only that many likeliest ids can be drawn. The
-        model looks back on block_size tokens at most. Dropout is off; the mode is put back.
+        model looks back on block_size tokens at most: when they are full, it goes on with the later
+        half of them, so that a token costs the same however long the text is. Dropout is off; the
+        mode is put back.
         """
         was_training = self.training
         self.eval()
-        tokens = list(tokens)
-        device = self.lm_head.weight.device
+        window, caches = list(tokens)[-self.block_size :], [[] for _ in self.blocks]
+        new = window  # what the caches do not hold yet
         for _ in range(length):
-            xb = torch.tensor([tokens[-self.block_size :]], device=device)  # (1, T)
-            logits = self(xb)[0, -1] / temperature  # (V,)
+            xb = torch.tensor([new], device=self.lm_head.weight.device)  # (1, T)
+            logits = self(xb, caches)[0, -1] / temperature  # (V,)
             if top_k is not None:
                 least = logits.topk(min(top_k, len(logits))).values[-1]
                 logits[logits < least] = -math.inf
-            probs = logits.softmax(dim=0).cpu()
-            tokens.append(torch.multinomial(probs, 1, generator=generator).item())
-            yield tokens[-1]
+            token = torch.multinomial(logits.softmax(dim=0).cpu(), 1, generator=generator).item()
+            window, new = [*window, token], [token]
+            if len(window) > self.block_size:
+                window = window[-(self.block_size // 2 + 1) :]
+                caches, new = [[] for _ in self.blocks], window
+            yield token
         self.train(was_training)
