@@ -17,7 +17,7 @@ class Value:
     __slots__ = ("data", "grad", "children", "local_grads")
 
     def __init__(self, data, children=(), local_grads=()):
-        self.data = float(data)
+        self.data = data
         self.grad = 0.0
         self.children = children
         self.local_grads = local_grads
@@ -103,15 +103,14 @@ class Value:
         overflow the stack. Calling backward again, on this or another result, adds again to the
         leaves, so set their grad to 0 between two steps; the nodes in between show the last call.
         """
-        order, seen, stack = [], set(), [(self, False)]
+        order, entered, stack = {}, set(), [self]  # order is a dict for its keys, kept in order
         while stack:
-            v, children_are_in_order = stack.pop()
-            if children_are_in_order:
-                order.append(v)
-            elif v not in seen:
-                seen.add(v)
-                stack.append((v, True))
-                stack.extend((child, False) for child in v.children)
+            v = stack[-1]
+            if v not in entered:  # its children come first; leaves have nothing to pass on
+                entered.add(v)
+                stack.extend([child for child in v.children if child.children])
+            else:  # they are done; arriving once more changes nothing
+                order[stack.pop()] = None
         for v in order:
             if v.children:
                 v.grad = 0.0

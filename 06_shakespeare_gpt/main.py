@@ -118,12 +118,14 @@ def train(config, model, data, device, keep):
 
     def look(step):
         nonlocal best
-        mean = mean_over_ranks(torch.stack(losses).mean()).item() if losses else math.nan
-        curve.append([step, mean, evaluate(model, data["val"])])
+        mean = mean_over_ranks(torch.stack(losses).mean()).item() if losses else None
+        val = evaluate(model, data["val"])
+        curve.append([step, mean, val])
+        if losses:
+            print(f"step {step:5d} | batch loss {mean:.4f} | val loss {val:.4f}", flush=True)
         losses.clear()
-        print("step {:5d} | batch loss {:.4f} | val loss {:.4f}".format(*curve[-1]), flush=True)
-        if curve[-1][2] < best:
-            best = curve[-1][2]
+        if val < best:
+            best = val
             keep(step, best)
 
     look(0)

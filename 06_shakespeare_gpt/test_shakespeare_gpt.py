@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import math
+import os
 import pickle
 import random
 import subprocess
@@ -101,7 +102,7 @@ def test_a_part_needs_one_excerpt_and_the_character_after_it(tmp_path, too_short
         data = {name: torch.zeros(len(text), dtype=torch.long) for name, text in splits.items()}
         xb, _ = get_batch(data["train"], TINY, torch.Generator())
         assert xb.shape == (4, 8)
-        assert math.isfinite(evaluate(make_model(), data["val"], "cpu"))
+        assert math.isfinite(evaluate(make_model(), data["val"]))
 
 
 def test_a_text_whose_tenth_is_too_short_is_refused(tmp_path):
@@ -288,34 +289,32 @@ def test_device():
 
 # ---- schedule --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "step, final, expected",
+    "step, share, final, expected",
     [
-        (0, 0.0, 1 / 50),
-        (24, 0.0, 0.5),
-        (49, 0.0, 1.0),
-        (50, 0.0, 1.0),
-        (375, 0.0, 0.5),
-        (375, 0.1, 0.55),
-        (700, 0.0, 0.0),
-        (700, 0.1, 0.1),
-        (50 + 650 // 4, 0.1, 0.1 + 0.9 * (1 + math.cos(math.pi * 162 / 650)) / 2),
+        (0, 0.0, 0.0, 1 / 50),
+        (24, 0.0, 0.0, 0.5),
+        (49, 0.0, 0.0, 1.0),
+        (49, 0.5, 0.0, 0.5),
+        (24, 0.5, 0.0, 0.25),
+        (700, 0.5, 0.1, 0.55),
+        (700, 1.0, 0.0, 0.0),
+        (700, 1.0, 0.1, 0.1),
+        (700, 0.25, 0.1, 0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2),
     ],
 )
-def test_schedule_by_hand(step, final, expected):
-    config = Config(steps=700, warmup=50, final=final)
-    assert schedule(step, config) == pytest.approx(expected, abs=1e-12)
+def test_schedule_by_hand(step, share, final, expected):
+    config = Config(warmup=50, final=final)
+    assert schedule(step, share, config) == pytest.approx(expected, abs=1e-12)
 
 
 @given(st.integers(1, 200), st.integers(0, 300), st.floats(0, 1))
-def test_schedule_rises_to_1_and_falls_no_lower_than_its_final_share(steps, warmup, final):
+def test_schedule_falls_after_the_warmup_and_no_lower_than_its_final_share(steps, warmup, final):
     config = Config(steps=steps, warmup=warmup, final=final)
-    shares = [schedule(step, config) for step in range(steps)]
-    rising, falling = shares[:warmup], shares[warmup:]
-    assert rising == sorted(set(rising))
+    shares = [schedule(step, step / steps, config) for step in range(steps)]
+    assert all(0 < share <= 1 for share in shares)
+    falling = shares[warmup:]
     assert falling == sorted(falling, reverse=True)
-    assert all(final - 1e-12 <= share <= 1 for share in falling)
-    assert falling == [] or falling[0] == 1
-    assert all(0 < share <= 1 for share in rising)
+    assert all(final - 1e-12 <= share for share in falling)
 
 
 # ---- optimizers ------------------------------------------------------------------------------
@@ -414,7 +413,7 @@ def test_untrained_loss_is_about_log_vocab_size(name):
     torch.manual_seed(0)
     model = GPT(vocab_size=65, **shape_of(preset(name)))
     text = torch.randint(65, (500,))
-    assert evaluate(model, text, "cpu") == pytest.approx(math.log(65), abs=0.1)
+    assert evaluate(model, text) == pytest.approx(math.log(65), abs=0.1)
 
 
 def independent_losses(config, model, data):
@@ -437,7 +436,7 @@ def independent_losses(config, model, data):
         assert length > config.clip  # or clipping would go untested
         for p in model.parameters():
             p.grad *= config.clip / length
-        share = schedule(step, config)
+        share = schedule(step, step / config.steps, config)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * share
         optimizer.step()
@@ -462,7 +461,7 @@ def test_training_gives_every_optimizer_its_share_of_its_highest_rate(monkeypatc
     )
     run_train(TINY, make_model(), {"train": TOKENS[:1000], "val": TOKENS[1000:]})
     rates = [group["lr"] for optimizer in made for group in optimizer.param_groups]
-    last = (1 + math.cos(math.pi * 3 / 4)) / 2  # 3 of the 4 steps after the warm-up are done
+    last = (1 + math.cos(math.pi * 5 / 6)) / 2  # before the last step 5 of 6 are done
     assert rates == pytest.approx([0.005 * last, 0.005 * last, 0.02 * last])
 
 
@@ -521,6 +520,67 @@ def test_each_new_best_is_kept_and_nothing_worse():
     assert len(kept) > 1 and kept[-1][0] < config.steps
 
 
+def test_training_by_the_clock_ends_with_it_and_has_run_its_schedule_down(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        stage, "make_optimizers", lambda *a: made.extend(make_optimizers(*a)) or made
+    )
+    config = replace(TINY, steps=1, minutes=1 / 60, eval_every=1000)
+    data = {"train": TOKENS[:1000], "val": TOKENS[1000:]}
+    curve, progress = train(config, make_model(), data, "cpu", lambda *best: None)
+    assert 1.0 <= progress.seconds < 1.5 and progress.done > 5
+    assert [row[0] for row in curve][-1] == progress.done
+    assert made[0].param_groups[0]["lr"] < 0.02 * config.learning_rate
+
+
+# ---- several ranks ---------------------------------------------------------------------------
+def on_two_ranks(script, *flags):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+    return subprocess.run(
+        [*command, str(script), *flags], env=env, capture_output=True, encoding="utf-8", timeout=120
+    )
+
+
+def small_run(tmp_path, out):
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    sizes = ["--block-size=8", "--n-embd=16", "--n-head=2", "--n-layer=1", "--batch-size=6"]
+    return [*sizes, "--eval-every=2", f"--data={tmp_path / 'text.txt'}", f"--out={out}"]
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_losses_of_one(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    command = [sys.executable, HERE / "main.py", *small_run(tmp_path, one), "--steps=8"]
+    subprocess.run(command, check=True, capture_output=True)
+    done = on_two_ranks(HERE / "main.py", *small_run(tmp_path, two), "--steps=8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("num params") == 1
+    results = [json.loads((out / "result.json").read_text(encoding="utf-8")) for out in (one, two)]
+    assert len(results[0]["curve"]) == 5
+    for row, expected in zip(results[1]["curve"][1:], results[0]["curve"][1:], strict=True):
+        assert row == pytest.approx(expected, abs=1e-5)
+    assert results[1]["loss"]["val"] == pytest.approx(results[0]["loss"]["val"], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_ends_the_run(tmp_path):
+    script = tmp_path / "dies.py"
+    script.write_text(
+        "import os\nimport main, plumbing\n"
+        "draw = main.get_batch\n"
+        "def die(*arguments):\n"
+        "    os._exit(3) if os.environ['RANK'] == '1' else None\n"
+        "    return draw(*arguments)\n"
+        "main.get_batch = die\n"
+        "plumbing.run(main.main)\n",
+        encoding="utf-8",
+    )
+    done = on_two_ranks(script, *small_run(tmp_path, tmp_path / "out"), "--steps=1000000")
+    assert done.returncode != 0
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
 # ---- evaluation ------------------------------------------------------------------------------
 def slow_evaluate(model, data):
     """One position after the other, each given what its stretch of block_size holds before it."""
@@ -538,17 +598,17 @@ def slow_evaluate(model, data):
 def test_evaluate_equals_a_position_by_position_computation(length, batch_size):
     model, data = make_model().double(), TOKENS[:length]
     expected = slow_evaluate(model, data)
-    assert evaluate(model, data, "cpu", batch_size) == pytest.approx(expected, abs=1e-12)
+    assert evaluate(model, data, batch_size) == pytest.approx(expected, abs=1e-12)
 
 
 def test_dropout_is_off_in_evaluation_and_the_mode_is_put_back():
     model, data = make_model(dropout=0.5), TOKENS[:9]
-    first = evaluate(model, data, "cpu")
+    first = evaluate(model, data)
     assert model.training
-    assert evaluate(model, data, "cpu") == first
+    assert evaluate(model, data) == first
     logits = model(data[None, :-1])[0]  # in training
     assert abs(F.cross_entropy(logits, data[1:]).item() - first) > 0.01
-    assert first == evaluate(make_model(dropout=0.0), data, "cpu")
+    assert first == evaluate(make_model(dropout=0.0), data)
 
 
 def test_training_drops_and_evaluating_in_between_does_not_end_that():
@@ -571,19 +631,45 @@ def test_letter_frequencies_by_hand():
 
 
 # ---- samples ---------------------------------------------------------------------------------
-def test_greedy_generation_looks_back_on_block_size_characters():
+def test_greedy_generation_looks_back_on_block_size_characters_or_half_as_many():
+    """Without a cache: when 8 are full it goes on with the later 4 of them and the newest."""
     model = make_model(seed=9)
     prompt = TOKENS[:20].tolist()  # longer than block_size
-    expected = [*prompt]
+    window, expected = prompt[-8:], []
     for _ in range(30):
-        logits = model(torch.tensor([expected[-8:]]))[0, -1]
-        expected.append(logits.argmax().item())
+        expected.append(model(torch.tensor([window]))[0, -1].argmax().item())
+        window.append(expected[-1])
+        if len(window) > 8:
+            window = window[-5:]
     new = list(model.generate(prompt, 30, top_k=1))
-    assert new == expected[20:]
+    assert new == expected
     assert len(set(new)) > 5  # a greedy sample that repeats itself would prove little
     assert prompt == TOKENS[:20].tolist()
     assert list(model.generate(prompt[-8:], 30, top_k=1)) == new
     assert list(model.generate(prompt, 30, temperature=0.001)) == new
+
+
+@pytest.mark.parametrize("prompt", [1, 3, 8])
+def test_logits_with_and_without_a_cache_are_equal(prompt):
+    model = make_model(n_layer=3).double().eval()
+    xb, caches = TOKENS[None, :8], [[] for _ in model.blocks]
+    logits = [model(xb[:, :prompt], caches)]
+    logits += [model(xb[:, t : t + 1], caches) for t in range(prompt, 8)]
+    torch.testing.assert_close(torch.cat(logits, dim=1), model(xb), rtol=0, atol=1e-12)
+
+
+def test_a_character_costs_the_same_late_in_a_long_text(monkeypatch):
+    model, positions = make_model(), []
+    forward = GPT.forward
+
+    def counted(self, xb, caches=None):
+        positions.append(xb.shape[1])
+        return forward(self, xb, caches)
+
+    monkeypatch.setattr(GPT, "forward", counted)
+    list(model.generate([0], 400))
+    assert sum(positions[200:]) <= sum(positions[:200]) + 10
+    assert sum(positions) < 400 * 3
 
 
 @pytest.mark.parametrize("length", [0, 1, 13])
@@ -676,7 +762,7 @@ def test_the_kept_checkpoint_has_the_best_val_loss_of_the_run(run, tmp_path):
     assert 0 < result["best"]["step"] < 40
     val = load_text(tmp_path / "text.txt", 8)["val"]
     tokens = torch.tensor([CHARS.index(ch) for ch in val])
-    assert evaluate(loaded, tokens, "cpu") == pytest.approx(best, abs=1e-6)
+    assert evaluate(loaded, tokens) == pytest.approx(best, abs=1e-6)
 
 
 class Intruder:
