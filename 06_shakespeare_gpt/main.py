@@ -161,6 +161,7 @@ def evaluate(model, data, batch_size=64):
     """Mean of -log P over every character of a text but its first, in nats, with dropout off. The
     text is read in stretches of block_size, each of which knows nothing of those before.
     """
+    was_training = model.training
     model.eval()
     T, total = model.block_size, 0.0
     whole = (len(data) - 1) // T * T  # the last stretch is shorter
@@ -171,7 +172,7 @@ def evaluate(model, data, batch_size=64):
     for xb, yb in batches:
         logits = model(xb).flatten(0, 1)  # (B * T, V)
         total += F.cross_entropy(logits, yb.flatten(), reduction="sum").item()
-    model.train()
+    model.train(was_training)
     return total / (len(data) - 1)
 
 
@@ -217,13 +218,15 @@ def main():
     curve, progress = train(config, model, data, device, keep)
     if RANK > 0:
         return progress.status
+    loss = {name: evaluate(model, text) for name, text in data.items()} | {"test": None}
+    checkpoint = torch.load(config.out / "model.pt", weights_only=True)
+    model.load_state_dict(checkpoint["weights"])  # the best ones write the sample
     generator = torch.Generator().manual_seed(config.seed)
     tokens = [stoi[ch] for ch in config.prompt]
     new = model.generate(tokens, 500, config.temperature, config.top_k, generator)
     text = config.prompt + "".join(chars[token] for token in new)
     print(f"---- sample ----\n{text.strip()}\n----------------")
     print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")
-    loss = {name: evaluate(model, text) for name, text in data.items()} | {"test": None}
     plumbing.save_result(
         config, progress, "a deeper Transformer on running text",
         docs={name: 1 for name in data}, targets={name: len(data[name]) - 1 for name in data},

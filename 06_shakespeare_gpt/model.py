@@ -100,22 +100,27 @@ class GPT(nn.Module):
         Logits are divided by temperature; with top_k only that many likeliest ids can be drawn. The
         model looks back on block_size tokens at most: when they are full, it goes on with the later
         half of them, so that a token costs the same however long the text is. Dropout is off; the
-        mode is put back.
+        mode is put back at the end. ValueError without a token to begin with.
         """
+        if not tokens:
+            raise ValueError("generate has nothing to continue: give at least one token")
         was_training = self.training
         self.eval()
         window, caches = list(tokens)[-self.block_size :], [[] for _ in self.blocks]
         new = window  # what the caches do not hold yet
-        for _ in range(length):
-            xb = torch.tensor([new], device=self.lm_head.weight.device)  # (1, T)
-            logits = self(xb, caches)[0, -1] / temperature  # (V,)
-            if top_k is not None:
-                least = logits.topk(min(top_k, len(logits))).values[-1]
-                logits[logits < least] = -math.inf
-            token = torch.multinomial(logits.softmax(dim=0).cpu(), 1, generator=generator).item()
-            window, new = [*window, token], [token]
-            if len(window) > self.block_size:
-                window = window[-(self.block_size // 2 + 1) :]
-                caches, new = [[] for _ in self.blocks], window
-            yield token
-        self.train(was_training)
+        try:
+            for _ in range(length):
+                xb = torch.tensor([new], device=self.lm_head.weight.device)  # (1, T)
+                logits = self(xb, caches)[0, -1] / temperature  # (V,)
+                if top_k is not None:
+                    least = logits.topk(min(top_k, len(logits))).values[-1]
+                    logits[logits < least] = -math.inf
+                probs = logits.softmax(dim=0).cpu()
+                token = torch.multinomial(probs, 1, generator=generator).item()
+                window, new = [*window, token], [token]
+                if len(window) > self.block_size:
+                    window = window[-(self.block_size // 2 + 1) :]
+                    caches, new = [[] for _ in self.blocks], window
+                yield token
+        finally:
+            self.train(was_training)

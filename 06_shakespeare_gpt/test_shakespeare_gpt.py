@@ -765,6 +765,22 @@ def test_the_kept_checkpoint_has_the_best_val_loss_of_the_run(run, tmp_path):
     assert evaluate(loaded, tokens) == pytest.approx(best, abs=1e-6)
 
 
+def test_generate_continues_the_very_prompt_it_is_given(tmp_path, monkeypatch, capsys):
+    model, path = make_model(seed=9), tmp_path / "model.pt"
+    sizes = {"vocab_size": V, **SIZES}
+    checkpoint = {"sizes": sizes, "chars": "".join(CHARS), "weights": model.state_dict()}
+    plumbing.save_tensors(path, checkpoint)
+    texts = []
+    for prompt in ("to be", "question"):
+        flags = [f"--prompt={prompt}", "--length=20", "--top-k=1", "--device=cpu"]
+        monkeypatch.setattr(sys, "argv", ["generate.py", f"--model={path}", *flags])
+        generate.main()
+        new = model.generate([CHARS.index(ch) for ch in prompt], 20, top_k=1)
+        texts.append("".join(CHARS[token] for token in new))
+        assert capsys.readouterr().out == f"{prompt}{texts[-1]}\n"
+    assert texts[0] != texts[1]
+
+
 class Intruder:
     """A pickle of it calls Path.touch when it is loaded."""
 
