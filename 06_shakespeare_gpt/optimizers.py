@@ -10,8 +10,8 @@ from muon import Muon
 def make_optimizers(config, model):
     """AdamW for embeddings, norms, biases and lm_head; Muon for the matrices inside the blocks.
 
-    AdamW scales each number of a matrix by itself, and its updates favour a few directions; Muon's
-    move all directions equally. On two cores that was worth 0.1 nats in the same time.
+    AdamW scales each number of a matrix by itself, and its updates favour a few directions. Muon's
+    move all directions equally, which gets further in the same number of steps.
     """
     inner = [p for p in model.blocks.parameters() if p.dim() == 2 and config.muon_learning_rate]
     rest = [p for p in model.parameters() if not any(p is q for q in inner)]
