@@ -289,11 +289,14 @@ def draw_curve(path, result):
         return
     figure = Figure(figsize=(6.4, 4), dpi=100, layout="constrained")
     axes = figure.subplots()
-    for column, label in ((1, "train, mean since the point before"), (2, "val, whole split")):
+    for column, label in ((1, "train, as met in training"), (2, "val, whole split")):
         points = [row for row in result["curve"] if row[column] is not None]
         axes.plot([row[0] for row in points], [row[column] for row in points], ".-", label=label)
     if "vocab_size" in result:
         axes.axhline(math.log(result["vocab_size"]), color="grey", ls=":", label="uniform guess")
+    if [row[0] for row in result["curve"]][:3] == [0, 1, 10]:  # looks at powers of ten
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlim(-0.5, 2 * result["steps"])
     axes.set(title=result["stage"], xlabel="step", ylabel=f"loss ({result['unit']})")
     axes.legend()
     figure.savefig(path, metadata={"Software": None})
