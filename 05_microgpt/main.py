@@ -232,6 +232,7 @@ def main():
     samples = [sample(config, weights, tokenizer) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]), flush=True)
     loss = {name: evaluate(config, weights, docs, tokenizer) for name, docs in splits.items()}
+    curve.append([progress.done, None, loss["val"]])
     plumbing.save_result(
         config, progress, "attention reads all characters so far", **plumbing.sizes(splits),
         vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen,

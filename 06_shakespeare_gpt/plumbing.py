@@ -290,8 +290,9 @@ def draw_curve(path, result):
     figure = Figure(figsize=(6.4, 4), dpi=100, layout="constrained")
     axes = figure.subplots()
     for column, label in ((1, "train, as met in training"), (2, "val, whole split")):
-        points = [row for row in result["curve"] if row[column] is not None]
-        axes.plot([row[0] for row in points], [row[column] for row in points], ".-", label=label)
+        points = [(row[0], row[column]) for row in result["curve"] if row[column] is not None]
+        if points:
+            axes.plot(*zip(*points), ".-", label=label)
     if "vocab_size" in result:
         axes.axhline(math.log(result["vocab_size"]), color="grey", ls=":", label="uniform guess")
     if [row[0] for row in result["curve"]][:3] == [0, 1, 10]:  # looks at powers of ten
