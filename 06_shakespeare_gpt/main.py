@@ -41,7 +41,7 @@ class Config:
     data: Path = ROOT / "data" / "tinyshakespeare.txt"  # a text, or a folder of train and val.txt
     preset: str = "cpu"  # cpu, nanogpt-cpu or lecture; flags given besides it win
     seed: int = 1337  # starts the random numbers of weights, batches and samples
-    steps: int = 1300  # updates of the weights
+    steps: int = 1100  # updates of the weights
     minutes: float = 0.0  # of training instead of steps; the schedule fits them. 0: go by steps
     batch_size: int = 32  # excerpts in one step
     block_size: int = 96  # characters in an excerpt, so the most the model can look back on
