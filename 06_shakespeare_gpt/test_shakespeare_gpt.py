@@ -545,6 +545,7 @@ def on_two_ranks(script, *flags):
 def small_run(tmp_path, out):
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
     sizes = ["--block-size=8", "--n-embd=16", "--n-head=2", "--n-layer=1", "--batch-size=6"]
+    sizes += ["--prompt=to be"]
     return [*sizes, "--eval-every=2", f"--data={tmp_path / 'text.txt'}", f"--out={out}"]
 
 
@@ -578,6 +579,7 @@ def test_a_rank_that_dies_ends_the_run(tmp_path):
     )
     done = on_two_ranks(script, *small_run(tmp_path, tmp_path / "out"), "--steps=1000000")
     assert done.returncode != 0
+    assert "(exitcode: 3)" in done.stderr  # it died as planned, and nothing else was wrong
     assert not (tmp_path / "out" / "result.json").exists()
 
 
