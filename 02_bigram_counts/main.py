@@ -5,6 +5,7 @@ Source: "The spelled-out intro to language modeling: building makemore", A. Karp
 Run: python 02_bigram_counts/main.py --smoothing 0.1
 """
 
+import json
 import math
 import zlib
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Config:
     seed: int = 42  # starts the random numbers that draw the samples
     steps: int = 1_000_000  # names to count, one a step; no more than there are
     smoothing: float = 0.1  # pseudo-count that every pair starts with
-    out: Path = ROOT / "out" / STAGE  # folder for result.json and loss.png
+    out: Path = ROOT / "out" / STAGE  # folder for result.json, counts.json and loss.png
 
     def __post_init__(self):
         plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**9), smoothing=(0, 1e9))
@@ -161,6 +162,8 @@ def main():
     rng = np.random.default_rng(config.seed)
     samples = [sample(P, tokenizer, rng) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
+    table = {"chars": "".join(tokenizer.chars), "counts": counts.astype(int).tolist()}
+    plumbing.write_atomically(config.out / "counts.json", json.dumps(table).encode())
     plumbing.save_result(
         config, progress, "the next character depends on the one before", **plumbing.sizes(splits),
         vocab_size=V, params=V * V, chars_seen=int(counts.sum()),

@@ -180,7 +180,8 @@ def main():
     loss = {name: evaluate(W, *data[name]) for name in SPLITS}
     samples = [sample(W, tokenizer) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
-    plumbing.save_tensors(config.out / "model.pt", {"W": W.detach()})
+    checkpoint = {"chars": "".join(tokenizer.chars), "W": W.detach()}
+    plumbing.save_tensors(config.out / "model.pt", checkpoint)
     plumbing.save_result(
         config, progress, "gradient descent finds the counts", **plumbing.sizes(splits),
         vocab_size=V, params=W.numel(), chars_seen=progress.done * config.batch_size,

@@ -192,7 +192,8 @@ def main():
     samples = [sample(model, tokenizer, config.block_size) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
     weights = {name: tensor.detach() for name, tensor in vars(model).items()}
-    plumbing.save_tensors(config.out / "model.pt", weights)
+    checkpoint = {"chars": "".join(tokenizer.chars), "weights": weights}
+    plumbing.save_tensors(config.out / "model.pt", checkpoint)
     plumbing.save_result(
         config, progress, "embeddings share statistics between contexts", **plumbing.sizes(splits),
         vocab_size=V, params=params, chars_seen=progress.done * config.batch_size,

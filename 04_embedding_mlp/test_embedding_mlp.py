@@ -232,7 +232,7 @@ def test_a_full_run_reaches_its_loss(tmp_path, flags, block_size, bound):
     assert result["loss"]["test"] <= bound
 
     model = MLP(Config(block_size=block_size), 27)
-    vars(model).update(torch.load(tmp_path / "model.pt", weights_only=True))
+    vars(model).update(torch.load(tmp_path / "model.pt", weights_only=True)["weights"])
     for name in ("train", "val", "test"):
         loss = evaluate(model, *contexts(NAMES[name], TOKENIZER, block_size))
         assert loss == pytest.approx(result["loss"][name], abs=1e-5)

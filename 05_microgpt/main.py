@@ -228,7 +228,8 @@ def main():
     gc.disable()  # no graph here has cycles, so there is nothing for the collector to find
     curve, chars_seen, progress = train(config, weights, splits["train"], tokenizer)
     weights = {name: [[p.data for p in row] for row in matrix] for name, matrix in weights.items()}
-    plumbing.write_atomically(config.out / "weights.json", json.dumps(weights).encode())
+    checkpoint = json.dumps({"chars": "".join(tokenizer.chars), "weights": weights})
+    plumbing.write_atomically(config.out / "weights.json", checkpoint.encode())
     samples = [sample(config, weights, tokenizer) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]), flush=True)
     loss = {name: evaluate(config, weights, docs, tokenizer) for name, docs in splits.items()}

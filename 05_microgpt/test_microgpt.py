@@ -302,7 +302,7 @@ def test_weights_written_by_main_give_the_twin_the_same_logits_and_gradients(
     )
     assert status == 0
     config = Config(**shape)
-    floats = json.loads((tmp_path / "weights.json").read_text())
+    floats = json.loads((tmp_path / "weights.json").read_text())["weights"]
     weights = {name: [[Value(p) for p in row] for row in m] for name, m in floats.items()}
     tensors = as_tensors(floats)
     tokenizer = Tokenizer(NAMES[:300])

@@ -169,7 +169,8 @@ def main():
     samples = [sample(config, weights, tokenizer) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
     tensors = {name: w.detach() for name, w in weights.items()}
-    plumbing.save_tensors(config.out / "model.pt", tensors)
+    checkpoint = {"chars": "".join(tokenizer.chars), "weights": tensors}
+    plumbing.save_tensors(config.out / "model.pt", checkpoint)
     plumbing.save_result(
         config, progress, "the same model on batches, in PyTorch", **plumbing.sizes(splits),
         vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen,
