@@ -108,7 +108,9 @@ class Value:
             v = stack[-1]
             if v not in entered:  # its children come first; leaves have nothing to pass on
                 entered.add(v)
-                stack.extend([child for child in v.children if child.children])
+                for child in v.children:
+                    if child.children:
+                        stack.append(child)
             else:  # they are done; arriving once more changes nothing
                 order[stack.pop()] = None
         for v in order:
@@ -116,5 +118,6 @@ class Value:
                 v.grad = 0.0
         self.grad += 1.0  # d self / d self
         for v in reversed(order):
+            grad = v.grad
             for child, local_grad in zip(v.children, v.local_grads):
-                child.grad += local_grad * v.grad
+                child.grad += local_grad * grad

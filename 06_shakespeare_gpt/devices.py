@@ -27,18 +27,28 @@ def pick_device(name):
     return name
 
 
-def autocast(device):
-    """A context in which matrices are multiplied in bfloat16, where the device is faster at that.
+def pick_dtype(name, device):
+    """Return "bfloat16" or "float32"; auto takes bfloat16 where the device is faster at it.
 
     bfloat16 keeps the range of float32 and 8 of its 24 bits of precision. Some CPUs have
-    instructions for it, as GPUs do; there training takes less than half the time.
+    instructions for it, as GPUs do; there training takes less than half the time. BadInput for
+    another name.
     """
+    if name not in ("auto", "bfloat16", "float32"):
+        raise BadInput(f"--dtype {name} is none of auto, bfloat16 and float32")
+    if name != "auto":
+        return name
     if device == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         can = torch.cpu.get_capabilities()
         fast = device == "cpu" and (can.get("avx512_bf16") or can.get("amx_bf16"))
-    return torch.autocast(device, torch.bfloat16, enabled=bool(fast))
+    return "bfloat16" if fast else "float32"
+
+
+def autocast(device, dtype):
+    """A context in which matrices are multiplied in this dtype; weights and sums stay float32."""
+    return torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
 
 
 def join_ranks(device):

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+import devices
+import forecast
 import plumbing
-from devices import RANK, RANKS, autocast, join_ranks, mean_over_ranks, pick_device, share_gradients
+from devices import RANK, RANKS
 from model import GPT
 from optimizers import make_optimizers, schedule
 from plumbing import ROOT, SPLITS, STAGE, BadInput
@@ -41,25 +43,26 @@ class Config:
     data: Path = ROOT / "data" / "tinyshakespeare.txt"  # a text, or a folder of train and val.txt
     preset: str = "cpu"  # cpu, nanogpt-cpu or lecture; flags given besides it win
     seed: int = 1337  # starts the random numbers of weights, batches and samples
-    steps: int = 1100  # updates of the weights
+    steps: int = 3600  # updates of the weights
     minutes: float = 0.0  # of training instead of steps; the schedule fits them. 0: go by steps
     batch_size: int = 32  # excerpts in one step
     block_size: int = 96  # characters in an excerpt, so the most the model can look back on
     n_embd: int = 128  # numbers in the vector that stands for a character
-    n_head: int = 4  # attention heads that share those numbers
+    n_head: int = 2  # attention heads that share those numbers
     n_layer: int = 4  # blocks of attention and MLP
     dropout: float = 0.0  # share of activations set to 0 in training
     learning_rate: float = 0.005  # of AdamW at its highest
     muon_learning_rate: float = 0.02  # of Muon, for the matrices in the blocks; 0: AdamW has all
-    weight_decay: float = 0.05  # share of each matrix taken off, times the learning rate
+    weight_decay: float = 0.3  # share of each matrix taken off, times the learning rate
     warmup: int = 50  # steps in which the learning rate rises to its highest
     final: float = 0.0  # share of the learning rate left at the end, after a cosine decay
     clip: float = 1.0  # largest norm of all gradients together; longer ones are shortened to it
-    eval_every: int = 200  # steps between two looks at the val loss
+    eval_every: int = 400  # steps between two looks at the val loss
     prompt: str = "\n"  # where the sample begins
     temperature: float = 0.8  # divides the logits when sampling
     top_k: int = 200  # only so many of the likeliest characters can be drawn
     device: str = "auto"  # auto, cpu, cuda or mps
+    dtype: str = "auto"  # of matrix products: float32, or bfloat16 where that is faster
     compile: bool = False  # torch.compile first: a minute's wait, then faster on a GPU
     out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
 
@@ -107,17 +110,17 @@ def get_batch(data, config, generator):
 
 
 # ---- training --------------------------------------------------------------------------------
-def train(config, model, data, device, keep):
+def train(config, model, data, device, dtype, keep):
     """Returns the curve and the finished Progress; calls keep(step, val loss) at each new best."""
     optimizers = make_optimizers(config, model)
-    parallel = share_gradients(model)
+    parallel = devices.share_gradients(model)
     compute = torch.compile(parallel) if config.compile else parallel
     generator = torch.Generator().manual_seed(config.seed)
     curve, losses, best = [], [], math.inf
 
     def look(step):
         nonlocal best
-        mean = mean_over_ranks(torch.stack(losses).mean()).item() if losses else None
+        mean = devices.mean_over_ranks(torch.stack(losses).mean()).item() if losses else None
         val = evaluate(model, data["val"])
         curve.append([step, mean, val])
         if losses:
@@ -131,7 +134,7 @@ def train(config, model, data, device, keep):
     for step in (progress := plumbing.Progress(config.steps, minutes=config.minutes)):
         xb, yb = get_batch(data["train"], config, generator)
 
-        with autocast(device):
+        with devices.autocast(device, dtype):
             logits = compute(xb)  # (B, T, V)
             loss = F.cross_entropy(logits.flatten(0, 1), yb.flatten())
 
@@ -142,10 +145,12 @@ def train(config, model, data, device, keep):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["highest_lr"] * schedule(step, progress.share, config)
-            with autocast(device):
+            with devices.autocast(device, dtype):
                 optimizer.step()
 
         losses.append(loss.detach())  # not item(), which would wait for the GPU
+        if step == forecast.LOOK_AT:
+            print(forecast.say(config, progress), flush=True)
         if (step + 1) % config.eval_every == 0:
             look(step + 1)
     if losses:
@@ -184,8 +189,9 @@ def letter_frequencies(data, vocab_size):
 # ---- main ------------------------------------------------------------------------------------
 def main():
     config = plumbing.parse_flags(Config, __doc__, PRESETS)
-    device = pick_device(config.device)
-    join_ranks(device)
+    device = devices.pick_device(config.device)
+    dtype = devices.pick_dtype(config.dtype, device)
+    devices.join_ranks(device)
     if config.data == Config.data:
         plumbing.get_data("tinyshakespeare")
     splits = load_text(config.data, config.block_size)
@@ -203,7 +209,7 @@ def main():
     model = GPT(**sizes).to(device)
     params = sum(p.numel() for p in model.parameters())
     print(f"vocab size: {V}\nnum characters: {sum(map(len, data.values())):,}")
-    print(f"num params: {params:,}\ndevice: {device}", flush=True)
+    print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
     best = {}
 
     def keep(step, val):
@@ -213,7 +219,7 @@ def main():
         if RANK == 0:
             plumbing.save_tensors(config.out / "model.pt", checkpoint)
 
-    curve, progress = train(config, model, data, device, keep)
+    curve, progress = train(config, model, data, device, dtype, keep)
     if RANK > 0:
         return progress.status
     loss = {name: evaluate(model, text) for name, text in data.items()} | {"test": None}

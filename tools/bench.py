@@ -1,0 +1,394 @@
+"""How fast the stages are: ratios measured side by side, and losses reached within a time.
+
+    python run.py bench [--published microgpt.py] [--nanogpt FOLDER] [--runs 3] [--only NAME ...]
+
+Each line is the median of its runs. The lines that compare with other people's programs are left
+out without them: --published is the script of the microgpt article, --nanogpt a copy of nanoGPT's
+repository, and the line `engine` needs the package micrograd. Results go to out/bench.json.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import pickle
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+STEP = re.compile(rb"step +(\d+) */ *\d+ ")  # as the published microgpt and stage 05 print it
+SCORED = re.compile(r"step \d+: train loss [\d.]+, val loss ([\d.]+)")  # as nanoGPT prints it
+NANOGPT_CPU = (
+    "--device=cpu --compile=False --eval_iters=20 --log_interval=100 --block_size=64 "
+    "--batch_size=12 --n_layer=4 --n_head=4 --n_embd=128 --max_iters=2000 --lr_decay_iters=2000 "
+    "--dropout=0.0"
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """measure() returns {quantity: number} of one run; bars {quantity: (at_least, number)}."""
+
+    name: str
+    what: str
+    measure: object
+    bars: dict
+    long: bool = False  # over a minute: one run unless --runs is given
+
+
+class Missing(Exception):
+    """A line cannot be measured here; the message says what it needs."""
+
+
+# --- children ---
+
+
+def child(*command, cwd=None, **environment):
+    """Run Python on a script to its end; return what it printed. RuntimeError if it failed."""
+    env = {**os.environ, "PYTHONUTF8": "1", **environment}
+    command = [sys.executable, *map(str, command)]
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, encoding="utf-8")
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def stage(script, *flags):
+    """Run a stage's script into a temporary folder and return its result.json."""
+    with tempfile.TemporaryDirectory() as out:
+        child(ROOT / script, *flags, "--out", out)
+        return json.loads((Path(out) / "result.json").read_text(encoding="utf-8"))
+
+
+def seconds_per_step(script, first, last, *flags, cwd=None):
+    """Time between two of the steps that a script prints, which is then ended, by their number."""
+    command = [sys.executable, "-u", str(script), *map(str, flags)]
+    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, bufsize=0) as process:
+        printed, times = b"", {}
+        while last not in times:
+            more = process.stdout.read(1 << 16)
+            if not more:
+                raise RuntimeError(f"{script} ended before it printed step {last}")
+            now = time.perf_counter()
+            printed += more
+            for step in STEP.findall(printed):
+                times.setdefault(int(step), now)
+        process.kill()
+    return (times[last] - times[first]) / (last - first)
+
+
+# --- what is measured ---
+
+
+def start_up():
+    seconds = {}
+    with tempfile.TemporaryDirectory() as out:
+        for name, command in {
+            "python main.py": ("02_bigram_counts/main.py",),
+            "run.py stage 2": ("run.py", "stage", "2"),
+        }.items():
+            begin = time.perf_counter()
+            child(ROOT / command[0], *command[1:], "--out", out)
+            seconds[f"seconds of {name}"] = time.perf_counter() - begin
+    return seconds
+
+
+def engine():
+    if importlib.util.find_spec("micrograd") is None:
+        raise Missing("pip install micrograd")
+    printed = child(ROOT / "tools/engine_race.py", PYTHONPATH=str(ROOT / "01_micrograd"))
+    return json.loads(printed)
+
+
+def scalar(published):
+    """Both train on the same names in the same order, so each step does the same work."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(need(published, "--published microgpt.py"), Path(folder) / "microgpt.py")
+        names = ROOT / "data/makemore.txt"
+        if not names.exists():
+            child(ROOT / "data/prepare.py")
+        shutil.copyfile(names, Path(folder) / "input.txt")
+        theirs = seconds_per_step(Path(folder) / "microgpt.py", 1, 100, cwd=folder)
+        flags = ("--published", "--steps", 1000, "--out", folder)
+        ours = seconds_per_step(ROOT / "05_microgpt/main.py", 100, 500, *flags)
+    lengths = [len(name) + 1 for name in names.read_text(encoding="utf-8").split()]
+    chars = statistics.mean(lengths) / theirs  # a second
+    twin = stage("05_microgpt/twin.py")
+    return {
+        "times as fast": theirs / ours,
+        "published, s for 1000 steps": 1000 * theirs,
+        "main.py, s for 1000 steps": 1000 * ours,
+        "twin, times the characters a second": twin["chars_seen"] / twin["seconds"] / chars,
+        "twin, characters a second": twin["chars_seen"] / twin["seconds"],
+    }
+
+
+MEMORY = """
+import resource, runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print("peak", peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # bytes there
+"""
+
+
+def memory():
+    if sys.platform == "win32":
+        raise Missing("a system that counts a process's memory: Linux or macOS")
+    main = ROOT / "05_microgpt/main.py"
+    with tempfile.TemporaryDirectory() as out:
+        flags = ("--no-twin", "--steps", 200, "--out", out)
+        printed = child("-c", MEMORY, main, *flags, PYTHONPATH=str(main.parent))
+    return {"MB at the peak": float(printed.split()[-1])}
+
+
+def trained(script, *flags, best=False):
+    """Val loss and seconds of training of a run."""
+    result = stage(script, *flags)
+    val = result["best"]["val"] if best else result["loss"]["val"]
+    return {"val loss": val, "seconds": result["seconds"]}
+
+
+def nanogpt(folder, *flags):
+    """Run nanoGPT's recipe for Tiny Shakespeare in a copy; return seconds and its best val loss."""
+    import numpy as np
+
+    source = need(folder, "--nanogpt FOLDER")
+    with tempfile.TemporaryDirectory() as work:
+        for name in ("train.py", "model.py", "configurator.py", "config/train_shakespeare_char.py"):
+            (Path(work) / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source / name, Path(work) / name)
+        data = Path(work) / "data/shakespeare_char"
+        data.mkdir(parents=True)
+        text = (ROOT / "data/tinyshakespeare.txt").read_text(encoding="utf-8")
+        chars = sorted(set(text))
+        stoi = {ch: i for i, ch in enumerate(chars)}
+        ids = np.array([stoi[ch] for ch in text], dtype=np.uint16)
+        n = int(0.9 * len(ids))
+        ids[:n].tofile(data / "train.bin")
+        ids[n:].tofile(data / "val.bin")
+        meta = {"vocab_size": len(chars), "itos": dict(enumerate(chars)), "stoi": stoi}
+        (data / "meta.pkl").write_bytes(pickle.dumps(meta))
+        begin = time.perf_counter()
+        printed = child("train.py", "config/train_shakespeare_char.py", *flags, cwd=work)
+        seconds = time.perf_counter() - begin
+    best = min(float(val) for val in SCORED.findall(printed))
+    return {"nanoGPT, seconds": seconds, "nanoGPT, val loss": best}
+
+
+def beside_nanogpt(folder):
+    theirs = nanogpt(folder, *NANOGPT_CPU.split())
+    minutes = theirs["nanoGPT, seconds"] / 60
+    ours = trained("06_shakespeare_gpt/main.py", "--minutes", f"{minutes:.3f}", best=True)
+    return {**theirs, **ours}
+
+
+def on_gpu(folder):
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Missing("a GPU that CUDA can use")
+    ours = trained("06_shakespeare_gpt/main.py", "--preset", "lecture", best=True)
+    theirs = nanogpt(folder)
+    return {**theirs, **ours, "share of its time": ours["seconds"] / theirs["nanoGPT, seconds"]}
+
+
+GENERATION = """
+import json, time, torch
+from model import GPT
+
+torch.manual_seed(0)
+model = GPT(vocab_size=65, block_size=512, n_embd=128, n_head=2, n_layer=4, dropout=0.0).eval()
+
+@torch.no_grad()
+def uncached(tokens, length):
+    for _ in range(length):
+        tokens.append(int(model(torch.tensor([tokens]))[0, -1].argmax()))
+    return tokens
+
+begin = time.perf_counter(); slow = uncached([0], 500); middle = time.perf_counter()
+fast = [0, *model.generate([0], 500, top_k=1)]; end = time.perf_counter()
+assert slow == fast
+print(json.dumps({"times as fast": (middle - begin) / (end - middle)}))
+"""
+
+
+def generation():
+    return json.loads(child("-c", GENERATION, PYTHONPATH=str(ROOT / "06_shakespeare_gpt")))
+
+
+def two_ranks():
+    """The largest difference between the val losses of two processes and of one."""
+    flags = ["--device=cpu", "--dtype=float32", "--steps=20", "--eval-every=10"]
+    flags += ["--n-embd=64", "--n-layer=2"]
+    main = ROOT / "06_shakespeare_gpt/main.py"
+    one = stage(main, *flags)
+    with tempfile.TemporaryDirectory() as out:
+        launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+        child(*launch, main, *flags, "--out", out, OMP_NUM_THREADS="1")
+        two = json.loads((Path(out) / "result.json").read_text(encoding="utf-8"))
+    pairs = zip(one["curve"], two["curve"])
+    return {"largest difference of losses": max(abs(a[2] - b[2]) for a, b in pairs)}
+
+
+def need(path, flag):
+    if path is None:
+        raise Missing(flag)
+    return path
+
+
+def lines(published, folder):
+    at_least, at_most = True, False
+    mlp, twin = "04_embedding_mlp/main.py", "05_microgpt/twin.py"
+    return [
+        Line("start-up", "stage 02 from start to end", start_up, {
+            "seconds of python main.py": (at_most, 1.0),
+            "seconds of run.py stage 2": (at_most, 1.5),
+        }),
+        Line("engine", "stage 01's nodes a second, over micrograd's", engine,
+             {"ratio": (at_least, 3)}),
+        Line("microgpt", "stage 05 beside the published script", lambda: scalar(published), {
+            "times as fast": (at_least, 15),
+            "twin, times the characters a second": (at_least, 5000),
+        }),
+        Line("memory", "stage 05, scalar", memory, {"MB at the peak": (at_most, 100)}),
+        Line("mlp-3", "stage 04 with its 3 characters of context", lambda: trained(mlp),
+             {"val loss": (at_most, 2.10), "seconds": (at_most, 15)}),
+        Line("mlp-8", "stage 04 with 8 characters of context",
+             lambda: trained(mlp, "--block-size", 8),
+             {"val loss": (at_most, 2.00), "seconds": (at_most, 20)}),
+        Line("twin-best", "stage 05's twin, --preset best",
+             lambda: trained(twin, "--preset", "best"),
+             {"val loss": (at_most, 1.97), "seconds": (at_most, 120)}, long=True),
+        Line("cached", "stage 06, 500 characters with the cache over without it", generation,
+             {"times as fast": (at_least, 1)}),
+        Line("two-ranks", "stage 06 on two processes against one", two_ranks,
+             {"largest difference of losses": (at_most, 1e-5)}),
+        Line("cpu", "stage 06, preset cpu, best val loss",
+             lambda: trained("06_shakespeare_gpt/main.py", best=True),
+             {"val loss": (at_most, 1.50), "seconds": (at_most, 300)}, long=True),
+        Line("nanogpt-cpu", "stage 06 in the time of nanoGPT's CPU recipe",
+             lambda: beside_nanogpt(folder), {"val loss": (at_most, 1.66)}, long=True),
+        Line("lecture", "stage 06, preset lecture beside nanoGPT on the same GPU",
+             lambda: on_gpu(folder),
+             {"val loss": (at_most, 1.47), "share of its time": (at_most, 1 / 3)}, long=True),
+    ]  # fmt: skip
+
+
+# --- measuring and showing ---
+
+
+def measure(line, runs):
+    """{quantity: {"median", "runs"}} of a line."""
+    measured = [line.measure() for _ in range(runs)]
+    return {
+        key: {"median": statistics.median(run[key] for run in measured),
+              "runs": [run[key] for run in measured]}
+        for key in measured[0]
+    }  # fmt: skip
+
+
+def verdict(bars, quantities):
+    """{quantity: whether its median meets its bar}."""
+    return {
+        key: quantities[key]["median"] >= bar if at_least else quantities[key]["median"] <= bar
+        for key, (at_least, bar) in bars.items()
+    }
+
+
+def machine():
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def number(value):
+    if 0 < value < 1e-3:
+        return f"{value:.0e}"
+    return f"{value:.3f}" if value < 10 else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def show(results, console):
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
+    for header in ("line", "what", "measured", "bar", "met"):
+        table.add_column(header, justify="right" if header == "measured" else "left")
+    for row in results:
+        name, what = row["name"], row["what"]
+        for key, values in row["quantities"].items():
+            bar = row["bars"].get(key)
+            met = {True: "yes", False: "NO", None: ""}[row["met"].get(key)]
+            limit = f"{'at least' if bar[0] else 'at most'} {number(bar[1])}" if bar else ""
+            table.add_row(name, f"{what}: {key}", number(values["median"]), limit, met)
+            name = ""
+    console.print(table)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--published", type=Path, help="the script of the microgpt article")
+    parser.add_argument("--nanogpt", type=Path, help="a copy of nanoGPT's repository")
+    parser.add_argument("--runs", type=int, help="runs of each line: 3, and 1 of the long ones")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="measure these lines alone")
+    parser.add_argument("--out", type=Path, default=ROOT / "out/bench.json", help="the results")
+    args = parser.parse_args()
+    for path in (args.published, args.nanogpt):
+        if path and not path.exists():
+            parser.error(f"{path} does not exist")
+    chosen = lines(args.published and args.published.resolve(), args.nanogpt)
+    names = [line.name for line in chosen]
+    if unknown := set(args.only or []) - set(names):
+        parser.error(f"--only {min(unknown)}: the lines are {', '.join(names)}")
+    console = Console(markup=False, highlight=False)
+    about = machine()
+    console.print(", ".join(f"{key} {value}" for key, value in about.items() if value))
+    results = []
+    for line in chosen:
+        if args.only and line.name not in args.only:
+            continue
+        runs = args.runs or (1 if line.long else 3)
+        begin = time.perf_counter()
+        try:
+            with console.status(f"{line.name}: {runs} runs"):
+                quantities = measure(line, runs)
+        except Missing as missing:
+            console.print(f"{line.name}: left out; it needs {missing}")
+            continue
+        console.print(f"{line.name}: {runs} runs in {time.perf_counter() - begin:.0f} s")
+        met = verdict(line.bars, quantities)
+        results.append({"name": line.name, "what": line.what, "quantities": quantities,
+                        "bars": line.bars, "met": met})  # fmt: skip
+        save(args.out, {"machine": about, "lines": results})
+    show(results, console)
+    return 0 if all(all(row["met"].values()) for row in results) else 1
+
+
+def save(path, report):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
