@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS :=
 
 .DEFAULT_GOAL := help
-TARGETS := help stages stage table test data diff readme reference lint
+TARGETS := help stages stage table test data diff readme reference bench lint
 .PHONY: $(TARGETS)
 
 # The words after `stage` and `diff` are not targets: they become N, and doing them is nothing.
@@ -16,7 +16,7 @@ ifneq ($(filter stage diff,$(firstword $(MAKECMDGOALS))),)
   $(filter-out $(TARGETS),$(WORDS)): ; @:
 endif
 
-help stages table test data readme reference lint:
+help stages table test data readme reference bench lint:
 	@$(PYTHON) run.py $@ $(ARGS)
 
 stage diff:

@@ -191,6 +191,7 @@ TARGETS = {
     "diff": (run_diff, "what changed from one stage's main.py to the next: make diff 4"),
     "readme": (["tools/readme.py"], "fill the READMEs from results/: --check to see what is stale"),
     "reference": (["tools/reference.py"], "copy a complete run from out/ to results/, then readme"),
+    "bench": (["tools/bench.py"], "how fast everything is: --published FILE --nanogpt FOLDER"),
     "lint": (["-m", "ruff", "check"], "check the style of the code"),
     "help": (show_help, "this list"),
 }

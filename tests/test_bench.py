@@ -1,0 +1,105 @@
+"""tools/bench.py: its stopwatch, its medians, its verdicts; the speeds it measures itself."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from tools import bench
+from tools.bench import Line, measure, number, seconds_per_step, show, verdict
+
+SLOW_STEPS = """
+import sys, time
+for step in range(1, 1000):
+    time.sleep(0.02)
+    print(f"step {step:4d} / 1000 | loss 1.0", end=sys.argv[1], flush=True)
+"""
+
+
+@pytest.mark.parametrize("end", ["\\n", "\\r"])
+def test_the_stopwatch_times_steps_however_they_are_printed_and_ends_the_script(tmp_path, end):
+    script = tmp_path / "steps.py"
+    script.write_text(SLOW_STEPS.replace("sys.argv[1]", f'"{end}"'), encoding="utf-8")
+    begin = time.perf_counter()
+    assert 0.02 <= seconds_per_step(script, 2, 12) < 0.1
+    assert time.perf_counter() - begin < 10  # not the twenty seconds of a thousand steps
+
+
+def test_a_script_that_ends_too_early_is_an_error_and_not_a_hang(tmp_path):
+    script = tmp_path / "short.py"
+    script.write_text("print('step    1 / 3 | loss 1.0')", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="before it printed step 3"):
+        seconds_per_step(script, 1, 3)
+
+
+def test_a_failing_child_says_why(tmp_path):
+    script = tmp_path / "fails.py"
+    script.write_text("raise SystemExit('no such luck')", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="no such luck"):
+        bench.child(script)
+
+
+def test_the_median_of_the_runs_decides_and_every_run_is_kept():
+    runs = iter([{"ratio": 5.0, "seconds": 1.0}, {"ratio": 1.0, "seconds": 9.0},
+                 {"ratio": 3.0, "seconds": 2.0}])  # fmt: skip
+    line = Line("x", "y", lambda: next(runs), {"ratio": (True, 3), "seconds": (False, 1.9)})
+    quantities = measure(line, 3)
+    assert quantities["ratio"] == {"median": 3.0, "runs": [5.0, 1.0, 3.0]}
+    assert verdict(line.bars, quantities) == {"ratio": True, "seconds": False}
+
+
+def test_what_a_line_needs_and_lacks():
+    by_name = {line.name: line for line in bench.lines(None, None)}
+    with pytest.raises(bench.Missing, match="--published"):
+        by_name["microgpt"].measure()
+    with pytest.raises(bench.Missing, match="--nanogpt"):
+        by_name["nanogpt-cpu"].measure()
+
+
+def test_every_bar_is_on_something_that_its_line_measures(monkeypatch):
+    """A misspelt quantity would only show after minutes of measuring."""
+    result = {"loss": {"val": 1.0}, "best": {"val": 1.0}, "seconds": 1.0, "chars_seen": 1}
+    monkeypatch.setattr(bench, "stage", lambda *_: result | {"curve": [[0, None, 1.0]]})
+    monkeypatch.setattr(bench, "child", lambda *a, **_: '{"ratio": 1, "times as fast": 1}\npeak 1')
+    monkeypatch.setattr(bench, "seconds_per_step", lambda *_, **__: 1.0)
+    monkeypatch.setattr(bench, "nanogpt", lambda *_: {"nanoGPT, seconds": 60.0})
+    for name in ("start-up", "memory", "mlp-3", "mlp-8", "twin-best", "cpu"):
+        (line,) = (line for line in bench.lines(None, None) if line.name == name)
+        assert set(line.bars) <= set(line.measure()), name
+
+
+def test_a_bar_that_is_missed_is_shown_and_sets_the_status(tmp_path, monkeypatch, capsys):
+    line = Line("x", "y", lambda: {"ratio": 2.0}, {"ratio": (True, 3)})
+    monkeypatch.setattr(bench, "lines", lambda *_: [line])
+    monkeypatch.setattr(bench, "machine", lambda: {"cores": 2})
+    monkeypatch.setattr(sys, "argv", ["bench", "--out", str(tmp_path / "bench.json")])
+    assert bench.main() == 1
+    assert "NO" in capsys.readouterr().out
+    report = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
+    assert report["lines"][0]["met"] == {"ratio": False}
+
+
+def test_a_line_that_does_not_exist_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "nonsense"])
+    with pytest.raises(SystemExit) as stopped:
+        bench.main()
+    assert stopped.value.code == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0, "0.000"), (1e-7, "1e-07"), (0.5, "0.500"), (1.97, "1.970"), (12.34, "12.3"),
+     (176_000, "176,000")],
+)  # fmt: skip
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+def test_the_table_reads_no_markup(capsys):
+    from rich.console import Console
+
+    row = {"name": "[red]", "what": "a", "quantities": {"b": {"median": 1.0}}}
+    show([row | {"bars": {}, "met": {}}], Console(markup=False, width=80))
+    assert "[red]" in capsys.readouterr().out
