@@ -7,6 +7,7 @@ import json
 import math
 import random
 import re
+import shutil
 import subprocess
 import sys
 import zlib
@@ -266,13 +267,14 @@ def test_columns_line_up_and_the_highest_loss_has_the_star():
         "02_bigram_counts": answer("ab", [math.log(2), math.log(8), math.log(4)]),
         "06_shakespeare_gpt": answer("ab", [math.log(16)], end=False),
     }
-    rows = {line.split()[0]: line.split()[1:] for line in rendered("ab", answers).splitlines()}
-    assert rows["a"] == ["0.500", "0.69", "-"]
-    assert rows["b"] == ["0.125", "2.08*", "0.062", "2.77*"]
-    assert rows["(end)"] == ["0.250", "1.39", "-"]
-    assert ["nats", "1.39", "2.77"] in [line.split()[1:] for line in rendered("ab", answers)
-                                        .replace(",", "").splitlines()]
-    assert "bits    2.00" in re.sub(r" +(?=2.00)", "    ", rendered("ab", answers))
+    rows = [line.split() for line in rendered("ab", answers).splitlines()]
+    assert rows[-5:] == [
+        ["a", "0.500", "0.69", "-"],
+        ["b", "0.125", "2.08*", "0.062", "2.77*"],
+        ["(end)", "0.250", "1.39", "-"],
+        ["mean,", "nats", "1.39", "2.77"],
+        ["mean,", "bits", "2.00", "4.00"],
+    ]
 
 
 def test_a_text_is_no_markup_and_no_escape():
@@ -339,7 +341,7 @@ def score(trained, tmp_path, monkeypatch, capsys):
     that was on 250 names, those are what data/names.txt holds here.
     """
     stage = trained("02_bigram_counts")
-    (tmp_path / "02_bigram_counts").symlink_to(stage.out, target_is_directory=True)
+    shutil.copytree(stage.out, tmp_path / "02_bigram_counts")
     monkeypatch.setattr(tool, "NAMES", stage.out / "data.txt")
 
     def score(*words, out=tmp_path):
