@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import main
 import plumbing
 import scoring
-from engine import cross_entropy
+from nn import cross_entropy
 from plumbing import STAGE
 
 
