@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import plumbing
-from engine import Value, add, cross_entropy, linear, relu, rmsnorm, softmax
+from engine import Value
+from nn import add, cross_entropy, linear, relu, rmsnorm, softmax
 from plumbing import ROOT, SPLITS, STAGE, BadInput
 
 
@@ -211,8 +212,7 @@ def sample(config, weights, tokenizer):
 def main():
     config = plumbing.parse_flags(Config, __doc__)
     if config.published:  # it learns from every name there is and holds nothing out
-        data, out = plumbing.get_data("makemore"), config.out / "published"
-        config = replace(config, data=data, out=out, twin=False)
+        config = replace(config, data=plumbing.get_data("makemore"), out=config.out / "published")
         splits = {"train": plumbing.read_docs(config.data), "val": [], "test": []}
     else:
         splits = load_splits(config.data)
@@ -239,7 +239,7 @@ def main():
         vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen,
         loss=loss, curve=curve, samples=samples, variant="published" if config.published else None,
     )
-    if config.twin and not progress.interrupted:
+    if config.twin and not (config.published or progress.interrupted):
         shared = ("data", "seed", "block_size", "n_embd", "n_head", "n_layer", "temperature")
         flags = [f"--out={config.out / 'twin'}", *(f"--{k}={getattr(config, k)}" for k in shared)]
         return plumbing.call(Path(__file__).with_name("twin.py"), *flags)

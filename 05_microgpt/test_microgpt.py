@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 import main as stage
 import plumbing
 import twin
-from engine import Value, add, cross_entropy, linear, relu, rmsnorm, softmax, tape
+from engine import Value, tape
 from main import Config, Tokenizer, evaluate, gpt, init_weights, sample, train
+from nn import add, cross_entropy, linear, relu, rmsnorm, softmax
 
 HERE = Path(__file__).resolve().parent
 NAMES = [line.strip() for line in (plumbing.ROOT / "data" / "names.txt").open(encoding="utf-8")]

@@ -27,6 +27,20 @@ def pick_device(name):
     return name
 
 
+def autocast(device):
+    """A context in which matrices are multiplied in bfloat16, where the device is faster at that.
+
+    bfloat16 keeps the range of float32 and 8 of its 24 bits of precision. Some CPUs have
+    instructions for it, as GPUs do; there training takes less than half the time.
+    """
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        can = torch.cpu.get_capabilities()
+        fast = device == "cpu" and (can.get("avx512_bf16") or can.get("amx_bf16"))
+    return torch.autocast(device, torch.bfloat16, enabled=bool(fast))
+
+
 def join_ranks(device):
     """Meet the other ranks, if torchrun started any, and leave the printing to rank 0."""
     if RANKS > 1:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import plumbing
-from devices import RANK, RANKS, join_ranks, mean_over_ranks, pick_device, share_gradients
+from devices import RANK, RANKS, autocast, join_ranks, mean_over_ranks, pick_device, share_gradients
 from model import GPT
 from optimizers import make_optimizers, schedule
 from plumbing import ROOT, SPLITS, STAGE, BadInput
@@ -131,7 +131,7 @@ def train(config, model, data, device, keep):
     for step in (progress := plumbing.Progress(config.steps, minutes=config.minutes)):
         xb, yb = get_batch(data["train"], config, generator)
 
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with autocast(device):
             logits = compute(xb)  # (B, T, V)
             loss = F.cross_entropy(logits.flatten(0, 1), yb.flatten())
 
@@ -142,7 +142,8 @@ def train(config, model, data, device, keep):
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["highest_lr"] * schedule(step, progress.share, config)
-            optimizer.step()
+            with autocast(device):
+                optimizer.step()
 
         losses.append(loss.detach())  # not item(), which would wait for the GPU
         if (step + 1) % config.eval_every == 0:

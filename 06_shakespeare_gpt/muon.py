@@ -1,31 +1,35 @@
 """Muon, an optimizer for the matrices inside a network.
 
 Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
-torch.optim.Muon computes the same in bfloat16, which costs a CPU without bfloat16 instructions more
-than the whole forward and backward pass; this one stays in the dtype of the weights.
+torch.optim.Muon takes one matrix after the other, in bfloat16 even where a processor is slow at it,
+which costs some CPUs more than the whole forward and backward pass. This one takes all matrices of
+a shape at once, and in bfloat16 only within torch.autocast.
 """
 
 import torch
 
 
 def orthogonalize(matrix, steps=5):
-    """The nearest matrix whose singular values are all about 1, by Newton-Schulz. (m, n) -> (m, n)
+    """The nearest matrices whose singular values are all about 1. (..., m, n) -> (..., m, n)
 
-    Each step applies the odd polynomial ax + bx^3 + cx^5 to the singular values; these coefficients
-    drive every value in (0, 1] to between 0.7 and 1.2 in five steps, which is near enough.
+    Newton-Schulz: each step applies the odd polynomial ax + bx^3 + cx^5 to the singular values;
+    these coefficients drive every value in (0, 1] to between 0.7 and 1.2 in five steps.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix / (matrix.norm() + 1e-7)  # singular values at most 1
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x  # so that x @ x.T is the smaller of the two products
+    x = matrix / (matrix.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # singular values at most 1
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x  # so that x @ x.mT is the smaller of the two products
     for _ in range(steps):
-        s = x @ x.T
+        s = x @ x.mT
         x = a * x + (b * s + c * s @ s) @ x
-    return x.T if tall else x
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose every update is orthogonalized: all directions change by the same amount."""
+    """Momentum whose every update is orthogonalized: all directions change by the same amount.
+
+    Within torch.autocast the products are in bfloat16, which is precise enough for them.
+    """
 
     def __init__(self, params, lr=0.02, weight_decay=0.0, momentum=0.95):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -33,11 +37,15 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
+            by_shape = {}
             for p in group["params"]:
-                average = self.state[p].setdefault("average", torch.zeros_like(p))
-                average.lerp_(p.grad, 1 - group["momentum"])
-                update = orthogonalize(p.grad.lerp(average, group["momentum"]))  # Nesterov's
+                by_shape.setdefault(p.shape, []).append(p)
+            for (m, n), params in by_shape.items():
+                grads = torch.stack([p.grad for p in params])  # (N, m, n)
+                average = self.state[params[0]].setdefault("average", torch.zeros_like(grads))
+                average.lerp_(grads, 1 - group["momentum"])
+                updates = orthogonalize(grads.lerp(average, group["momentum"]))  # Nesterov's
                 # A tall matrix needs a longer step for its outputs to change as much.
-                scale = max(1, p.shape[0] / p.shape[1]) ** 0.5
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update, alpha=-group["lr"] * scale)
+                scale = max(1, m / n) ** 0.5
+                torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(params, list(updates), alpha=-group["lr"] * scale)
