@@ -19,9 +19,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import forecast
 import generate
 import main as stage
 import plumbing
+from devices import pick_device
 from main import (
     PRESETS,
     Config,
@@ -30,7 +32,6 @@ from main import (
     letter_frequencies,
     load_text,
     make_optimizers,
-    pick_device,
     schedule,
     train,
 )
@@ -331,7 +332,7 @@ def groups_by_name(optimizers, model):
 
 @pytest.mark.parametrize("muon_learning_rate", [0.02, 0.0])
 def test_every_parameter_is_in_one_group_and_muon_has_the_matrices_in_blocks(muon_learning_rate):
-    config = replace(TINY, muon_learning_rate=muon_learning_rate)
+    config = replace(TINY, muon_learning_rate=muon_learning_rate, weight_decay=0.05)
     model = make_model()
     inner = ("attn.attn_wq", "attn.attn_wk", "attn.attn_wv", "attn.attn_wo", "mlp_fc1", "mlp_fc2")
     matrices = {f"blocks.{i}.{name}.weight" for i in range(2) for name in inner}
@@ -850,3 +851,39 @@ def test_preset_cpu_reaches_its_loss(tmp_path):
     result = whole_run("cpu", tmp_path)
     assert (result["steps"], result["params"], result["vocab_size"]) == (3600, 822_337, 65)
     assert result["best"]["val"] <= 1.50
+
+
+# ---- forecast --------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "steps, expected",
+    [(150, 2.247), (3600, 1.453), (149, None), (3601, None), (1414, (1.548 + 1.479) / 2)],
+)
+def test_the_expected_loss_is_measured_or_between_two_that_are(steps, expected):
+    """1414 is halfway from 1000 to 2000 in logarithms."""
+    loss = forecast.val_loss(steps)
+    assert loss is None if expected is None else loss == pytest.approx(expected, abs=1e-4)
+
+
+def pace(done, seconds):
+    progress = plumbing.Progress(1000)
+    progress.done, progress.seconds = done, seconds
+    return progress
+
+
+def test_a_run_by_steps_says_its_time_and_one_by_the_clock_its_steps():
+    said = forecast.say(Config(steps=1000), pace(40, 4.0))
+    assert said == "100 ms a step: 1,000 steps in about 1.7 minutes; expect a val loss near 1.55"
+    said = forecast.say(Config(minutes=1.0), pace(40, 4.0))
+    assert said.startswith("100 ms a step: 600 steps in about 60 seconds; expect")
+
+
+@pytest.mark.parametrize("change", [{"n_embd": 64}, {"weight_decay": 0.1}, {"data": Path("other")}])
+def test_no_loss_is_expected_of_what_was_not_measured(change):
+    assert "expect" not in forecast.say(Config(steps=1000, **change), pace(40, 4.0))
+
+
+def test_the_forecast_is_that_of_the_default_model():
+    config = Config()
+    for name, value in (forecast.MODEL | forecast.RECIPE).items():
+        assert getattr(config, name) == value, name
+    assert forecast.val_loss(config.steps) is not None
