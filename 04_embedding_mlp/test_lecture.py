@@ -115,6 +115,20 @@ def test_first_losses(variant, low, high):
     assert low < F.cross_entropy(model(xb), yb).item() < high
 
 
+@pytest.mark.parametrize("variant, seed, printed", [
+    ("batchnorm", 2147483647, 3.3239), ("wavenet", 42, 3.3167),
+])  # fmt: skip
+def test_the_loss_of_the_first_step_is_the_one_that_the_notebook_prints(variant, seed, printed):
+    """It hangs on every one of: the shuffle, the ids, the weights, the batch and the formulas."""
+    docs = makemore()
+    tokenizer = LectureTokenizer(docs)
+    torch.manual_seed(seed)
+    model = make_model(variant, 27)
+    xs, ys = lecture.contexts(lecture_splits(docs)["train"], tokenizer, model.block_size)
+    batch = torch.randint(len(xs), (32,))
+    assert F.cross_entropy(model(xs[batch]), ys[batch]).item() == pytest.approx(printed, abs=6e-5)
+
+
 def test_batchnorm_follows_the_formula_of_the_notebook():
     torch.manual_seed(1)
     model = make_model("batchnorm", 27)

@@ -96,10 +96,10 @@ def test_good_and_bad_numbers_show_in_the_table_and_in_the_status(run):
     status, text = run([make_check(2.175, "near"), make_check(2.19, "far")])
     assert status == 1
     rows = [" ".join(line.split()) for line in text.splitlines()]
-    assert "near: a thing val 2.17 2.1750 0.01 pass" in rows
-    assert "far: a thing val 2.17 2.1900 0.01 FAIL" in rows
+    assert "near: a thing val 2.17 2.1750 0.01 pass (1)" in rows
+    assert "far: a thing val 2.17 2.1900 0.01 FAIL (1)" in rows
     assert rows.count("beside 0.1300") == 2  # measured, with nothing published to compare
-    assert "near, far: A lecture, https://example.org" in rows
+    assert "(1) A lecture: https://example.org" in rows
     assert run([make_check(2.175, "near")])[0] == 0
 
 
@@ -124,6 +124,13 @@ def test_only_what_was_asked_for_runs(run, monkeypatch):
 def test_an_unknown_name_costs_status_2_and_names_the_checks(run):
     status, text = run([make_check(2.17, "mlp")], "mpl")
     assert status == 2 and "'mpl'" in text and "the checks are mlp" in text
+    assert text.count("\n") == 1
+
+
+def test_numbers_are_written_as_one_publishes_them():
+    assert [published.plain(x) for x in (2.454, 645.5773, 5e-5, 2.07, 1.0, "ann")] == [
+        "2.454", "645.5773", "0.00005", "2.07", "1", "ann",
+    ]  # fmt: skip
 
 
 # --- what is kept ---

@@ -151,7 +151,7 @@ def bigram_learned(out):
                 W.data -= 50 * gradient
         return loss.item()
 
-    return {"loss after 1,000 steps": train(1000, 0), "loss + 0.01 mean(W²)": train(300, 0.01)}
+    return {"loss after 1,000 steps": train(1000, 0), "loss + 0.01 mean W²": train(300, 0.01)}
 
 
 def microgpt(out):
@@ -173,8 +173,8 @@ def lecture(variant):
         return {
             "train": loss["train"],
             "val": loss["val"],
-            "share of val names that are in train": leak["share_of_val_names"],
-            "val, only names that are not in train": leak["val_loss_without"],
+            "share of val names in train": leak["share_of_val_names"],
+            "val, names not in train": leak["val_loss_without"],
         }
 
     return measure
@@ -218,7 +218,7 @@ CHECKS = (
         micrograd,
     ),
     Check(
-        "counts", "bigrams counted, all names, no smoothing",
+        "counts", "bigrams, all names, unsmoothed",
         "The spelled-out intro to language modeling: building makemore (lecture)",
         "https://www.youtube.com/watch?v=PaCmpygFfXo",
         (Number("loss", 2.454, 5e-4),),
@@ -226,11 +226,11 @@ CHECKS = (
     ),
     Check(
         # The notebook does not say after how many steps it printed 2.4818; the loss ends at 2.4804.
-        "bigram", "the same learned by gradient descent", "Building makemore Part 1, notebook",
+        "bigram", "the same by gradient descent", "Building makemore Part 1, notebook",
         f"{NOTEBOOKS}/makemore_part1_bigrams.ipynb",
         (
             Number("loss after 1,000 steps", 2.454, 0.005),
-            Number("loss + 0.01 mean(W²)", 2.4818, 0.002),
+            Number("loss + 0.01 mean W²", 2.4818, 0.002),
         ),
         bigram_learned,
     ),
@@ -324,52 +324,58 @@ def forget(check, out):
 
 
 def shown(value):
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:.4f}"
+    """A measured value; a loss has four decimals in every publication."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "none" if value is None else str(value)
 
 
-def make_table(records):
-    """records: list of (check, record). The verdicts are those of today's tolerances."""
-    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
-    for name in ("check", "number", "published", "ours", "tolerance", "verdict"):
-        side = "right" if name in ("published", "ours", "tolerance") else "left"
-        table.add_column(name, justify=side)
-    for check, record in records:
-        ours, first = record["ours"], f"{check.name}: {check.what}"
-        for number in check.numbers:
-            good = number.passes(ours[number.label])
-            verdict = Text("pass", "green") if good else Text("FAIL", "bold red")
-            exact = isinstance(number.published, str)
-            published = number.published if exact else f"{number.published:g}"
-            tolerance = "equal" if exact else f"{number.tolerance:g}"
-            row = (first, number.label, published, shown(ours[number.label]), tolerance, verdict)
-            table.add_row(*row)
-            first = ""
-        labels = {number.label for number in check.numbers}
-        for label in [label for label in ours if label not in labels]:
-            table.add_row("", label, "", shown(ours[label]))
-    return table
+def plain(value):
+    """A published value or a tolerance as one writes it: 2.454, 0.00005."""
+    return value if isinstance(value, str) else f"{value:.5f}".rstrip("0").rstrip(".")
+
+
+def rows(check, ours):
+    """The cells (number, published, ours, tolerance, verdict) of a check, one row a number.
+
+    The verdict is that of today's tolerance. What was measured besides comes last, with no verdict.
+    """
+    for number in check.numbers:
+        tolerance = plain(number.tolerance) if number.tolerance else "equal"
+        good = number.passes(ours[number.label])
+        verdict = Text("pass", "green") if good else Text("FAIL", "bold red")
+        yield number.label, plain(number.published), shown(ours[number.label]), tolerance, verdict
+    published = {number.label for number in check.numbers}
+    for label, value in ours.items():
+        if label not in published:
+            yield label, "", shown(value), "", ""
 
 
 def report(checks, failures, out, console):
     """Print what is known of `checks`; return whether all of that is good."""
-    records = [(c, record) for c in checks if (record := read_record(c, out))]
+    records = [(check, record) for check in checks if (record := read_record(check, out))]
+    sources = list(dict.fromkeys((check.source, check.url) for check, _ in records))
+    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
+    for name in ("check", "number", "published", "ours", "tolerance", "verdict", "source"):
+        right = name in ("published", "ours", "tolerance")
+        table.add_column(name, justify="right" if right else "left")
+    for check, record in records:
+        first, last = f"{check.name}: {check.what}", sources.index((check.source, check.url)) + 1
+        for cells in rows(check, record["ours"]):
+            table.add_row(first, *cells, f"({last})" if first else "")
+            first = ""
     console.print()
     if records:
-        console.print(make_table(records))
-        console.print("\nSources")
-        sources = {}
-        for check, _ in records:
-            sources.setdefault(f"{check.source}, {check.url}", []).append(check.name)
-        for source, names in sources.items():
-            console.print(f"  {', '.join(names)}: {source}", soft_wrap=True)
+        console.print(table)
+        console.print()
+    for number, (title, url) in enumerate(sources, 1):
+        console.print(f"({number}) {title}: {url}", soft_wrap=True)
     for name, problem in failures.items():
         console.print(f"{name} could not be carried out: {problem}", soft_wrap=True)
     done = {check.name for check, _ in records}
     hints = {"quick": "", "long": " (--long)", "gpu": " (a GPU with CUDA and --long)"}
-    if missing := [c.name + hints[c.kind] for c in CHECKS if c.name not in done]:
-        console.print(f"\nNot run: {', '.join(missing)}", soft_wrap=True)
+    if missing := [c.name + hints[c.kind] for c in checks if c.name not in done]:
+        console.print(f"Not run: {', '.join(missing)}", soft_wrap=True)
     return not failures and all(check.passes(record["ours"]) for check, record in records)
 
 
@@ -406,7 +412,8 @@ def main(words=None, out=OUT):
     try:
         chosen = select(args.names, args.long)
     except ValueError as error:
-        parser.error(str(error))
+        print(f"published: error: {error}", file=sys.stderr)
+        return 2
     console = Console(markup=False, emoji=False, highlight=False)
     console.width = console.width if console.is_terminal else 120
     failures = {}
@@ -421,7 +428,7 @@ def main(words=None, out=OUT):
                 except Failed as error:
                     failures[check.name] = str(error)
     except KeyboardInterrupt:
-        report(CHECKS, failures, out, console)
+        report(chosen, failures, out, console)
         console.print("stopped; the same command goes on")
         return INTERRUPTED
     return 0 if report(chosen if args.names else CHECKS, failures, out, console) else 1
