@@ -1,0 +1,438 @@
+"""Rerun the published numbers that this curriculum stands on, and set ours beside them.
+
+    python run.py published                  the quick checks, half a minute
+    python run.py published --long           the long trainings as well, and with CUDA the GPU's
+    python run.py published mlp wavenet      these checks only
+
+What a check found is kept in out/published/NAME.json, and a finished check is not run again unless
+--again is given. Ctrl-C stops; the same command goes on, the lectures' trainings in the middle.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "out" / "published"
+INTERRUPTED = 130  # the exit status of a run that Ctrl-C ended
+
+
+class Failed(Exception):
+    """A check that could not be carried out; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A published number, or a published text, and how far ours may be from it."""
+
+    label: str
+    published: float | str
+    tolerance: float = 0.0  # the largest difference that passes; a text has to be equal
+
+    def passes(self, ours):
+        if isinstance(self.published, str) or not isinstance(ours, (int, float)):
+            return ours == self.published
+        slack = 1e-9  # 2.18 - 2.17 is a little more than 0.01 in binary
+        return math.isfinite(ours) and abs(ours - self.published) <= self.tolerance + slack
+
+
+@dataclass(frozen=True)
+class Check:
+    """One publication, its numbers, and how ours are measured."""
+
+    name: str
+    what: str
+    source: str  # title
+    url: str
+    numbers: tuple[Number, ...]
+    measure: Callable[[Path], dict]  # a folder for its files -> label: our number; more may follow
+    kind: str = "quick"  # quick, long or gpu
+
+    def passes(self, ours):
+        return all(number.passes(ours.get(number.label)) for number in self.numbers)
+
+
+# --- measuring ---
+
+
+def run_child(*command, **options):
+    """Run a Python child to its end; Failed for a bad status, KeyboardInterrupt after Ctrl-C."""
+    previous_handler = signal.signal(signal.SIGINT, lambda *_: None)  # the child's to handle
+    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    try:
+        words = [sys.executable, *map(str, command)]
+        done = subprocess.run(words, env=env, encoding="utf-8", **options)
+    finally:
+        signal.signal(signal.SIGINT, previous_handler)
+    if done.returncode in (INTERRUPTED, -signal.SIGINT):
+        raise KeyboardInterrupt
+    if done.returncode:
+        raise Failed(f"{command[0]} ended with status {done.returncode}")
+    return done.stdout
+
+
+def run_stage(script, out, *flags):
+    """Run a stage's file, show what it prints, and return the result.json that it writes in out."""
+    run_child(ROOT / script, *flags, "--out", out)
+    (path,) = out.rglob("result.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def makemore():
+    """Path of makemore's 32,033 names, fetched where they are missing."""
+    path = ROOT / "data" / "makemore.txt"
+    if not path.exists():
+        run_child(ROOT / "data" / "prepare.py", "makemore")
+    return path
+
+
+# What its author computes in the README of micrograd, on the engine of stage 01.
+WORKED_EXAMPLE = """
+import json
+from engine import Value
+a, b = Value(-4.0), Value(2.0)
+c, d = a + b, a * b + b**3
+c = c + c + 1
+c = c + 1 + c - a
+d = d + d * 2 + (b + a).relu()
+d = d + 3 * d + (b - a).relu()
+f = (c - d) ** 2
+g = f / 2.0 + 10.0 / f
+g.backward()
+print(json.dumps({"g": g.data, "dg/da": a.grad, "dg/db": b.grad}))
+"""
+
+
+def micrograd(out):
+    printed = run_child("-c", WORKED_EXAMPLE, cwd=ROOT / "01_micrograd", stdout=subprocess.PIPE)
+    return json.loads(printed)
+
+
+def bigram_counts(out):
+    result = run_stage("02_bigram_counts/main.py", out, "--data", makemore())
+    return {"loss": result["whole_file_unsmoothed"]}
+
+
+def bigram_learned(out):
+    """Gradient descent on all pairs at once, learning rate 50, the lecture's start.
+
+    The mean over all pairs is a mean over the 27 x 27 different ones, each weighted by its count.
+    """
+    import torch  # slow to import, and most checks do without
+
+    names = makemore().read_text(encoding="utf-8").split()
+    ids = {ch: i for i, ch in enumerate("." + "".join(sorted(set("".join(names)))))}
+    pairs = torch.tensor([(ids[a], ids[b]) for n in names for a, b in zip("." + n, n + ".")])
+    share = torch.bincount(pairs[:, 0] * 27 + pairs[:, 1], minlength=729).view(27, 27) / len(pairs)
+
+    def train(steps, pull):
+        generator = torch.Generator().manual_seed(2147483647)
+        W = torch.randn((27, 27), generator=generator, requires_grad=True)
+        for step in range(steps + 1):
+            loss = -(share * W.log_softmax(dim=1)).sum() + pull * (W**2).mean()
+            if step < steps:
+                (gradient,) = torch.autograd.grad(loss, W)
+                W.data -= 50 * gradient
+        return loss.item()
+
+    return {"loss after 1,000 steps": train(1000, 0), "loss + 0.01 mean W²": train(300, 0.01)}
+
+
+def microgpt(out):
+    """The loss of the last name alone stands only in what the run prints."""
+    command = (ROOT / "05_microgpt" / "main.py", "--published", "--out", out)
+    printed = run_child(*command, stdout=subprocess.PIPE)
+    print(printed, flush=True)
+    (last,) = re.findall(r"^step 1000 / 1000 \| loss (\S+)$", printed, re.M)
+    (samples,) = re.findall(r"^samples: (.+)$", printed, re.M)
+    return {"last loss": float(last), "first samples": ", ".join(samples.split(", ")[:5])}
+
+
+def lecture(variant):
+    def measure(out):
+        data = makemore()
+        flags = ["--variant", variant, "--data", data]
+        result = run_stage("04_embedding_mlp/lecture.py", out, *flags)
+        loss, leak = result["loss"], result["leak"]
+        return {
+            "train": loss["train"],
+            "val": loss["val"],
+            "share of val names in train": leak["share_of_val_names"],
+            "val, names not in train": leak["val_loss_without"],
+        }
+
+    return measure
+
+
+def nanogpt_cpu(out):
+    result = run_stage("06_shakespeare_gpt/main.py", out, "--preset", "nanogpt-cpu")
+    return {"val": result["loss"]["val"]}
+
+
+def nanogpt_gpu(out):
+    flags = ["--preset", "lecture", "--device", "cuda"]
+    result = run_stage("06_shakespeare_gpt/main.py", out, *flags)
+    best = result["best"]["val"]
+    return {"best val": best, "best val, lecture": best}
+
+
+# --- the checks ---
+
+NOTEBOOKS = "https://github.com/karpathy/nn-zero-to-hero/blob/master/lectures/makemore"
+PART3 = ("Building makemore Part 3, notebook, loss log", f"{NOTEBOOKS}/makemore_part3_bn.ipynb")
+NANOGPT = ("nanoGPT, README", "https://github.com/karpathy/nanoGPT")
+
+
+def part3(name, variant, what, train, val):
+    """The same seeds give the same batches, but 200,000 steps magnify any other rounding, so that
+    a loss may differ by 0.01 from one version or machine to the next.
+    """
+    numbers = (Number("train", train, 0.01), Number("val", val, 0.01))
+    return Check(name, what, *PART3, numbers, lecture(variant), "long")
+
+
+CHECKS = (
+    Check(
+        "micrograd", "worked example", "micrograd, README", "https://github.com/karpathy/micrograd",
+        (
+            Number("g", 24.7041, 5e-5),  # four decimals are printed
+            Number("dg/da", 138.8338, 5e-5),
+            Number("dg/db", 645.5773, 5e-5),
+        ),
+        micrograd,
+    ),
+    Check(
+        "counts", "bigrams, all names, unsmoothed",
+        "The spelled-out intro to language modeling: building makemore (lecture)",
+        "https://www.youtube.com/watch?v=PaCmpygFfXo",
+        (Number("loss", 2.454, 5e-4),),
+        bigram_counts,
+    ),
+    Check(
+        # The notebook does not say after how many steps it printed 2.4818; the loss ends at 2.4804.
+        "bigram", "the same by gradient descent", "Building makemore Part 1, notebook",
+        f"{NOTEBOOKS}/makemore_part1_bigrams.ipynb",
+        (
+            Number("loss after 1,000 steps", 2.454, 0.005),
+            Number("loss + 0.01 mean W²", 2.4818, 0.002),
+        ),
+        bigram_learned,
+    ),
+    Check(
+        "microgpt", "1,000 steps of one name each", "microgpt",
+        "https://karpathy.github.io/2026/02/12/microgpt/",
+        (
+            Number("last loss", 2.6497, 5e-5),
+            Number("first samples", "kamon, ann, karai, jaire, vialan"),
+        ),
+        microgpt,
+    ),
+    part3("mlp", "original", "MLP, context 3", 2.1245, 2.1682),  # Part 2: 2.1260, 2.1701
+    part3("mlp-softmax", "softmax", "less sure at the start", 2.07, 2.13),
+    part3("mlp-tanh", "tanh", "tanh not saturated", 2.0356, 2.1027),
+    part3("mlp-kaiming", "kaiming", "the same by Kaiming's formula", 2.0377, 2.1070),
+    part3("mlp-batchnorm", "batchnorm", "BatchNorm before tanh", 2.0668, 2.1048),
+    Check(
+        "wavenet", "tree of 3 levels, context 8", "Building makemore Part 5, notebook",
+        f"{NOTEBOOKS}/makemore_part5_cnn1.ipynb",
+        (Number("train", 1.7690, 0.01), Number("val", 1.9937, 0.01)),
+        lecture("wavenet"), "long",
+    ),
+    Check(
+        # nanoGPT averages 20 random batches at its end, which alone moves the number by 0.02.
+        "nanogpt-cpu", "GPT, 4 layers, 2,000 steps", *NANOGPT,
+        (Number("val", 1.88, 0.02),),
+        nanogpt_cpu, "long",
+    ),
+    Check(
+        # The lecture trains the same network at a lower rate, and says "1.48".
+        "nanogpt-gpu", "GPT, 6 layers, 5,000 steps",
+        "nanoGPT, README; Let's build GPT (lecture, youtube.com/watch?v=kCc8FmEb1nY)", NANOGPT[1],
+        (Number("best val", 1.4697, 0.02), Number("best val, lecture", 1.48, 0.03)),
+        nanogpt_gpu, "gpu",
+    ),
+)  # fmt: skip
+
+
+# --- keeping ---
+
+
+def read_record(check, out):
+    """What an earlier run of this check found: {"ours", "seconds", ...}; None if it has to run."""
+    try:
+        record = json.loads((out / f"{check.name}.json").read_text(encoding="utf-8"))
+        complete = all(number.label in record["ours"] for number in check.numbers)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if complete else None
+
+
+def write_record(check, ours, seconds, out):
+    record = {
+        "schema": 1,
+        "name": check.name,
+        "what": check.what,
+        "source": check.source,
+        "url": check.url,
+        "published": {number.label: number.published for number in check.numbers},
+        "tolerance": {number.label: number.tolerance for number in check.numbers},
+        "ours": ours,
+        "passed": check.passes(ours),
+        "seconds": round(seconds, 1),
+        "environment": {"python": platform.python_version(), "torch": version("torch")},
+    }
+    path = out / f"{check.name}.json"
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def run_check(check, out):
+    """Measure, and keep what was found. Raises Failed and KeyboardInterrupt."""
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    try:
+        ours = check.measure(out / check.name)
+    except (OSError, ValueError, KeyError) as error:  # a result that is missing or has changed
+        raise Failed(f"{type(error).__name__}: {error}") from error
+    write_record(check, ours, time.perf_counter() - start, out)
+
+
+def forget(check, out):
+    """Remove what an earlier run left, checkpoints included."""
+    (out / f"{check.name}.json").unlink(missing_ok=True)
+    shutil.rmtree(out / check.name, ignore_errors=True)
+
+
+# --- showing ---
+
+
+def shown(value):
+    """A measured value; a loss has four decimals in every publication."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "none" if value is None else str(value)
+
+
+def plain(value):
+    """A published value or a tolerance as one writes it: 2.454, 0.00005."""
+    return value if isinstance(value, str) else f"{value:.5f}".rstrip("0").rstrip(".")
+
+
+def rows(check, ours):
+    """The cells (number, published, ours, tolerance, verdict) of a check, one row a number.
+
+    The verdict is that of today's tolerance. What was measured besides comes last, with no verdict.
+    """
+    for number in check.numbers:
+        tolerance = plain(number.tolerance) if number.tolerance else "equal"
+        good = number.passes(ours[number.label])
+        verdict = Text("pass", "green") if good else Text("FAIL", "bold red")
+        yield number.label, plain(number.published), shown(ours[number.label]), tolerance, verdict
+    published = {number.label for number in check.numbers}
+    for label, value in ours.items():
+        if label not in published:
+            yield label, "", shown(value), "", ""
+
+
+def report(checks, failures, out, console):
+    """Print what is known of `checks`; return whether all of that is good."""
+    records = [(check, record) for check in checks if (record := read_record(check, out))]
+    sources = list(dict.fromkeys((check.source, check.url) for check, _ in records))
+    table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
+    for name in ("check", "number", "published", "ours", "tolerance", "verdict", "source"):
+        right = name in ("published", "ours", "tolerance")
+        table.add_column(name, justify="right" if right else "left")
+    for check, record in records:
+        first, last = f"{check.name}: {check.what}", sources.index((check.source, check.url)) + 1
+        for cells in rows(check, record["ours"]):
+            table.add_row(first, *cells, f"({last})" if first else "")
+            first = ""
+    console.print()
+    if records:
+        console.print(table)
+        console.print()
+    for number, (title, url) in enumerate(sources, 1):
+        console.print(f"({number}) {title}: {url}", soft_wrap=True)
+    for name, problem in failures.items():
+        console.print(f"{name} could not be carried out: {problem}", soft_wrap=True)
+    done = {check.name for check, _ in records}
+    hints = {"quick": "", "long": " (--long)", "gpu": " (a GPU with CUDA and --long)"}
+    if missing := [c.name + hints[c.kind] for c in checks if c.name not in done]:
+        console.print(f"Not run: {', '.join(missing)}", soft_wrap=True)
+    return not failures and all(check.passes(record["ours"]) for check, record in records)
+
+
+# --- main ---
+
+
+def has_cuda():
+    import torch  # slow to import
+
+    return torch.cuda.is_available()
+
+
+def select(names, long):
+    """The checks to run, in order. ValueError for a name that is none."""
+    known = {check.name: check for check in CHECKS}
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no check {name!r}; the checks are {', '.join(known)}")
+    kinds = {"quick", "long", "gpu"} if long else {"quick"}
+    chosen = [c for c in CHECKS if (c.name in names if names else c.kind in kinds)]
+    if any(check.kind == "gpu" for check in chosen) and not has_cuda():
+        if any(known[name].kind == "gpu" for name in names):
+            raise ValueError("nanogpt-gpu needs a GPU with CUDA, and PyTorch sees none here")
+        chosen = [check for check in chosen if check.kind != "gpu"]
+    return chosen
+
+
+def main(words=None, out=OUT):
+    parser = argparse.ArgumentParser(prog="published", description="Published numbers and ours.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="these checks only")
+    parser.add_argument("--long", action="store_true", help="the trainings of minutes as well")
+    parser.add_argument("--again", action="store_true", help="run what is finished once more")
+    args = parser.parse_args(words)
+    try:
+        chosen = select(args.names, args.long)
+    except ValueError as error:
+        print(f"published: error: {error}", file=sys.stderr)
+        return 2
+    console = Console(markup=False, emoji=False, highlight=False)
+    console.width = console.width if console.is_terminal else 120
+    failures = {}
+    try:
+        for check in chosen:
+            if args.again:
+                forget(check, out)
+            if read_record(check, out) is None:
+                console.print(f"\n=== {check.name}: {check.what}")
+                try:
+                    run_check(check, out)
+                except Failed as error:
+                    failures[check.name] = str(error)
+    except KeyboardInterrupt:
+        report(chosen, failures, out, console)
+        console.print("stopped; the same command goes on")
+        return INTERRUPTED
+    return 0 if report(chosen if args.names else CHECKS, failures, out, console) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
