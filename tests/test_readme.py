@@ -43,6 +43,7 @@ def project(tmp_path):
     place = tmp_path / "results" / STAGE
     put_result(place)
     put_result(place / "twin", loss={"val": 1.5})
+    put_result(place / "ngram" / "names-5", loss={"val": 1.25})
     (place / "output.txt").write_text("step 1\nnäme\n", encoding="utf-8")
     (tmp_path / STAGE).mkdir()
     (tmp_path / STAGE / "main.py").touch()
@@ -55,7 +56,7 @@ def results(project):
 
 
 def test_the_committed_readmes_agree_with_the_results():
-    assert [path.relative_to(ROOT).as_posix() for path in readme.stale_readmes()] == []
+    assert [path.relative_to(ROOT).as_posix() for path in readme.stale_pages()] == []
 
 
 # --- markers ---
@@ -68,6 +69,7 @@ def test_the_committed_readmes_agree_with_the_results():
         (f"{STAGE} params ,d", "11,897"),
         (f"{STAGE} seconds .0f", "12"),
         (f"{STAGE}/twin loss.val .3f", "1.500"),
+        (f"{STAGE}/ngram/names-5 loss.val .3f", "1.250"),
         (f"{STAGE} baselines.letter frequencies.val .2f", "2.81"),
     ],
 )
@@ -158,6 +160,17 @@ def test_only_stale_readmes_are_written(project, capsys):
     assert readme.main(["--check"], project) == 0
 
 
+def test_the_glossary_and_the_docs_are_filled_too(project):
+    pages = [project / "GLOSSARY.md", project / "docs" / "workshop.md", project / STAGE / "n.md"]
+    for page in pages:
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(f"{MARKER}{END}\n", encoding="utf-8")
+    assert readme.main(["--check"], project) == 1
+    assert readme.main([], project) == 0
+    filled = [page.read_text(encoding="utf-8") == f"{MARKER}2.123{END}\n" for page in pages]
+    assert filled == [True, True, False]
+
+
 def test_a_bad_marker_leaves_every_file_alone(project, capsys):
     (project / "README.md").write_text(f"{MARKER}{END}\n", encoding="utf-8")
     bad = project / STAGE / "README.md"
@@ -176,6 +189,13 @@ def complete(project):
     place = project / "out" / STAGE
     put_result(place, loss={"val": 3.0})
     put_result(place / "twin", loss={"val": 4.0})
+    put_result(place / "ngram" / "names-5", loss={"val": 5.0})
+    put_result(place / "seeds" / "43", loss={"val": 3.1}, config={"seed": 43})
+    put_result(place / "seeds" / "43" / "twin", loss={"val": 4.1}, config={"seed": 43})
+    code = reference.seeds.code_hash(STAGE, project)
+    (place / "seeds" / "43" / "code.txt").write_text(code, encoding="utf-8")
+    for folder in (place / "seeds" / "43", place / "ngram" / "names-5"):
+        (folder / "loss.png").write_bytes(b"picture")
     (place / "loss.png").write_bytes(b"picture")
     (place / "model.pt").write_bytes(b"weights")
     (place / "output.txt").write_text("step 2\n", encoding="utf-8")
@@ -194,7 +214,8 @@ def contents(folder):
 def test_a_complete_run_becomes_the_reference(complete):
     assert reference.main(complete) == 0
     out, results = contents(complete / "out"), contents(complete / "results")
-    del out[f"{STAGE}/model.pt"]
+    for name in ("model.pt", "seeds/43/code.txt", "seeds/43/loss.png", "ngram/names-5/loss.png"):
+        del out[f"{STAGE}/{name}"]
     assert results == out
     assert (complete / "README.md").read_text(encoding="utf-8") == f"{MARKER}3.000{END}\n"
 
@@ -209,6 +230,10 @@ def spoil(project, how):
     elif how == "broken":
         (place / "result.json").write_text("{", encoding="utf-8")
         os.utime(place / "result.json", (1, 1))
+    elif how == "interrupted seed":
+        put_result(place / "seeds" / "43" / "twin", interrupted=True)
+    elif how == "seed of other code":
+        (project / STAGE / "main.py").write_text("changed = True\n", encoding="utf-8")
     elif how == "run again":
         os.utime(place / "output.txt", (1, 1))
     else:
@@ -220,6 +245,9 @@ def spoil(project, how):
     [
         ("interrupted", "stopped early"),
         ("interrupted twin", "stopped early"),
+        ("interrupted seed", "stopped early"),
+        ("seed of other code", "make seeds"),
+        ("seeds/43/code.txt", "make seeds"),
         ("broken", "Expecting"),
         ("run again", "run again since"),
         ("result.json", "lacks"),

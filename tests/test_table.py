@@ -229,6 +229,136 @@ def test_an_interrupted_run_is_marked(tmp_path):
     assert "stopped" not in as_text(read(tmp_path)) + table.markdown(read(tmp_path))
 
 
+# --- several seeds ---
+
+
+def put_seeds(folder, values, stage="04_embedding_mlp", **changes):
+    """Results of seeds 42, 43, ... in seeds/; the first one is the stage's own run as well."""
+    for number, val in enumerate(values):
+        seed = 42 + number
+        loss = {"train": val - 0.1, "val": val, "test": val + 0.1}
+        content = result(stage, loss=loss, config={"seed": seed, "steps": 9}, **changes)
+        if number == 0:
+            put(folder / stage, content)
+        put(folder / stage / "seeds" / str(seed), content)
+
+
+def test_seeds_are_one_row_with_mean_and_sample_deviation(tmp_path):
+    """Of 2.0, 2.1 and 2.5 the mean is 2.2; the squares are 0.04, 0.01 and 0.09, over 2: 0.07."""
+    put_seeds(tmp_path, [2.0, 2.1, 2.5])
+    (group,) = read(tmp_path)
+    (row,) = group["rows"]
+    assert row["val"] == pytest.approx(2.2) and row["val_sd"] == pytest.approx(math.sqrt(0.07))
+    assert row["perplexity"] == pytest.approx(math.exp(2.2)) and row["seeds"] == 3
+    assert (row["label"], row["folder"]) == ("04_embedding_mlp", "04_embedding_mlp")
+    cells = rows_of(table.markdown([group]))["04_embedding_mlp"]
+    assert cells["train"] == "2.100 ± 0.265 (3)"
+    assert cells["val"] == "**2.200 ± 0.265 (3)**"
+    assert cells["test"] == "2.300 ± 0.265 (3)"
+
+
+@given(st.lists(st.floats(0, 10), min_size=2, max_size=6))
+def test_mean_and_deviation_against_numpy(values):
+    np = pytest.importorskip("numpy")
+    assert table.mean_of(values) == pytest.approx(np.mean(values), abs=1e-12)
+    assert table.sd_of(values) == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+
+
+def test_one_seed_that_stands_in_two_folders_counts_once(tmp_path):
+    put_seeds(tmp_path, [2.0])
+    (row,) = read(tmp_path)[0]["rows"]
+    assert (row["val"], row["val_sd"], row["seeds"]) == (2.0, None, 1)
+    assert rows_of(table.markdown(read(tmp_path)))["04_embedding_mlp"]["val"] == "**2.000**"
+
+
+def test_the_own_run_joins_its_seeds_where_its_seed_is_another(tmp_path):
+    put_seeds(tmp_path, [2.0, 2.1])
+    own = result(val=2.3, config={"seed": 7, "steps": 9})
+    put(tmp_path / "04_embedding_mlp", own)
+    (row,) = read(tmp_path)[0]["rows"]
+    assert row["seeds"] == 3 and row["val"] == pytest.approx((2.0 + 2.1 + 2.3) / 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": {"seed": 50, "steps": 10}},
+        {"config": {"seed": 50, "steps": 9}, "interrupted": True},
+        {"config": {"seed": 50, "steps": 9}, "variant": "wide"},
+        {"config": {"steps": 9}},
+    ],
+)
+def test_a_run_that_differs_in_more_than_its_seed_stays_alone(tmp_path, changes):
+    put_seeds(tmp_path, [2.0, 2.1])
+    put(tmp_path / "04_embedding_mlp", result(val=3.0, **changes))
+    rows = read(tmp_path)[0]["rows"]
+    assert sorted((row["val"], row["seeds"]) for row in rows) == [
+        (pytest.approx(2.05), 2),
+        (3.0, 1),
+    ]
+
+
+def test_other_data_and_other_folders_stay_alone(tmp_path):
+    put_seeds(tmp_path, [2.0, 2.1])
+    config = {"seed": 50, "steps": 9}
+    put(tmp_path / "04_embedding_mlp" / "seeds" / "50", result(sha256="bb", config=config))
+    put(tmp_path / "mine", result(config=config, val=1.0))
+    assert sorted(row["seeds"] for group in read(tmp_path) for row in group["rows"]) == [1, 1, 2]
+
+
+def test_a_twin_has_seeds_of_its_own(tmp_path):
+    put_seeds(tmp_path, [2.3, 2.4], "05_microgpt")
+    for seed, place in ((42, "twin"), (42, "seeds/42/twin"), (43, "seeds/43/twin")):
+        twin = result("05_microgpt", val=seed / 20, variant="twin", config={"seed": seed})
+        put(tmp_path / "05_microgpt" / place, twin)
+    (group,) = read(tmp_path)
+    assert [(row["label"], row["val"], row["seeds"]) for row in group["rows"]] == [
+        ("05_microgpt", pytest.approx(2.35), 2),
+        ("05_microgpt, twin", pytest.approx(2.125), 2),
+    ]
+
+
+def test_a_loss_that_one_seed_lacks_has_no_mean(tmp_path):
+    put_seeds(tmp_path, [2.0, 2.1], best={"val": 1.5})
+    place = tmp_path / "04_embedding_mlp" / "seeds" / "43"
+    content = result(loss={"train": 1.0, "val": 2.1, "test": None}, config={"seed": 43, "steps": 9})
+    put(place, content)
+    cells = rows_of(table.markdown(read(tmp_path)))["04_embedding_mlp"]
+    assert cells["test"] == "" and cells["val"] == "**2.050 ± 0.071 (2)**"
+
+
+def test_a_stage_whose_seed_draws_its_data_is_one_sentence(tmp_path):
+    for seed, share in ((42, 0.9), (43, 1.0)):
+        content = result("01_micrograd", unit="nats/point", sha256=str(seed), loss={"val": share},
+                         accuracy={"val": share}, config={"seed": seed})
+        put(tmp_path / "01_micrograd" / "seeds" / str(seed), content)
+    assert table.markdown(read(tmp_path)).strip() == (
+        "01_micrograd (embeddings share statistics): loss val 0.950 ± 0.071 (2) nats/point; "
+        "accuracy val 95.0%; 11,897 parameters; 12 s"
+    )
+
+
+def test_machine_formats_carry_mean_deviation_and_number(tmp_path):
+    put_seeds(tmp_path, [2.0, 2.1, 2.5])
+    (row,) = json.loads(table.as_json(read(tmp_path)))[0]["rows"]
+    assert row["val"] == pytest.approx(2.2) and row["val_sd"] == pytest.approx(math.sqrt(0.07))
+    file = io.StringIO()
+    table.write_csv(read(tmp_path), file)
+    line = list(csv.DictReader(io.StringIO(file.getvalue())))[1]
+    assert (line["seeds"], line["best_val_sd"]) == ("3", "")
+    assert float(line["test_sd"]) == pytest.approx(math.sqrt(0.07))
+    assert float(line["test"]) == pytest.approx(2.3)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_means_fit_a_terminal(tmp_path, width):
+    put_seeds(tmp_path, [2.0, 2.1, 2.5], "06_shakespeare_gpt", best={"val": 2.0}, params=1204192)
+    text = as_text(read(tmp_path), width=width)
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    for word in ("2.200", "0.265", "(3)", "1,204,192", "06_shakespeare_gpt"):
+        assert word in text
+
+
 # --- formats ---
 
 

@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md and of every stage's README.md from results/.
+"""Fill the generated parts of the READMEs, of GLOSSARY.md and of docs/*.md from results/.
 
     python run.py readme [--check]
 
@@ -12,6 +12,7 @@ generated lines between them:
 In a line: a folder below results/, a dotted path in its result.json and a Python format spec:
 
     <!-- 04_embedding_mlp loss.val .3f -->2.123<!-- end -->
+    <!-- 02_bigram_counts/ngram/names-5 params ,d -->70,179<!-- end -->
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 import table
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md")
 END = "<!-- end -->"
 BLOCK = re.compile(r"<!-- generated: (.*?) -->")
 INLINE = re.compile(r"<!-- \d\d_.*? -->")
@@ -111,10 +113,10 @@ def look_up(marker, results):
         raise MarkerError(f"{marker}: {error}") from error
 
 
-def stale_readmes(root=ROOT):
-    """Return {path: new text} for every README that does not agree with results/."""
+def stale_pages(root=ROOT):
+    """Return {path: new text} for every page that does not agree with results/."""
     stale = {}
-    for path in sorted([*root.glob("README.md"), *root.glob("[0-9][0-9]_*/README.md")]):
+    for path in sorted(path for pattern in PAGES for path in root.glob(pattern)):
         text = path.read_text(encoding="utf-8")
         new = fill(text, root / "results", path.relative_to(root).as_posix())
         if new != text:
@@ -123,11 +125,11 @@ def stale_readmes(root=ROOT):
 
 
 def main(arguments=None, root=ROOT):
-    parser = argparse.ArgumentParser(prog="readme", description="Fill the READMEs from results/.")
+    parser = argparse.ArgumentParser(prog="readme", description="Fill the pages from results/.")
     parser.add_argument("--check", action="store_true", help="write nothing, say what is stale")
     args = parser.parse_args(arguments)
     try:
-        stale = stale_readmes(root)
+        stale = stale_pages(root)
     except MarkerError as error:
         print(error, file=sys.stderr)
         return 2

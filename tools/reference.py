@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import readme
+import seeds
 import table
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ("result.json", "output.txt", "loss.png")
+KEPT_OF_MANY = ("result.json",)  # of runs two folders below a stage: seeds/43, ngram/names-3
 
 
 def find_flaw(out, results, stages):
@@ -28,6 +30,11 @@ def find_flaw(out, results, stages):
         if not (out / new / "result.json").exists():
             return f"{new.as_posix()} is in results/ but not in out/: run it, or delete it there"
     for stage in stages:
+        code = seeds.code_hash(stage, out.parent)
+        for folder in sorted((out / stage / "seeds").glob("*")):
+            stamp = folder / seeds.STAMP
+            if not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != code:
+                return f"{folder}: this run is not whole or of other code: run make seeds"
         for path in sorted((out / stage).rglob("result.json")):
             try:
                 if table.read_result(path).get("interrupted"):
@@ -38,10 +45,14 @@ def find_flaw(out, results, stages):
 
 
 def copy(out, results, stages):
-    """Copy what is kept of each stage and its sub-folders; each file whole or not at all."""
+    """Copy what is kept of each stage and its sub-folders; each file whole or not at all.
+
+    Of runs that come in numbers only the result is kept, so that results/ stays small.
+    """
     for stage in stages:
         for path in sorted((out / stage).rglob("*")):
-            if path.name in KEPT:
+            depth = len(path.relative_to(out / stage).parts) - 1
+            if path.name in (KEPT if depth < 2 else KEPT_OF_MANY):
                 target = results / path.relative_to(out)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 part = target.with_suffix(".part")

@@ -3,13 +3,17 @@
     python run.py table [--from DIR] [--format text|markdown|json|csv]
 
 Two results share a table only where the data set, the number of targets in each split and the unit
-are the same.
+are the same. Runs of one stage that differ in nothing but their seed are one row: the mean of each
+loss, its sample standard deviation and the number of seeds, such as 2.094 ± 0.002 (3). They are the
+run in out/STAGE and those in out/STAGE/seeds/, which `python run.py seeds` makes.
 """
 
 import argparse
 import csv
 import json
 import math
+import re
+import statistics
 import sys
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
 SPLITS = ("train", "val", "test")
+SPREAD = (*SPLITS, "best_val")  # what has a standard deviation where there are several seeds
 RANKED_UNIT = "nats/char"  # other units mean another task: such results stay out of the tables
 REQUIRED = {
     "stage": str,
@@ -31,6 +36,7 @@ REQUIRED = {
     "seconds": (int, float),
     "loss": dict,
 }
+SEED_FOLDER = re.compile(r"/seeds/\d+(?=/|$)")
 WIDE = 110  # columns of a terminal; narrower ones do without the idea and the characters seen
 
 
@@ -57,6 +63,7 @@ def read_result(path):
     check("vocab_size", result.get("vocab_size", 0), int)
     check("baselines", baselines, dict)
     check("best", result.get("best", {}), dict)
+    check("config", result.get("config", {}), dict)
     by_split = {
         "targets": result["targets"],
         "loss": result["loss"],
@@ -85,6 +92,7 @@ def read_results(folder):
             rows.append(make_row(read_result(path), path.parent, folder))
         except (ValueError, OSError) as error:
             problems.append(f"{path}: {error}")
+    rows = join_seeds(rows, folder)
     return sorted(rows, key=lambda row: (row["stage"], row["folder"] != row["stage"])), problems
 
 
@@ -121,8 +129,70 @@ def make_row(result, place, folder):
         "chars_seen": result["chars_seen"],
         "seconds": result["seconds"],
         "interrupted": bool(result.get("interrupted")),
+        "seeds": 1,
+        **{f"{name}_sd": None for name in SPREAD},
         "result": result,
     }
+
+
+# --- several seeds ---
+
+
+def join_seeds(rows, folder):
+    """Return the rows with those that differ in nothing but their seed made one.
+
+    Only runs in a folder and in its seeds/ are joined: elsewhere a run may be of changed code. A
+    seed that stands in both counts once. Interrupted runs stay rows of their own.
+    """
+    joined = {}
+    for number, row in enumerate(rows):
+        result = row["result"]
+        config = {**result.get("config", {})}
+        seed = config.pop("seed", None)
+        home = SEED_FOLDER.sub("", row["folder"])
+        if seed is None or row["interrupted"]:
+            joined[number] = {seed: row}
+            continue
+        # A stage with another unit may draw its very data from the seed, as stage 01 does.
+        data = result["dataset"]["sha256"] if result["unit"] == RANKED_UNIT else result["unit"]
+        key = (home, row["stage"], row["variant"], json.dumps(config, sort_keys=True), data)
+        seeds = joined.setdefault(key, {})
+        if seed not in seeds or row["folder"] == home:
+            seeds[seed] = row
+    return [average([*seeds.values()], folder) for seeds in joined.values()]
+
+
+def average(rows, folder):
+    """One row for several seeds; a single row as it is. What some run did not measure is None."""
+    if len(rows) == 1:
+        return rows[0]
+    results = [row["result"] for row in rows]
+    accuracies = [result.get("accuracy", {}) for result in results]
+    mean = {
+        **results[0],
+        "loss": {split: mean_of(row[split] for row in rows) for split in SPLITS},
+        "best": {"val": mean_of(row["best_val"] for row in rows)},
+        "accuracy": {s: mean_of(accuracy.get(s) for accuracy in accuracies) for s in SPLITS},
+        "chars_seen": round(mean_of(row["chars_seen"] for row in rows)),
+        "seconds": mean_of(row["seconds"] for row in rows),
+    }
+    row = make_row(mean, folder / SEED_FOLDER.sub("", rows[0]["folder"]), folder)
+    spread = {f"{name}_sd": sd_of(other[name] for other in rows) for name in SPREAD}
+    return {**row, **spread, "seeds": len(rows)}
+
+
+def mean_of(values):
+    values = list(values)
+    return None if None in values else statistics.fmean(values)
+
+
+def sd_of(values):
+    """The sample standard deviation: the squares are divided by n - 1."""
+    values = list(values)
+    return None if None in values else statistics.stdev(values)
+
+
+# --- groups ---
 
 
 def group_rows(rows):
@@ -177,6 +247,13 @@ def decimal(value):
     return "" if value is None else f"{value:.3f}"
 
 
+def loss_text(row, name):
+    """A loss with three decimals; of several seeds such as 2.094 ± 0.002 (3)."""
+    spread = row.get(f"{name}_sd")
+    many = "" if spread is None else f" ± {decimal(spread)} ({row['seeds']})"
+    return decimal(row.get(name)) + many
+
+
 def duration(seconds):
     return f"{seconds:.1f}" if seconds < 10 else f"{seconds:,.0f}"
 
@@ -191,10 +268,9 @@ def cells(row):
     """The row as a dict of strings, keyed as in HEADERS. A baseline has no result behind it."""
     texts = {
         "label": row["label"] + (" *" if row.get("interrupted") else ""),
-        **{split: decimal(row[split]) for split in SPLITS},
+        **{name: loss_text(row, name) for name in SPREAD},
         "bits_per_char": decimal(row["bits_per_char"]),
         "perplexity": decimal(row["perplexity"]),
-        "best_val": decimal(row.get("best_val")),
     }
     if "result" in row:
         texts["idea"] = row["idea"]
@@ -229,7 +305,7 @@ def columns(group):
 
 def sentence(row, unit):
     """One line for a result whose unit has no table."""
-    numbers = [f"{split} {decimal(row[split])}" for split in SPLITS if row[split] is not None]
+    numbers = [f"{split} {loss_text(row, split)}" for split in SPLITS if row[split] is not None]
     accuracy = row["result"].get("accuracy", {})
     measured = [split for split in SPLITS if accuracy.get(split) is not None]
     shares = [f"{split} {accuracy[split]:.1%}" for split in measured]
@@ -263,10 +339,10 @@ def print_text(groups, console):
         shown = [c for c in columns(group) if not narrow or c not in ("idea", "chars_seen")]
         table = Table(title=title(group), **layout, **style)
         for column in shown:
-            words = column in WORDS
             header = HEADERS[column].replace(" ", "\n")
-            side = "left" if words else "right"
-            table.add_column(header, justify=side, no_wrap=not words, overflow="fold")
+            side = "left" if column in WORDS else "right"
+            whole = column not in (*WORDS, *SPREAD)  # a mean and its deviation may take two lines
+            table.add_column(header, justify=side, no_wrap=whole, overflow="fold")
         table.columns[0].min_width = max(len(row["stage"]) for row in group["rows"])
         for row in [*group["baselines"], *group["rows"]]:
             texts = cells(row)
@@ -315,7 +391,8 @@ def as_json(groups):
 
 def write_csv(groups, file):
     """One flat table. Compare only rows with the same number under `group`."""
-    keys = ["stage", "variant", "folder", "interrupted"]
+    spread = [f"{name}_sd" for name in SPREAD]
+    keys = ["stage", "variant", "folder", "interrupted", "seeds", *spread]
     columns = ["group", "dataset", "unit", *HEADERS, *keys]
     writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
