@@ -5,19 +5,25 @@ PYTHON ?= python3
 ARGS :=
 
 .DEFAULT_GOAL := help
-TARGETS := help stages stage table test data diff readme reference bench lint
+# Those take a word that is no target (a stage's number): it becomes N, and doing it is nothing.
+WITH_N := stage ablate notebook diff
+ALONE := help stages extras seeds published table bench plots notebooks check-setup \
+	test data readme reference lint
+TARGETS := $(ALONE) $(WITH_N) score
 .PHONY: $(TARGETS)
 
-# The words after `stage` and `diff` are not targets: they become N, and doing them is nothing.
-ifneq ($(filter stage diff,$(firstword $(MAKECMDGOALS))),)
+ifneq ($(filter $(WITH_N) score,$(firstword $(MAKECMDGOALS))),)
   WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
   N := $(WORDS)
   .PHONY: $(WORDS)
   $(filter-out $(TARGETS),$(WORDS)): ; @:
 endif
 
-help stages table test data readme reference bench lint:
+$(ALONE):
 	@$(PYTHON) run.py $@ $(ARGS)
 
-stage diff:
+$(WITH_N):
 	@$(PYTHON) run.py $@ $(N) $(ARGS)
+
+score:
+	@$(PYTHON) run.py score $(N) $(if $(NAME),"NAME=$(NAME)") $(ARGS)

@@ -169,6 +169,29 @@ def run_stages(words: list[str]) -> int:
     return status
 
 
+def run_extras(words: list[str]) -> int:
+    python, status = find_python(), 0
+    for number, extra in enumerate(EXTRAS, 1):
+        print(f"\n=== {number} of {len(EXTRAS)}: {' '.join(extra)}", flush=True)
+        status = run([python, ROOT / extra[0], *extra[1:], *words])
+        if status != 0:
+            print(f"run.py: {extra[0]} ended with status {status}", file=sys.stderr)
+            return status
+    return run([python, ROOT / "tools/table.py"])
+
+
+def run_ablate(words: list[str]) -> int:
+    folder = find_stage(words)
+    if not (folder / "ablate.py").exists():
+        fail(f"{folder.name} has no ablations; 5 and 6 have")
+    return run([find_python(), folder / "ablate.py", *words[1:]])
+
+
+def run_notebook(words: list[str]) -> int:
+    folder = find_stage(words)
+    return run([find_python(), ROOT / "tools/notebooks.py", "--open", folder.name, *words[1:]])
+
+
 def run_diff(words: list[str]) -> int:
     folder = find_stage(words)
     return run([find_python(), ROOT / "tools/diff.py", folder.name, *words[1:]])
@@ -177,15 +200,34 @@ def run_diff(words: list[str]) -> int:
 def show_help(words: list[str]) -> int:
     print("make TARGET [ARGS='...']    or    python run.py TARGET [arguments]\n")
     for name, (_, line) in TARGETS.items():
-        print(f"  {name:<11}{line}")
+        print(f"  {name:<13}{line}")
     return 0
 
+
+# Files beside a main.py that go further; each is one or more rows of the table.
+EXTRAS = (
+    ("02_bigram_counts/ngram.py",),
+    ("04_embedding_mlp/batchnorm.py",),
+    ("04_embedding_mlp/wavenet.py",),
+    ("05_microgpt/twin.py", "--preset", "best"),
+    ("06_shakespeare_gpt/bigram.py",),
+    ("06_shakespeare_gpt/tokens.py",),
+)
 
 # name: (a function of the words after it, or the start of a command for Python; the line of help)
 TARGETS = {
     "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
+    "extras": (run_extras, "the rows that go further: n-grams, WaveNet, byte pairs and others"),
+    "seeds": (["tools/seeds.py"], "run the fast stages with three seeds, for the spread"),
+    "published": (["tools/published.py"], "published numbers against ours: --long for all"),
+    "ablate": (run_ablate, "what each ingredient is worth: make ablate 5, make ablate 6"),
+    "score": (["tools/score.py"], "the surprise in a text, by every model: make score NAME=emma"),
+    "plots": (["tools/plots.py"], "draw the pictures of out/ anew"),
+    "notebook": (run_notebook, "open a lesson in JupyterLab: make notebook 3"),
+    "notebooks": (["tools/notebooks.py"], "run all lessons and write NN/lesson.ipynb"),
+    "check-setup": (["tools/check_setup.py"], "is everything there? 20 seconds"),
     "test": (["-m", "pytest"], "the whole test suite"),
     "data": (["data/prepare.py"], "get every data set and verify it"),
     "diff": (run_diff, "what changed from one stage's main.py to the next: make diff 4"),

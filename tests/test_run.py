@@ -96,7 +96,7 @@ def test_help_names_every_target(project, launcher):
     for words in (["help"], ["--help"], ["-h"], []):
         done = call(project, *words)
         assert done.returncode == 0
-        assert re.findall(r"^  (\w+)", done.stdout, re.M) == list(launcher.TARGETS)
+        assert re.findall(r"^  (\S+)", done.stdout, re.M) == list(launcher.TARGETS)
 
 
 def test_help_fits_a_terminal(project):
@@ -104,11 +104,21 @@ def test_help_fits_a_terminal(project):
 
 
 def test_makefile_and_launcher_have_the_same_targets(launcher):
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    listed = re.search(r"^TARGETS := (.*)$", makefile, re.M)[1].split()
-    rules = re.findall(r"^([a-z ]+):$", makefile, re.M)
-    assert sorted(listed) == sorted(launcher.TARGETS)
-    assert sorted(" ".join(rules).split()) == sorted(launcher.TARGETS)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    listed = dict(re.findall(r"^(ALONE|WITH_N) := (.*)$", makefile, re.M))
+    assert re.search(r"^TARGETS := (.*)$", makefile, re.M)[1] == "$(ALONE) $(WITH_N) score"
+    rules = re.findall(r"^(\S+):$", makefile, re.M)
+    assert rules == ["$(ALONE)", "$(WITH_N)", "score"]
+    names = [*" ".join(listed.values()).split(), "score"]
+    assert sorted(names) == sorted(launcher.TARGETS)
+
+
+def test_every_target_that_is_a_script_has_it(launcher):
+    for action, _ in launcher.TARGETS.values():
+        if not callable(action) and action[0] != "-m":
+            assert (ROOT / action[0]).is_file()
+    for extra in launcher.EXTRAS:
+        assert (ROOT / extra[0]).is_file()
 
 
 def test_unknown_target(project):
