@@ -60,6 +60,7 @@ def test_the_ngrams_of_a_name_worked_out_by_hand():
     )
 
 
+@settings(deadline=None)
 @given(texts, st.integers(1, 6))
 def test_every_position_but_the_first_has_one_ngram(docs, n):
     count = ngrams(docs, n)
@@ -67,6 +68,7 @@ def test_every_position_but_the_first_has_one_ngram(docs, n):
     assert max(map(len, count)) <= n
 
 
+@settings(deadline=None)
 @given(texts, st.integers(1, 4))
 def test_different_characters_before_counted_another_way(docs, n):
     count = {gram: times for gram, times in ngrams(docs, n).items() if len(gram) == n}

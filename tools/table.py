@@ -336,16 +336,22 @@ def print_text(groups, console):
             for row in group["rows"]:
                 console.print(sentence(row, group["unit"]) + "\n")
             continue
-        shown = [c for c in columns(group) if not narrow or c not in ("idea", "chars_seen")]
+        omitted = {"idea", "chars_seen"} if narrow else set()
+        if narrow and any(row["seeds"] > 1 for row in group["rows"]):
+            omitted.add("perplexity")  # deviations take its place
+        shown = [column for column in columns(group) if column not in omitted]
         table = Table(title=title(group), **layout, **style)
         for column in shown:
             header = HEADERS[column].replace(" ", "\n")
-            side = "left" if column in WORDS else "right"
-            whole = column not in (*WORDS, *SPREAD)  # a mean and its deviation may take two lines
-            table.add_column(header, justify=side, no_wrap=whole, overflow="fold")
-        table.columns[0].min_width = max(len(row["stage"]) for row in group["rows"])
+            words = column in WORDS
+            side = "left" if words else "right"
+            table.add_column(header, justify=side, no_wrap=not words, overflow="fold")
+        # The longest stage and a comma, or the star of a run that was stopped early.
+        table.columns[0].width = 2 + max(len(row["stage"]) for row in group["rows"])
         for row in [*group["baselines"], *group["rows"]]:
             texts = cells(row)
+            for name in SPREAD:  # a deviation stands below its mean
+                texts[name] = texts[name].replace(" ± ", "\n± ").replace(" (", "\n(")
             styles = {"val": "bold"} if is_best(row, group) else {}
             table.add_row(*(Text(texts.get(c, ""), styles.get(c, "")) for c in shown))
         console.print(table)
