@@ -5,6 +5,7 @@ Source: micrograd, A. Karpathy, 2020.
 Run: python 01_micrograd/main.py --steps 50
 """
 
+import json
 import math
 import random
 import zlib
@@ -26,7 +27,7 @@ class Config:
     noise: float = 0.1  # spread of the points around their moon; its radius is 1
     n_hidden: int = 8  # neurons in each of two hidden layers
     learning_rate: float = 2.0  # weight change per unit of gradient; falls linearly to a tenth
-    out: Path = ROOT / "out" / STAGE  # folder for result.json, moons.txt and loss.png
+    out: Path = ROOT / "out" / STAGE  # folder for result.json, weights.json, loss.png
 
     def __post_init__(self):
         plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**7), points=(2, 10**6))
@@ -82,10 +83,14 @@ def point_loss(score, label):
 
 
 def train(config, model, points):
-    """Gradient descent on all train points at once. Returns the curve and the finished Progress."""
+    """Gradient descent on all train points at once.
+
+    Returns the curve, the weights at each of its steps and the finished Progress.
+    """
     parameters = model.parameters()
     look_every = max(1, config.steps // 10)
     curve = [[0, *(evaluate(model, points[name])[0] for name in ("train", "val"))]]
+    weights = [[0, [p.data for p in parameters]]]
     for step in (progress := plumbing.Progress(config.steps)):
         batch = points["train"]
 
@@ -102,8 +107,9 @@ def train(config, model, points):
 
         if (step + 1) % look_every == 0:
             curve.append([step + 1, loss.data, evaluate(model, points["val"])[0]])
+            weights.append([step + 1, [p.data for p in parameters]])
             print("step {:4d} | train loss {:.4f} | val loss {:.4f}".format(*curve[-1]), flush=True)
-    return curve, progress
+    return curve, weights, progress
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -129,12 +135,14 @@ def main():
     if data == Config.data:
         data = config.out / "moons.txt"
         plumbing.write_atomically(data, "\n".join(sum(lines.values(), [])).encode())
-    model = MLP([2, config.n_hidden, config.n_hidden, 1])
+    model = MLP(layers := [2, config.n_hidden, config.n_hidden, 1])
     params = len(model.parameters())
     print(f"points: {', '.join(f'{len(points[name])} {name}' for name in SPLITS)}")
     print(f"num params: {params}")
 
-    curve, progress = train(config, model, points)
+    curve, weights, progress = train(config, model, points)
+    checkpoint = json.dumps({"layers": layers, "weights": weights})
+    plumbing.write_atomically(config.out / "weights.json", checkpoint.encode())
     scored = {name: evaluate(model, points[name]) for name in SPLITS}
     accuracy = {name: right for name, (_, right) in scored.items()}
     print("accuracy:", ", ".join(f"{name} {right:.0%}" for name, right in accuracy.items()))

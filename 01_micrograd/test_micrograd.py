@@ -485,7 +485,7 @@ def test_training_takes_the_steps_of_plain_gradient_descent():
     random.seed(7)
     model, reference = two_networks([2, 4, 1])
     points = parse_points(make_moons(10, 0.1), "moons")
-    curve, progress = train(Config(steps=5), model, {"train": points, "val": points[:4]})
+    curve, weights, progress = train(Config(steps=5), model, {"train": points, "val": points[:4]})
 
     x = torch.tensor([x for x, _ in points], dtype=torch.float64)
     labels = torch.tensor([label for _, label in points], dtype=torch.float64)
@@ -502,7 +502,8 @@ def test_training_takes_the_steps_of_plain_gradient_descent():
     expected = by_neuron([p.detach() for p in reference.parameters()])
     assert [p.data for p in model.parameters()] == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert progress.done == 5
-    assert [row[0] for row in curve] == [0, 1, 2, 3, 4, 5]
+    assert [row[0] for row in curve] == [step for step, _ in weights] == [0, 1, 2, 3, 4, 5]
+    assert weights[-1][1] == [p.data for p in model.parameters()] != weights[-2][1]
     # Row 0 holds the loss before the first step, and so does the first step's own loss.
     assert [row[1] for row in curve] == pytest.approx([losses[0], *losses])
     assert curve[-1][2] == evaluate(model, points[:4])[0]
