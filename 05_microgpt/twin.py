@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import add
+from torch.nn.functional import relu
 
 import plumbing
 from main import Tokenizer, load_splits
@@ -87,10 +89,10 @@ def gpt(config, weights, xb):
         # softmax(q @ k.T / sqrt(head_dim)) @ v, with positions still to come left out.
         x = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x.transpose(1, 2).flatten(2)  # (B, n_head, T, head_dim) -> (B, T, C)
-        x = F.linear(x, weights[f"layer{i}.attn_wo"]) + residual
+        x = add(F.linear(x, weights[f"layer{i}.attn_wo"]), residual)
         residual, x = x, rmsnorm(x)
-        x = F.relu(F.linear(x, weights[f"layer{i}.mlp_fc1"]))  # (B, T, 4C)
-        x = F.linear(x, weights[f"layer{i}.mlp_fc2"]) + residual  # (B, T, C)
+        x = relu(F.linear(x, weights[f"layer{i}.mlp_fc1"]))  # (B, T, 4C)
+        x = add(F.linear(x, weights[f"layer{i}.mlp_fc2"]), residual)  # (B, T, C)
     return F.linear(x, weights["lm_head"])  # (B, T, C) -> (B, T, V)
 
 

@@ -23,6 +23,8 @@ from plumbing import ROOT, SPLITS, STAGE, BadInput
 
 # cpu: the defaults below, for five minutes on two cores. nanogpt-cpu: the CPU recipe of nanoGPT's
 # README. lecture: the recipe of the lecture and of nanoGPT's train_shakespeare_char, for a GPU.
+# microgpt: stage 05's sizes and optimizer on its names, read as one text: a line end is their BOS,
+# excerpts start anywhere, and the last tenth, so val, are the rarest names (bridge.py: by hash).
 PRESETS = {
     "cpu": {},
     "nanogpt-cpu": dict(
@@ -34,6 +36,11 @@ PRESETS = {
         learning_rate=1e-3, muon_learning_rate=0.0, weight_decay=0.1, warmup=100, final=0.1,
         compile=True,
     ),
+    "microgpt": dict(
+        data=ROOT / "data" / "names.txt", steps=3000, batch_size=64, block_size=16, n_embd=16,
+        n_head=4, n_layer=1, dropout=0.0, learning_rate=0.01, muon_learning_rate=0.0,
+        weight_decay=0.0, warmup=0, final=0.0, clip=1e9,
+    ),
 }
 
 
@@ -41,7 +48,7 @@ PRESETS = {
 @dataclass(frozen=True)
 class Config:
     data: Path = ROOT / "data" / "tinyshakespeare.txt"  # a text, or a folder of train and val.txt
-    preset: str = "cpu"  # cpu, nanogpt-cpu or lecture; flags given besides it win
+    preset: str = "cpu"  # cpu, nanogpt-cpu, lecture or microgpt; flags given besides it win
     seed: int = 1337  # starts the random numbers of weights, batches and samples
     steps: int = 3600  # updates of the weights
     minutes: float = 0.0  # of training instead of steps; the schedule fits them. 0: go by steps

@@ -54,12 +54,13 @@ class Block(nn.Module):
         self.attn = CausalSelfAttention(n_embd, n_head, dropout)
         self.ln_2 = nn.LayerNorm(n_embd)
         self.mlp_fc1 = nn.Linear(n_embd, 4 * n_embd)
+        self.activation = F.gelu
         self.mlp_fc2 = nn.Linear(4 * n_embd, n_embd)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x, cache=None):
         x = x + self.dropout(self.attn(self.ln_1(x), cache))  # (B, T, C)
-        h = F.gelu(self.mlp_fc1(self.ln_2(x)))  # (B, T, C) -> (B, T, 4C)
+        h = self.activation(self.mlp_fc1(self.ln_2(x)))  # (B, T, C) -> (B, T, 4C)
         return x + self.dropout(self.mlp_fc2(h))  # (B, T, 4C) -> (B, T, C)
 
 
