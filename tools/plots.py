@@ -217,7 +217,7 @@ def differentiate(expression):
 
 
 def lay_out(expression):
-    """{name: (x, y)}: a column for each depth; leaves below each other, others amid their inputs."""
+    """{name: (x, y)}: a column for each depth; leaves in rows, the others amid their inputs."""
     depth, y, leaves = {}, {}, itertools.count()
     for name, _, inputs, _ in expression:
         depth[name] = 1 + max((depth[i] for i in inputs), default=-1)
@@ -554,13 +554,13 @@ def draw_curves(folder):
     for axes, (title, unit, kind) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups):
         for place, result in kind.items():
             per_step = result["chars_seen"] / max(result["steps"], 1)
-            seen_at = [(step * per_step, train, val) for step, train, val in result["curve"] if step]
-            val = [(x, loss) for x, _, loss in seen_at if loss is not None]
-            train = [(x, loss) for x, loss, _ in seen_at if loss is not None]
+            rows = [row for row in result["curve"] if row[0] > 0]  # 0 has no place on the axis
+            train = [(row[0] * per_step, row[1]) for row in rows if row[1] is not None]
+            val = [(row[0] * per_step, row[2]) for row in rows if row[2] is not None]
             if val:
                 axes.plot(*zip(*val), **style_of(place), lw=2.2, label=short_name(place),
                           marker="o" if len(val) == 1 else None)
-            if train and len(val) < 2:
+            if len(train) > 1 and len(val) < 2:
                 axes.plot(*zip(*train), **style_of(place), lw=1,
                           label=short_name(place) + ", train loss")
         for name, loss in baselines(kind).items():
@@ -568,7 +568,7 @@ def draw_curves(folder):
             axes.text(0.99, loss, name, color=GREY, fontsize=10, ha="right", va="bottom",
                       transform=axes.get_yaxis_transform())
         seen = "points" if title == "two moons" else "characters"
-        axes.set(xscale="log", xlabel=f"{seen} seen in training", ylabel=f"val loss, {unit}",
+        axes.set(xscale="log", xlabel=f"{seen} seen in training", ylabel=f"loss, {unit}",
                  title=title, ylim=(0, 1.12 * max(baselines(kind).values())))
         axes.legend(fontsize=9, loc="lower left", frameon=False)
     return figure

@@ -1,0 +1,154 @@
+"""Does everything work here? One line for each check, and for what fails the way out.
+
+    python run.py check-setup
+"""
+
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+ROOT = Path(__file__).resolve().parent.parent
+OLDEST_PYTHON = (3, 10)
+TIMEOUT = 120  # seconds for a child that should take three
+# The smallest run of each stage that still makes a step of training; DATA is a text of a few KB.
+SMALLEST = {
+    "01_micrograd": ["--points=10", "--n-hidden=2"],
+    "02_bigram_counts": ["--data=DATA"],
+    "03_bigram_learned": ["--data=DATA", "--batch-size=16"],
+    "04_embedding_mlp": ["--data=DATA", "--batch-size=16", "--n-hidden=8"],
+    "05_microgpt": ["--data=DATA", "--no-twin", "--n-embd=4"],
+    "06_shakespeare_gpt": ["--data=DATA", "--block-size=8", "--n-embd=8", "--n-layer=1"],
+}
+
+
+class Failed(Exception):
+    """A check failed; the message says what is wrong and what to do about it."""
+
+
+# Each check returns what to say when all is well, and raises Failed otherwise.
+
+
+def check_python():
+    have = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        raise Failed(f"this is {have}, and 3.10 or newer is needed; with make: PYTHON=python3.12")
+    return have
+
+
+def check_packages(root=ROOT):
+    read_pins = runpy.run_path(str(ROOT / "run.py"))["read_pins"]
+    requirements = (root / "requirements.txt").read_text(encoding="utf-8")
+    pins = read_pins(requirements, sys.version_info[:2])
+    wrong = []
+    for name, wanted in pins:
+        try:
+            have = version(name)
+        except PackageNotFoundError:
+            wrong.append(f"{name} is missing")
+            continue
+        if wanted not in (have, have.split("+")[0]):  # 2.13.0+cpu is 2.13.0
+            wrong.append(f"{name} is {have}, not {wanted}")
+    if wrong:
+        way_out = f"{sys.executable} -m pip install -r {root / 'requirements.txt'}"
+        raise Failed(f"{', '.join(wrong)}; run {way_out}")
+    return f"{len(pins)} as requirements.txt pins them"
+
+
+def check_names(root=ROOT):
+    """prepare.py compares the SHA-256, and its own line says what to do where that differs."""
+    done = child([root / "data" / "prepare.py", "names"])
+    if done.returncode:
+        raise Failed(last_line(done.stderr or done.stdout))
+    return "names.txt, SHA-256 as pinned"
+
+
+def check_texts(root=ROOT):
+    missing = [
+        name for name in ("tinyshakespeare", "makemore") if not (root / f"data/{name}.txt").exists()
+    ]
+    note = "fetched when first needed, or now by: python data/prepare.py"
+    return f"not here: {', '.join(missing)}; {note} {' '.join(missing)}" if missing else "all here"
+
+
+def check_stage(stage, root=ROOT):
+    """One step of training in a child, into a folder that is thrown away."""
+    main = root / stage / "main.py"
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data.txt"
+        names = (root / "data" / "names.txt").read_text(encoding="utf-8").split()[:200]
+        data.write_text("\n".join(names), encoding="utf-8")
+        flags = [flag.replace("DATA", str(data)) for flag in SMALLEST[stage]]
+        done = child([main, "--steps=1", f"--out={folder}", *flags])
+    if done.returncode:
+        said = last_line(done.stderr) or f"it ended with status {done.returncode}"
+        raise Failed(f"{said}; to see all of it: python {stage}/main.py --steps 1")
+    return f"a step of training, {time.monotonic() - began:.1f} s"
+
+
+def child(command):
+    """Run a Python script to its end. Failed where it takes too long."""
+    environment = {**os.environ, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, *map(str, command)]
+    try:
+        return subprocess.run(
+            words, capture_output=True, encoding="utf-8", env=environment, timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        busy = f"not done after {TIMEOUT} s; is the machine busy with something else?"
+        raise Failed(busy) from None
+
+
+def last_line(text):
+    return text.strip().rpartition("\n")[2]
+
+
+def run_check(check):
+    """(whether all is well, what to say)."""
+    try:
+        return True, check()
+    except Failed as problem:
+        return False, str(problem)
+    except OSError as error:
+        return False, f"{error.filename}: {error.strerror}; is this a whole copy of the project?"
+
+
+def all_checks(root=ROOT):
+    """{name: check}, in the order in which they are reported."""
+    return {
+        "Python": check_python,
+        "packages": partial(check_packages, root),
+        "names": partial(check_names, root),
+        "other texts": partial(check_texts, root),
+        **{stage: partial(check_stage, stage, root) for stage in SMALLEST},
+    }
+
+
+def main(root=ROOT):
+    console = Console(soft_wrap=True, highlight=False)
+    checks, failed = all_checks(root), 0
+    # Two at a time: most of a child's time is importing torch, on one core.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for name, (well, line) in zip(checks, pool.map(run_check, checks.values())):
+            mark = "[green]ok    [/]" if well else "[bold red]FAILED[/]"
+            console.print(f"{mark} [bold]{name:<20}[/]{escape(line)}")
+            failed += not well
+    if failed:
+        console.print(f"{failed} of {len(checks)} checks failed; mend the first one first")
+    else:
+        console.print("All is well. Next: make stages")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

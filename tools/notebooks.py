@@ -1,0 +1,151 @@
+"""Every lesson as a notebook: NN/lesson.ipynb is made from NN/README.md, never edited by hand.
+
+    python run.py notebooks [--stage 3] [--check]    execute the lessons and write the notebooks
+    python run.py notebook 3                         open a lesson in JupyterLab
+
+Blocks marked `python` become cells, executed top to bottom in one fresh kernel in the stage's
+folder; everything else stays Markdown. Executing again gives the same bytes, unless something
+changed.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+REPOSITORY = ""  # public address of the project; set, notebooks opened elsewhere fetch it first
+JUPYTERLAB = "4.6.6"  # not in requirements.txt: many packages, and only `notebook` needs them
+FETCH = """# Where the notebook stands alone, as on Colab, the project is fetched first.
+import os, subprocess
+
+if not os.path.exists("plumbing.py"):
+    subprocess.run(["git", "clone", "--depth", "1", "{repository}", "project"], check=True)
+    os.chdir("project/{stage}")"""
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def lesson_folders(root=ROOT):
+    return sorted(lesson.parent for lesson in root.glob("[0-9][0-9]_*/README.md"))
+
+
+def build(folder, repository=REPOSITORY):
+    """The notebook of a lesson, not executed: a cell for each block, ids by position."""
+    notebook = jupytext.reads((folder / "README.md").read_text(encoding="utf-8"), fmt="md")
+    if repository:
+        source = FETCH.format(repository=repository, stage=folder.name)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(source))
+    for number, cell in enumerate(notebook.cells, 1):
+        cell.id = f"cell-{number:02d}"  # jupytext draws them at random
+        cell.metadata.clear()
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata = nbformat.from_dict(METADATA)
+    return notebook
+
+
+def execute(notebook, folder):
+    """Run the cells in place. CellExecutionError names the first one that failed."""
+    NotebookClient(
+        notebook,
+        timeout=300,  # seconds for a cell; a lesson takes less than ten in all
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+        record_timing=False,  # or every execution would change the file
+        coalesce_streams=True,  # as one text, whatever pieces it arrived in
+    ).execute()
+    notebook.metadata = nbformat.from_dict(METADATA)  # the kernel wrote its version there
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output.text = output.text.replace(str(folder.parent), "..")
+
+
+def sources(notebook):
+    return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+
+def is_stale(folder):
+    """Whether a lesson has no notebook with exactly its cells. The outputs are not looked at."""
+    path = folder / "lesson.ipynb"
+    if not path.exists():
+        return True
+    return sources(nbformat.read(path, as_version=4)) != sources(build(folder))
+
+
+def write(notebook, path):
+    """Write the notebook, whole or not at all; return whether that changed the file."""
+    nbformat.validate(notebook)
+    content = (nbformat.writes(notebook).rstrip("\n") + "\n").encode("utf-8")
+    if path.exists() and path.read_bytes() == content:
+        return False
+    part = path.with_suffix(".part")
+    part.write_bytes(content)
+    os.replace(part, path)
+    return True
+
+
+def open_lab(folder):
+    """Open the lesson's notebook in JupyterLab, which is installed first where it is missing."""
+    try:
+        installed = version("jupyterlab")
+    except PackageNotFoundError:
+        installed = ""
+    if not installed:
+        print(f"Installing JupyterLab {JUPYTERLAB} into this environment, once.", flush=True)
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
+        if status := subprocess.call([*pip, f"jupyterlab=={JUPYTERLAB}"]):
+            print("JupyterLab was not installed; the lines above say why", file=sys.stderr)
+            return status
+    path = folder / "lesson.ipynb"
+    if not path.exists():
+        write(build(folder), path)
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(path)])
+
+
+def main(arguments=None, root=ROOT):
+    parser = argparse.ArgumentParser(prog="notebooks", description="The lessons as notebooks.")
+    parser.add_argument("--stage", help="only this one")
+    parser.add_argument("--check", action="store_true", help="write nothing, say what is stale")
+    parser.add_argument("--open", action="store_true", help="open the one of --stage in JupyterLab")
+    args = parser.parse_args(arguments)
+    folders = lesson_folders(root)
+    if args.stage or args.open:
+        number = (args.stage or "").zfill(2)[:2]
+        folders = [folder for folder in folders if folder.name[:2] == number]
+        if not folders:
+            print(f"notebooks: there is no lesson {args.stage or ''!r}; give 1 to 6", file=sys.stderr)
+            return 2
+    if args.open:
+        return open_lab(folders[0])
+    status = 0
+    for folder in folders:
+        path = folder / "lesson.ipynb"
+        name = path.relative_to(root).as_posix()
+        if args.check:
+            if is_stale(folder):
+                print(f"{name} is stale; make notebooks makes it from README.md")
+                status = 1
+            continue
+        notebook = build(folder)
+        try:
+            execute(notebook, folder)
+        except CellExecutionError as error:
+            print(f"{name} is not written, a cell failed:\n{error}", file=sys.stderr)
+            status = 1
+            continue
+        print(f"{name} {'written' if write(notebook, path) else 'unchanged'}", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
