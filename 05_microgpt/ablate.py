@@ -29,7 +29,7 @@ class Config:
     only: str = ""  # entries to train, with commas between; the baseline always is. Empty: all
     seeds: int = 3  # runs of each entry
     seed: int = 42  # the first of the seeds; the others count on from it
-    steps: int = 1500  # updates of the weights in each run, of 64 names each
+    steps: int = 1500  # updates of the weights in each run, of 256 names each
     again: bool = False  # also repeat the runs that are kept
     list: bool = False  # name the entries and do nothing else
     out: Path = ROOT / "out" / STAGE / "ablate"  # folder for a JSON file of each run and table.json

@@ -18,7 +18,7 @@ from torch import nn
 import main as stage
 import plumbing
 import series
-from devices import pick_device
+from devices import pick_device, pick_dtype
 from model import GPT, Block
 from plumbing import ROOT, STAGE
 
@@ -160,7 +160,8 @@ def make_model(config, vocab_size, changes):
 def train(config, changes, data, vocab_size):
     """Train a changed GPT. config: main.py's; data: as for main.train. -> measured, Progress"""
     model = make_model(config, vocab_size, changes).to(config.device)
-    curve, progress = stage.train(config, model, data, config.device, lambda *best: None)
+    dtype = pick_dtype(config.dtype, config.device)
+    curve, progress = stage.train(config, model, data, config.device, dtype, lambda *best: None)
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return {"params": params, "val": curve[-1][2], "curve": curve}, progress
 

@@ -22,9 +22,8 @@ from optimizers import make_optimizers, schedule
 from plumbing import ROOT, SPLITS, STAGE, BadInput
 
 # cpu: the defaults below, for five minutes on two cores. nanogpt-cpu: the CPU recipe of nanoGPT's
-# README. lecture: the recipe of the lecture and of nanoGPT's train_shakespeare_char, for a GPU.
-# microgpt: stage 05's sizes and optimizer on its names, read as one text: a line end is their BOS,
-# excerpts start anywhere, and the last tenth, so val, are the rarest names (bridge.py: by hash).
+# README. lecture: that of the lecture and of nanoGPT's train_shakespeare_char, for a GPU. microgpt:
+# stage 05's sizes on its names, read as one text: a line end is their BOS; val is its last tenth.
 PRESETS = {
     "cpu": {},
     "nanogpt-cpu": dict(
@@ -37,9 +36,8 @@ PRESETS = {
         compile=True,
     ),
     "microgpt": dict(
-        data=ROOT / "data" / "names.txt", steps=3000, batch_size=64, block_size=16, n_embd=16,
-        n_head=4, n_layer=1, dropout=0.0, learning_rate=0.01, muon_learning_rate=0.0,
-        weight_decay=0.0, warmup=0, final=0.0, clip=1e9,
+        data=ROOT / "data" / "names.txt", batch_size=64, block_size=16, n_embd=16, n_head=4,
+        n_layer=1, learning_rate=0.01, muon_learning_rate=0.0, weight_decay=0.0, warmup=0, clip=1e9,
     ),
 }
 
@@ -75,12 +73,11 @@ class Config:
 
     def __post_init__(self):
         check = plumbing.check_ranges
-        check(self, seed=(0, 2**32 - 1), steps=(0, 10**7), minutes=(0, 10**5))
-        check(self, batch_size=(1, 10**5), block_size=(1, 10**5))
-        check(self, n_embd=(1, 10**5), n_head=(1, 10**4), n_layer=(1, 1000))
-        check(self, dropout=(0, 0.99), learning_rate=(0, 10), muon_learning_rate=(0, 10))
-        check(self, weight_decay=(0, 10), warmup=(0, 10**7), final=(0, 1), clip=(1e-9, 1e9))
-        check(self, eval_every=(1, 10**7), temperature=(0.01, 100), top_k=(1, 10**6))
+        check(self, seed=(0, 2**32 - 1), steps=(0, 10**7), minutes=(0, 10**5), warmup=(0, 10**7))
+        check(self, batch_size=(1, 10**5), block_size=(1, 10**5), n_embd=(1, 10**5))
+        check(self, n_head=(1, 10**4), n_layer=(1, 1000), dropout=(0, 0.99), clip=(1e-9, 1e9))
+        check(self, learning_rate=(0, 10), muon_learning_rate=(0, 10), weight_decay=(0, 10))
+        check(self, final=(0, 1), eval_every=(1, 10**7), temperature=(0.01, 100), top_k=(1, 10**6))
         if self.n_embd % self.n_head:
             raise BadInput(f"--n-embd {self.n_embd} does not divide by --n-head {self.n_head}")
         if not self.prompt:

@@ -20,7 +20,7 @@ import torch
 import main as stage
 import plumbing
 from bpe import BytePairs, learn_merges
-from devices import pick_device
+from devices import pick_device, pick_dtype
 from model import GPT
 from plumbing import ROOT, STAGE, BadInput
 
@@ -66,6 +66,7 @@ def tokens_per_char(tokens, text):
 def main():
     flags = plumbing.parse_flags(Config, __doc__)
     config, device = flags.of_main(), pick_device(flags.device)
+    dtype = pick_dtype(config.dtype, device)
     if config.data == Config.data:
         plumbing.get_data("tinyshakespeare")
     splits = stage.load_text(config.data, config.block_size)
@@ -90,7 +91,8 @@ def main():
     sizes = {"vocab_size": V, **{name: getattr(config, name) for name in shape}}
     model = GPT(**sizes).to(device)
     params = sum(p.numel() for p in model.parameters())
-    print(f"num params: {params:,}\ndevice: {device}\nlosses on the way are per token", flush=True)
+    print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
+    print("losses on the way are per token", flush=True)
     best = {}
 
     def keep(step, val):
@@ -99,7 +101,7 @@ def main():
         checkpoint = {"sizes": sizes, "tokens": tokenizer.tokens, "step": step, "weights": weights}
         plumbing.save_tensors(config.out / "model.pt", checkpoint)
 
-    per_token, progress = stage.train(config, model, data, device, keep)
+    per_token, progress = stage.train(config, model, data, device, dtype, keep)
     curve = [
         [step, None if mean is None else mean * share["train"], val * share["val"]]
         for step, mean, val in per_token

@@ -123,8 +123,7 @@ def main(arguments=None, root=ROOT):
         number = (args.stage or "").zfill(2)[:2]
         folders = [folder for folder in folders if folder.name[:2] == number]
         if not folders:
-            print(f"notebooks: there is no lesson {args.stage or ''!r}; give 1 to 6", file=sys.stderr)
-            return 2
+            parser.error(f"there is no lesson {args.stage or ''!r}; give 1 to 6")
     if args.open:
         return open_lab(folders[0])
     status = 0
