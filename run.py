@@ -147,8 +147,15 @@ def find_stage(words: list[str]) -> Path:
 
 
 def run_stage(words: list[str]) -> int:
-    main = find_stage(words) / "main.py"
-    return run([find_python(), main, *words[1:]])
+    folder, python, began = find_stage(words), find_python(), time.time()
+    status = run([python, folder / "main.py", *words[1:]])
+    result = ROOT / "out" / folder.name / "result.json"
+    if result.exists() and result.stat().st_mtime > began:
+        # Nobody waits for the pictures: to draw them takes longer than the whole of stage 02.
+        plots = [python, ROOT / "tools/plots.py", "--stage", folder.name[:2]]
+        start(plots, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        print(f"pictures are being drawn into out/{folder.name}")
+    return status
 
 
 def run_stages(words: list[str]) -> int:
@@ -164,6 +171,7 @@ def run_stages(words: list[str]) -> int:
             break
     print(flush=True)
     run([python, ROOT / "tools/table.py"])
+    run([python, ROOT / "tools/plots.py"], stdout=subprocess.DEVNULL)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"{minutes} min {seconds} s in all")
     return status

@@ -200,6 +200,23 @@ def test_the_rows_of_softmax_approach_the_rows_of_counts(trained):
     assert variation[occurs > 0.02].max() < 0.03
 
 
+def test_the_lesson_names_the_largest_rate_that_settles():
+    """Along the most curved direction c of the loss at its minimum a step shrinks if rate < 2/c."""
+    names = load_splits(ROOT / "data" / "names.txt")
+    tokenizer = Tokenizer(sum(names.values(), []))
+    xs, ys = pairs(names["train"], tokenizer)
+    counts = torch.zeros(27, 27)
+    counts.index_put_((xs, ys), torch.ones(len(xs)), accumulate=True)
+    share = counts.sum(dim=1) / counts.sum()  # (27,): how often each row is read
+    P = counts / counts.sum(dim=1, keepdim=True)  # (27, 27)
+    # Second derivatives of -log p_t with respect to the logits of a row: diag(p) - p p^T.
+    curvature = share[:, None, None] * (torch.diag_embed(P) - P[:, :, None] * P[:, None, :])
+    limit = (2 / torch.linalg.eigvalsh(curvature).max()).item()
+    assert 71.5 < limit < 72
+    lesson = (MAIN.parent / "README.md").read_text(encoding="utf-8")
+    assert "the limit $2 / c$ is nearly 72" in lesson
+
+
 def test_the_result_counts_what_was_read(trained):
     _, result, printed = trained
     assert (result["params"], result["steps"]) == (27 * 27, 2000)

@@ -115,7 +115,7 @@ def main():
     data = {name: twin.rectangle(docs, tokenizer, block_size) for name, docs in splits.items()}
 
     configs = {
-        (name, seed): twin.Config(config.data, seed, config.steps, **swap.config)
+        (name, seed): twin.Config(config.data, seed=seed, steps=config.steps, **swap.config)
         for name, swap in ABLATIONS.items()
         for seed in range(config.seed, config.seed + config.seeds)
     }

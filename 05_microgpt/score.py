@@ -17,15 +17,16 @@ from plumbing import STAGE
 
 
 def load(out):
-    """The model in the folder out, main.py's or its twin's, and how that one scores and samples."""
-    config = json.loads((out / "result.json").read_text(encoding="utf-8"))["config"]
+    """The model in the folder out, main.py's or a twin's, and how that one scores and samples."""
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    config = result["config"]
     if (out / "model.pt").exists():
         import torch  # here, as main.py's model does without
 
         import twin
 
         checkpoint = torch.load(out / "model.pt", weights_only=True)
-        name, config, rows = f"{STAGE}, twin", twin.Config(**config), twin_rows
+        name, config, rows = f"{STAGE}, {result['variant']}", twin.Config(**config), twin_rows
         sample, set_seed = twin.sample, torch.manual_seed
     else:
         checkpoint = json.loads((out / "weights.json").read_text(encoding="utf-8"))

@@ -5,23 +5,35 @@ New here: tensors instead of lists, so one operation does a whole batch.
 Run: python 05_microgpt/twin.py --preset best
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import add
+from torch import add  # by a name of its own, as relu: ablate.py puts others in their place
 from torch.nn.functional import relu
 
 import plumbing
 from main import Tokenizer, load_splits
 from plumbing import ROOT, SPLITS, STAGE, BadInput
 
+# small: main.py's sizes, the defaults below. best: 48 times the weights, for two minutes on two
+# cores; dropout and weight decay keep it from learning the names by heart.
+PRESETS = {
+    "small": {},
+    "best": dict(
+        steps=3600, n_embd=64, n_head=2, n_layer=4, learning_rate=0.008, weight_decay=0.25,
+        dropout=0.1, bfloat16=True, out=ROOT / "out" / STAGE / "best",
+    ),
+}
+
 
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
     data: Path = ROOT / "data" / "names.txt"  # one name a line, or a folder of train, val, test.txt
+    preset: str = "small"  # small or best; flags given besides it win
     seed: int = 42  # starts the random numbers of weights, batches and samples
     steps: int = 1500  # updates of the weights
     batch_size: int = 256  # names in one step
@@ -29,7 +41,10 @@ class Config:
     n_embd: int = 16  # numbers in the vector that stands for a character
     n_head: int = 4  # attention heads that share those numbers
     n_layer: int = 1  # blocks of attention and MLP
-    learning_rate: float = 0.02  # of Adam; falls linearly to 0
+    learning_rate: float = 0.02  # of AdamW; falls linearly to 0
+    weight_decay: float = 0.0  # share of each weight taken off, times the learning rate
+    dropout: float = 0.0  # share of each name's numbers set to 0 in training
+    bfloat16: bool = False  # matrix products in bfloat16, on CPUs that have instructions for it
     temperature: float = 0.5  # divides the logits when sampling; below 1 is bolder about favourites
     out: Path = ROOT / "out" / STAGE / "twin"  # folder for result.json, model.pt and loss.png
 
@@ -37,7 +52,7 @@ class Config:
         plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**7), learning_rate=(0, 10))
         plumbing.check_ranges(self, block_size=(1, 1024), n_embd=(1, 1024), n_head=(1, 1024))
         plumbing.check_ranges(self, n_layer=(1, 100), temperature=(0.01, 100))
-        plumbing.check_ranges(self, batch_size=(1, 10**6))
+        plumbing.check_ranges(self, batch_size=(1, 10**6), weight_decay=(0, 10), dropout=(0, 0.99))
         if self.n_embd % self.n_head:
             raise BadInput(f"--n-embd {self.n_embd} does not divide by --n-head {self.n_head}")
 
@@ -73,11 +88,16 @@ def rmsnorm(x):
     return F.rms_norm(x, x.shape[-1:], eps=1e-5)
 
 
-def gpt(config, weights, xb):
+def gpt(config, weights, xb, dropout=0.0):
     """Logits of the token after each token, for all positions at once. (B, T) -> (B, T, V)"""
     B, T = xb.shape
+    future = torch.full((T, T), -math.inf).triu(1)  # added to scores, it leaves them no weight
+
+    def drop(x):  # the same numbers at all positions of a name: fewer to draw, and harder to miss
+        return x * F.dropout(x.new_ones(B, 1, config.n_embd), dropout) if dropout else x
+
     x = F.embedding(xb, weights["wte"]) + weights["wpe"][:T]  # (B, T, C)
-    x = rmsnorm(x)
+    x = drop(rmsnorm(x))
     for i in range(config.n_layer):
         residual, x = x, rmsnorm(x)
         q, k, v = (
@@ -86,23 +106,30 @@ def gpt(config, weights, xb):
             .transpose(1, 2)  # (B, T, C) -> (B, n_head, T, head_dim)
             for name in ("wq", "wk", "wv")
         )
-        # softmax(q @ k.T / sqrt(head_dim)) @ v, with positions still to come left out.
-        x = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        scores = (q / math.sqrt(q.shape[-1])) @ k.mT + future  # (B, n_head, T, T)
+        x = scores.softmax(dim=-1).to(v.dtype) @ v  # (B, n_head, T, head_dim)
         x = x.transpose(1, 2).flatten(2)  # (B, n_head, T, head_dim) -> (B, T, C)
-        x = add(F.linear(x, weights[f"layer{i}.attn_wo"]), residual)
+        x = add(drop(F.linear(x, weights[f"layer{i}.attn_wo"])), residual)
         residual, x = x, rmsnorm(x)
         x = relu(F.linear(x, weights[f"layer{i}.mlp_fc1"]))  # (B, T, 4C)
-        x = add(F.linear(x, weights[f"layer{i}.mlp_fc2"]), residual)  # (B, T, C)
+        x = add(drop(F.linear(x, weights[f"layer{i}.mlp_fc2"])), residual)  # (B, T, C)
     return F.linear(x, weights["lm_head"])  # (B, T, C) -> (B, T, V)
 
 
 # ---- training --------------------------------------------------------------------------------
+def has_bfloat16():
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 def train(config, weights, data):
-    """Adam on random batches. Returns the curve, characters seen and the finished Progress."""
+    """AdamW on random batches. Returns the curve, characters seen and the finished Progress."""
     xs, ys = data["train"]
-    optimizer = torch.optim.Adam(
-        weights.values(), lr=config.learning_rate, betas=(0.85, 0.99), eps=1e-8, fused=True
-    )
+    optimizer = torch.optim.AdamW(
+        weights.values(), lr=config.learning_rate, betas=(0.85, 0.99), eps=1e-8,
+        weight_decay=config.weight_decay, fused=True,
+    )  # fmt: skip
+    fast = config.bfloat16 and has_bfloat16()
     look_every = max(1, config.steps // 10)
     curve = [[0, None, evaluate(config, weights, *data["val"])]]
     losses, chars_seen = [], 0
@@ -111,8 +138,10 @@ def train(config, weights, data):
         T = (ys[batch] >= 0).any(dim=0).sum()  # of the longest name here; the rest is padding
         xb, yb = xs[batch, :T], ys[batch, :T]  # (B, T)
 
-        logits = gpt(config, weights, xb)
-        loss = F.cross_entropy(logits.flatten(0, 1), yb.flatten(), ignore_index=-1)
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+            logits = gpt(config, weights, xb, config.dropout)
+        logits = logits.flatten(0, 1).type_as(weights["wte"])  # (B * T, V)
+        loss = F.cross_entropy(logits, yb.flatten(), ignore_index=-1)
 
         optimizer.zero_grad()
         loss.backward()
@@ -157,7 +186,10 @@ def sample(config, weights, tokenizer):
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    config = plumbing.parse_flags(Config, __doc__)
+    config = plumbing.parse_flags(Config, __doc__, PRESETS)
+    variant, idea = "twin", "the same model on batches, in PyTorch"
+    if config.preset == "best":
+        variant, idea = "best", "the same model, larger, with dropout and weight decay"
     splits = load_splits(config.data)
     plumbing.prepare_out(config.out)
     tokenizer = Tokenizer([doc for split in splits.values() for doc in split])
@@ -165,7 +197,7 @@ def main():
     torch.manual_seed(config.seed)
     weights = init_weights(config, tokenizer.vocab_size)
     params = sum(w.numel() for w in weights.values())
-    print(f"the same model in PyTorch, {config.batch_size} names a step; num params: {params:,}")
+    print(f"{idea}, {config.batch_size} names a step; num params: {params:,}")
 
     curve, chars_seen, progress = train(config, weights, data)
     loss = {name: evaluate(config, weights, *data[name]) for name in SPLITS}
@@ -175,9 +207,9 @@ def main():
     checkpoint = {"chars": "".join(tokenizer.chars), "weights": tensors}
     plumbing.save_tensors(config.out / "model.pt", checkpoint)
     plumbing.save_result(
-        config, progress, "the same model on batches, in PyTorch", **plumbing.sizes(splits),
+        config, progress, idea, **plumbing.sizes(splits),
         vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen,
-        loss=loss, curve=curve, samples=samples, torch=torch, variant="twin",
+        loss=loss, curve=curve, samples=samples, torch=torch, variant=variant,
     )
     return progress.status
 

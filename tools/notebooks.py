@@ -21,13 +21,15 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parent.parent
-REPOSITORY = ""  # public address of the project; set, notebooks opened elsewhere fetch it first
+REPOSITORY = ""  # where the project is public: what the first cell of a notebook fetches
 JUPYTERLAB = "4.6.6"  # not in requirements.txt: many packages, and only `notebook` needs them
-FETCH = """# Where the notebook stands alone, as on Colab, the project is fetched first.
+FETCH = """# Where a notebook stands alone, as on Colab, this fetches the project around it.
 import os, subprocess
 
+REPOSITORY = "{repository}"  # its address, as for git clone
 if not os.path.exists("plumbing.py"):
-    subprocess.run(["git", "clone", "--depth", "1", "{repository}", "project"], check=True)
+    assert REPOSITORY, "put the address from which you got this notebook into REPOSITORY"
+    subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "project"], check=True)
     os.chdir("project/{stage}")"""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -42,9 +44,8 @@ def lesson_folders(root=ROOT):
 def build(folder, repository=REPOSITORY):
     """The notebook of a lesson, not executed: a cell for each block, ids by position."""
     notebook = jupytext.reads((folder / "README.md").read_text(encoding="utf-8"), fmt="md")
-    if repository:
-        source = FETCH.format(repository=repository, stage=folder.name)
-        notebook.cells.insert(0, nbformat.v4.new_code_cell(source))
+    source = FETCH.format(repository=repository, stage=folder.name)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(source))
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02d}"  # jupytext draws them at random
         cell.metadata.clear()

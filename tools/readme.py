@@ -7,6 +7,8 @@ generated lines between them:
 
     <!-- generated: table -->                      the loss tables
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
+    <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: published, temperatures,
+                                                   bench (tools/experiments.py)
     <!-- end -->
 
 In a line: a folder below results/, a dotted path in its result.json and a Python format spec:
@@ -21,6 +23,7 @@ import re
 import sys
 from pathlib import Path
 
+import experiments
 import table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,15 +71,21 @@ def skip_to_end(marker, lines):
 
 
 def generate(what, results):
-    """The content of a block: `what` is "table" or "output" and a stage."""
+    """The content of a block: `what` is a kind and, for some kinds, a folder of results/."""
     kind, _, stage = what.partition(" ")
     if what == "table":
         rows, problems = table.read_results(results)
         if problems or not rows:
             raise MarkerError(f"{what}: {problems[0] if problems else f'no result in {results}'}")
         return table.markdown(table.group_rows(rows))
+    if kind in experiments.KINDS:
+        try:
+            return experiments.KINDS[kind](results, stage)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise MarkerError(f"{what}: {type(error).__name__}: {error}") from error
     if kind != "output":
-        raise MarkerError(f"{what!r} is neither 'table' nor 'output' with a stage")
+        kinds = ", ".join(["table", "output", *experiments.KINDS])
+        raise MarkerError(f"{what!r} is none of {kinds}")
     path = results / stage / "output.txt"
     try:
         return "```text\n" + path.read_text(encoding="utf-8").strip("\n") + "\n```"

@@ -13,8 +13,9 @@ import seeds
 import table
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT = ("result.json", "output.txt", "loss.png")
-KEPT_OF_MANY = ("result.json",)  # of runs two folders below a stage: seeds/43, ngram/names-3
+KEPT = {"result.json", "output.txt", "table.json"}  # and the pictures
+KEPT_OF_MANY = {"result.json"}  # of runs two folders below a stage: seeds/43, ngram/names-3
+KEPT_BESIDE = ("*.png", "bench.json", "published/*.json", "score/temperatures.json")
 
 
 def find_flaw(out, results, stages):
@@ -45,19 +46,25 @@ def find_flaw(out, results, stages):
 
 
 def copy(out, results, stages):
-    """Copy what is kept of each stage and its sub-folders; each file whole or not at all.
+    """Copy what is kept of the stages and of what stands beside them, each file whole or not.
 
     Of runs that come in numbers only the result is kept, so that results/ stays small.
     """
     for stage in stages:
         for path in sorted((out / stage).rglob("*")):
             depth = len(path.relative_to(out / stage).parts) - 1
-            if path.name in (KEPT if depth < 2 else KEPT_OF_MANY):
-                target = results / path.relative_to(out)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_suffix(".part")
-                shutil.copyfile(path, part)
-                os.replace(part, target)
+            picture = depth < 2 and path.suffix in (".png", ".svg")
+            if picture or path.name in (KEPT if depth < 2 else KEPT_OF_MANY):
+                copy_file(path, results / path.relative_to(out))
+    for path in sorted(path for pattern in KEPT_BESIDE for path in out.glob(pattern)):
+        copy_file(path, results / path.relative_to(out))
+
+
+def copy_file(path, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    shutil.copyfile(path, part)
+    os.replace(part, target)
 
 
 def main(root=ROOT):

@@ -31,6 +31,7 @@ CHECKPOINTS = {  # folder below out/: the file in it without which there is noth
     "04_embedding_mlp": "model.pt",
     "05_microgpt": "weights.json",
     "05_microgpt/twin": "model.pt",
+    "05_microgpt/best": "model.pt",
     "06_shakespeare_gpt": "model.pt",
 }
 RUNNING_TEXT = "06_shakespeare_gpt"  # knows no names, and no end of a text

@@ -1,0 +1,170 @@
+"""The lessons: what they quote, what they link to, that their blocks run, and their notebooks."""
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+notebooks = importlib.import_module("notebooks")
+
+FOLDERS = notebooks.lesson_folders()
+LESSONS = {folder.name: (folder / "README.md").read_text(encoding="utf-8") for folder in FOLDERS}
+PAGES = ["README.md", "GLOSSARY.md", "data/README.md", *(f"{name}/README.md" for name in LESSONS)]
+PAGES += [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")]
+HEADINGS = [
+    "The question", "The idea", "The mathematics, step by step", "By hand", "The code", "Predict",
+    "Run it", "What surprises people", "What the table says", "Try this", "Where it comes from",
+]  # fmt: skip
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def blocks(text, language):
+    return [body for found, body in BLOCK.findall(text) if found == language]
+
+
+def prose(text):
+    return BLOCK.sub("", text)
+
+
+def anchors(path):
+    """What GitHub makes of a page's headings: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.*)$", prose(path.read_text(encoding="utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+# --- the text ---
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_has_every_part_in_its_order_and_a_fair_length(name):
+    found = re.findall(r"^## (.*)$", prose(LESSONS[name]), re.M)
+    assert [heading for heading in found if heading in HEADINGS] == HEADINGS
+    assert 150 <= LESSONS[name].count("\n") <= 350
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_asks_for_three_predictions_and_hides_the_answers(name):
+    part = LESSONS[name].split("## Predict\n")[1].split("\n## ")[0]
+    asked, answers = part.split("<details>", 1)
+    for text in (asked, answers):
+        assert re.findall(r"^(\d)\. ", text, re.M) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_code_is_quoted_as_it_stands_in_the_stage(name):
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / name).glob("*.py")]
+    unindented = ["\n".join(line.strip() for line in text.splitlines()) for text in files]
+    quoted = blocks(LESSONS[name], "py")
+    assert quoted
+    for body in quoted:
+        for run in re.split(r"^\s*\.\.\.\n", body, flags=re.M):  # ... stands for lines left out
+            wanted = "\n".join(line.strip() for line in textwrap.dedent(run).strip().splitlines())
+            assert any(wanted in text for text in unindented), f"{name} has no lines\n{run}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    path = ROOT / page
+    for link in LINK.findall(prose(path.read_text(encoding="utf-8"))):
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        there = (path.parent / target).resolve() if target else path
+        assert there.exists(), f"{page} links to {link}"
+        assert not anchor or anchor in anchors(there), f"{page} links to {link}"
+
+
+def test_every_term_of_the_glossary_stands_there_once_and_is_used():
+    text = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^### (.*)$", text, re.M)
+    assert len(terms) == len({term.lower() for term in terms}) >= 50
+    for name, lesson in LESSONS.items():
+        assert "../GLOSSARY.md#" in lesson, f"{name} links to no term"
+
+
+# --- the notebooks ---
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_lesson_runs_from_top_to_bottom_in_a_fresh_kernel(folder):
+    notebook = notebooks.build(folder)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in code[1:]] == [
+        body.rstrip("\n") for body in blocks(LESSONS[folder.name], "python")
+    ]
+    notebooks.execute(notebook, folder)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_committed_notebook_is_the_lesson_with_outputs(folder):
+    assert not notebooks.is_stale(folder), "make notebooks"
+    notebook = nbformat.read(folder / "lesson.ipynb", as_version=4)
+    assert any(cell.get("outputs") for cell in notebook.cells)
+    assert str(ROOT) not in (folder / "lesson.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with one lesson."""
+    folder = tmp_path / "project" / "01_tiny"
+    folder.mkdir(parents=True)
+    (folder / "plumbing.py").write_text("answer = 42\n", encoding="utf-8")
+    (folder / "README.md").write_text(
+        "# Tiny\n\nText.\n\n```python\nfrom plumbing import answer\nanswer\n```\n\n"
+        "```console\nmake stage 1\n```\n\n```py\nanswer = 42\n```\n",
+        encoding="utf-8",
+    )
+    return folder.parent
+
+
+def test_writing_again_changes_nothing_and_a_changed_lesson_is_stale(project, capsys):
+    path = project / "01_tiny" / "lesson.ipynb"
+    assert notebooks.main([], root=project) == 0
+    before = path.read_bytes()
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.cells[2].outputs[0].data["text/plain"] == "42"
+    assert [cell.cell_type for cell in notebook.cells] == ["code", "markdown", "code", "markdown"]
+    assert notebooks.main([], root=project) == 0 and path.read_bytes() == before
+    assert capsys.readouterr().out.splitlines()[-1].endswith("unchanged")
+    assert notebooks.main(["--check"], root=project) == 0
+    lesson = project / "01_tiny" / "README.md"
+    lesson.write_text(lesson.read_text(encoding="utf-8").replace("Text", "Other"), encoding="utf-8")
+    assert notebooks.main(["--check"], root=project) == 1 and path.read_bytes() == before
+
+
+def test_a_cell_that_fails_is_shown_and_no_notebook_written(project, capsys):
+    (project / "01_tiny" / "plumbing.py").write_text("", encoding="utf-8")
+    assert notebooks.main([], root=project) == 1
+    assert "ImportError" in capsys.readouterr().err
+    assert [path.suffix for path in (project / "01_tiny").glob("lesson*")] == []
+
+
+def test_a_notebook_alone_fetches_the_project_first(project, tmp_path):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", project]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "A lesson"]):
+        subprocess.run([*git, *words], check=True)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    notebook = notebooks.build(project / "01_tiny", repository=project.as_uri())
+    notebooks.execute(notebook, alone)
+    assert notebook.cells[2].outputs[0].data["text/plain"] == "42"
+    shutil.rmtree(alone)
+    alone.mkdir()
+    with pytest.raises(notebooks.CellExecutionError, match="REPOSITORY"):
+        notebooks.execute(notebooks.build(project / "01_tiny", repository=""), alone)
+
+
+def test_a_lesson_that_is_not_there(project, capsys):
+    with pytest.raises(SystemExit) as stop:
+        notebooks.main(["--stage", "9"], root=project)
+    assert stop.value.code == 2 and "'9'" in capsys.readouterr().err

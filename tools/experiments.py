@@ -1,0 +1,97 @@
+"""The experiments behind docs/experiments.md as Markdown tables: one function for each kind."""
+
+import json
+
+from bench import number
+from published import CHECKS, Number, shown
+from published import plain as as_published
+from table import plain
+
+
+def read(path):
+    """The JSON in a file. Raises OSError and, for a broken file, ValueError."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def table(headers, rows, left=2):
+    """A table as GitHub draws it; the first `left` columns hold words, the others numbers."""
+    rules = ["---" if column < left else "---:" for column in range(len(headers))]
+    lines = [headers, rules, *([plain(str(cell)) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plus_minus(spread, sign=""):
+    """ "2.1234 ± 0.0012", as far as it is known."""
+    mean, sd = spread["mean"], spread["sd"]
+    return ("" if mean is None else f"{mean:{sign}.4f}") + ("" if sd is None else f" ± {sd:.4f}")
+
+
+def series(results, folder):
+    """The table of an ablate.py or of bridge.py. folder: such as 05_microgpt/ablate"""
+    rows = []
+    for row in read(results / folder / "table.json")["rows"]:
+        val = plus_minus(row["val"])
+        if row["diverged"]:
+            val = f"{val} {row['diverged']} of {len(row['seeds'])} diverged".strip()
+        rows.append((row["entry"], row["what"], f"{row['params']:,}", f"{row['steps']:,}", val,
+                     plus_minus(row["difference"], "+"), f"{row['seconds']:.1f}"))  # fmt: skip
+    against = "the row before" if folder.endswith("bridge") else "the baseline"
+    return table(
+        ["entry", "what", "params", "steps", "val loss", f"against {against}", "seconds"], rows
+    )
+
+
+def published(results, _):
+    """Published numbers against ours, in the order of tools/published.py."""
+    rows = []
+    for check in CHECKS:
+        path = results / "published" / f"{check.name}.json"
+        if not path.exists():
+            rows.append((check.name, f"not run: {check.what}", "", "", "", ""))
+            continue
+        record = read(path)
+        for label, value in record["ours"].items():
+            wanted = record["published"].get(label)
+            first = label == next(iter(record["ours"]))
+            name = f"[{check.name}]({record['url']})" if first else ""
+            if wanted is None:  # measured besides
+                rows.append((name, label, "", shown(value), "", ""))
+                continue
+            tolerance = record["tolerance"][label]
+            passes = Number(label, wanted, tolerance).passes(value)
+            rows.append((name, label, as_published(wanted), shown(value),
+                         as_published(tolerance) if tolerance else "equal",
+                         "pass" if passes else "FAIL"))  # fmt: skip
+    return table(["check", "number", "published", "ours", "tolerance", "verdict"], rows)
+
+
+def temperatures(results, _):
+    """Samples at several temperatures: how many of them stand in the training set."""
+    content = read(results / "score" / "temperatures.json")
+    rows = [
+        (row["model"], row["temperature"], f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
+         f"{row['in_train']:.1%}", f"{row['in_data']:.1%}", ", ".join(row["first"][:4]))
+        for row in content["rows"]
+    ]  # fmt: skip
+    headers = ["model", "temperature", "mean length", "distinct", "in train", "in data", "first"]
+    return f"{content['samples']} samples at each temperature.\n\n" + table(headers, rows, left=1)
+
+
+def bench(results, _):
+    """Ratios and losses within a time, and whether they meet their bars."""
+    report = read(results / "bench.json")
+    rows = []
+    for line in report["lines"]:
+        for key, values in line["quantities"].items():
+            bar = line["bars"].get(key)
+            limit = f"{'at least' if bar[0] else 'at most'} {number(bar[1])}" if bar else ""
+            met = {True: "yes", False: "NO", None: ""}[line["met"].get(key)]
+            runs = len(values["runs"])
+            what = f"{line['what']}: {key}"
+            rows.append((line["name"], what, number(values["median"]), runs, limit, met))
+    machine = ", ".join(f"{key} {value}" for key, value in report["machine"].items() if value)
+    headers = ["line", "what", "median", "runs", "bar", "met"]
+    return f"{plain(machine)}\n\n" + table(headers, rows)
+
+
+KINDS = {"series": series, "published": published, "temperatures": temperatures, "bench": bench}
