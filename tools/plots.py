@@ -494,10 +494,10 @@ def draw_line_positions(folder):
 
 
 def read_results(folder):
-    """{place: result} of every stage's own run and stage 05's twin, in order; Missing if none."""
+    """{place: result} of every stage's own run and stage 05's twins, in order; Missing if none."""
     results = {}
     for stage in STAGE_COLOURS:
-        for place in (stage, f"{stage}/twin"):
+        for place in (stage, f"{stage}/twin", f"{stage}/best"):
             path = folder / place / "result.json"
             if path.exists():
                 results[place] = table.read_result(path)
@@ -535,9 +535,8 @@ def baselines(kind):
 
 
 def style_of(place):
-    """The colour of a run's stage; the twin, which is stage 05 trained otherwise, is dashed."""
-    return {"color": STAGE_COLOURS[place.split("/")[0]],
-            "ls": "--" if place.endswith("twin") else "-"}
+    """The colour of a run's stage; the twins, which are stage 05 trained otherwise, are dashed."""
+    return {"color": STAGE_COLOURS[place.split("/")[0]], "ls": "--" if "/" in place else "-"}
 
 
 def short_name(place):

@@ -1,0 +1,99 @@
+"""The quick check: what is broken is named with the way out, and nothing else fails."""
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+check_setup = importlib.import_module("check_setup")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The requirements, the names and stages 02 and 03 of this project, to be broken."""
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("names.txt", "prepare.py"):
+        shutil.copy(ROOT / "data" / name, tmp_path / "data")
+    shutil.copytree(ROOT / "02_bigram_counts", tmp_path / "02_bigram_counts")
+    return tmp_path
+
+
+def run(project, *names):
+    """{name: (whether all is well, the line)} of these checks."""
+    checks = check_setup.all_checks(project)
+    return {name: check_setup.run_check(checks[name]) for name in names}
+
+
+def test_what_is_whole_passes(project):
+    found = run(project, "Python", "packages", "names", "other texts", "02_bigram_counts")
+    assert all(well for well, _ in found.values()), found
+    assert "step of training" in found["02_bigram_counts"][1]
+
+
+def test_a_package_of_another_version(project):
+    path = project / "requirements.txt"
+    path.write_text(path.read_text(encoding="utf-8") + "nosuch==1.0\nrich==0.1\n", encoding="utf-8")
+    well, line = run(project, "packages")["packages"]
+    assert not well
+    assert "nosuch is missing" in line and "rich is" in line and "not 0.1" in line
+    assert "-m pip install -r" in line
+
+
+def test_changed_names(project):
+    path = project / "data" / "names.txt"
+    path.write_text(path.read_text(encoding="utf-8").replace("emma", "emna"), encoding="utf-8")
+    well, line = run(project, "names")["names"]
+    assert not well and "names.txt" in line
+
+
+def test_texts_that_are_fetched_later_are_a_note(project):
+    well, line = run(project, "other texts")["other texts"]
+    assert well and "python data/prepare.py tinyshakespeare makemore" in line
+
+
+@pytest.mark.parametrize("how", ["raise ValueError('oops')", "import nosuchmodule"])
+def test_a_broken_stage(project, how):
+    main = project / "02_bigram_counts" / "main.py"
+    main.write_text(f"{how}\n{main.read_text(encoding='utf-8')}", encoding="utf-8")
+    well, line = run(project, "02_bigram_counts")["02_bigram_counts"]
+    assert not well
+    assert ("oops" in line or "nosuchmodule" in line) and "python 02_bigram_counts/main.py" in line
+    assert "\n" not in line
+
+
+def test_a_child_that_hangs(project, monkeypatch):
+    main = project / "02_bigram_counts" / "main.py"
+    main.write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
+    monkeypatch.setattr(check_setup, "TIMEOUT", 0.5)
+    well, line = run(project, "02_bigram_counts")["02_bigram_counts"]
+    assert not well and "busy" in line
+
+
+def test_an_incomplete_copy(project):
+    (project / "requirements.txt").unlink()
+    well, line = run(project, "packages")["packages"]
+    assert not well and "requirements.txt" in line and "whole copy" in line
+
+
+@pytest.mark.parametrize("broken, status", [(False, 0), (True, 1)])
+def test_the_exit_status_and_a_line_for_each_check(monkeypatch, capsys, broken, status):
+    def bad():
+        raise check_setup.Failed("[red]it[/] is broken; mend it")
+
+    checks = {"good": lambda: "fine", "bad": bad} if broken else {"good": lambda: "fine"}
+    monkeypatch.setattr(check_setup, "all_checks", lambda root: checks)
+    assert check_setup.main() == status
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].split() == ["ok", "good", "fine"]
+    if broken:
+        assert "FAILED" in said[1] and "[red]it[/] is broken; mend it" in said[1]
+    assert len(said) == len(checks) + 1
+
+
+def test_the_smallest_runs_are_those_of_all_stages():
+    assert list(check_setup.SMALLEST) == sorted(p.parent.name for p in ROOT.glob("0*_*/main.py"))

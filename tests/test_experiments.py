@@ -1,0 +1,92 @@
+"""The tables of docs/experiments.md from files made by hand."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+experiments = importlib.import_module("experiments")
+readme = importlib.import_module("readme")
+
+
+def put(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def series_row(**changes):
+    return {
+        "entry": "gelu", "what": "GELU for ReLU", "params": 4192, "steps": 1500,
+        "val": {"mean": 2.12345, "sd": 0.004}, "difference": {"mean": -0.0102, "sd": 0.0031},
+        "seconds": 9.87, "seeds": [42, 43, 44], "diverged": 0, **changes,
+    }  # fmt: skip
+
+
+def lines(text):
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    return [row.removeprefix("| ").removesuffix(" |").split(" | ") for row in rows]
+
+
+def test_a_series(tmp_path):
+    nothing = {"mean": None, "sd": None}
+    rows = [series_row(), series_row(entry="hot|er", val=nothing, difference=nothing, diverged=3)]
+    put(tmp_path / "05_microgpt/ablate/table.json", {"rows": rows})
+    table = lines(readme.generate("series 05_microgpt/ablate", tmp_path))
+    assert table[2] == ["gelu", "GELU for ReLU", "4,192", "1,500", "2.1235 ± 0.0040",
+                        "-0.0102 ± 0.0031", "9.9"]  # fmt: skip
+    assert "hot\\|er" in readme.generate("series 05_microgpt/ablate", tmp_path)
+    assert "3 of 3 diverged" in readme.generate("series 05_microgpt/ablate", tmp_path)
+
+
+def test_published_numbers_keep_what_was_measured_and_are_judged_anew(tmp_path):
+    check = next(check for check in experiments.CHECKS if check.name == "bigram")
+    label, number = check.numbers[0].label, check.numbers[0]
+    record = {
+        "name": check.name, "url": check.url, "ours": {label: number.published + 1, "besides": 0.5},
+        "published": {label: number.published}, "tolerance": {label: number.tolerance},
+        "passed": True,
+    }  # fmt: skip
+    put(tmp_path / f"published/{check.name}.json", record)
+    table = lines(readme.generate("published", tmp_path))
+    start = next(i for i, row in enumerate(table) if row[0].startswith(f"[{check.name}]"))
+    assert table[start][1] == label and table[start][-1] == "FAIL"
+    assert table[start + 1][:4] == ["", "besides", "", "0.5000"]
+    assert sum("not run" in row[1] for row in table) == len(experiments.CHECKS) - 1
+
+
+def test_temperatures(tmp_path):
+    row = {"model": "05_microgpt", "temperature": 0.5, "mean_length": 5.678, "distinct": 1234,
+           "in_train": 0.25, "in_data": 0.3, "first": ["ava", "mia", "a<b", "x", "unseen"]}  # fmt: skip
+    put(tmp_path / "score/temperatures.json", {"samples": 2000, "rows": [row]})
+    text = readme.generate("temperatures", tmp_path)
+    assert text.startswith("2000 samples")
+    assert lines(text)[2] == ["05_microgpt", "0.5", "5.68", "1,234", "25.0%", "30.0%",
+                              "ava, mia, a\\<b, x"]  # fmt: skip
+
+
+def test_the_benchmark(tmp_path):
+    line = {
+        "name": "mlp-3", "what": "stage 04", "met": {"val loss": False},
+        "quantities": {"val loss": {"median": 2.2, "runs": [2.1, 2.2, 2.3]},
+                       "steps": {"median": 4000, "runs": [4000] * 3}},
+        "bars": {"val loss": [False, 2.1]},
+    }  # fmt: skip
+    put(tmp_path / "bench.json", {"machine": {"cores": 2, "gpu": None}, "lines": [line]})
+    text = readme.generate("bench", tmp_path)
+    assert text.startswith("cores 2\n")
+    assert lines(text)[2:] == [
+        ["mlp-3", "stage 04: val loss", "2.200", "3", "at most 2.100", "NO"],
+        ["mlp-3", "stage 04: steps", "4,000", "3", "", ""],
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"lines": [{}]}', "[]"])
+def test_a_broken_file_names_itself(tmp_path, content):
+    if content:
+        (tmp_path / "bench.json").write_text(content, encoding="utf-8")
+    with pytest.raises(readme.MarkerError, match="bench"):
+        readme.generate("bench", tmp_path)
