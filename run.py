@@ -197,7 +197,8 @@ def run_ablate(words: list[str]) -> int:
 
 def run_notebook(words: list[str]) -> int:
     folder = find_stage(words)
-    return run([find_python(), ROOT / "tools/notebooks.py", "--open", folder.name, *words[1:]])
+    notebooks = ROOT / "tools/notebooks.py"
+    return run([find_python(), notebooks, "--open", "--stage", folder.name, *words[1:]])
 
 
 def run_diff(words: list[str]) -> int:

@@ -59,8 +59,10 @@ def test_published_numbers_keep_what_was_measured_and_are_judged_anew(tmp_path):
 
 
 def test_temperatures(tmp_path):
-    row = {"model": "05_microgpt", "temperature": 0.5, "mean_length": 5.678, "distinct": 1234,
-           "in_train": 0.25, "in_data": 0.3, "first": ["ava", "mia", "a<b", "x", "unseen"]}  # fmt: skip
+    row = {
+        "model": "05_microgpt", "temperature": 0.5, "mean_length": 5.678, "distinct": 1234,
+        "in_train": 0.25, "in_data": 0.3, "first": ["ava", "mia", "a<b", "x", "unseen"],
+    }  # fmt: skip
     put(tmp_path / "score/temperatures.json", {"samples": 2000, "rows": [row]})
     text = readme.generate("temperatures", tmp_path)
     assert text.startswith("2000 samples")

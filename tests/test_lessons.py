@@ -164,6 +164,28 @@ def test_a_notebook_alone_fetches_the_project_first(project, tmp_path):
         notebooks.execute(notebooks.build(project / "01_tiny", repository=""), alone)
 
 
+def test_opening_installs_jupyterlab_where_it_is_missing_and_keeps_what_a_learner_wrote(
+    project, monkeypatch
+):
+    calls = []
+    monkeypatch.setattr(notebooks.subprocess, "call", lambda command: calls.append(command) or 0)
+
+    def missing(name):
+        raise notebooks.PackageNotFoundError(name)
+
+    monkeypatch.setattr(notebooks, "version", missing)
+    assert notebooks.main(["--open", "--stage", "1"], root=project) == 0
+    install, lab = calls
+    assert "install" in install and install[-1] == f"jupyterlab=={notebooks.JUPYTERLAB}"
+    copy = Path(lab[-1])
+    assert copy.name == "my_lesson.ipynb" and nbformat.read(copy, as_version=4).cells
+    copy.write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(notebooks, "version", lambda name: "4.0")
+    assert notebooks.main(["--open", "--stage", "01_tiny"], root=project) == 0
+    assert notebooks.main([], root=project) == 0
+    assert len(calls) == 3 and copy.read_text(encoding="utf-8") == "mine"
+
+
 def test_a_lesson_that_is_not_there(project, capsys):
     with pytest.raises(SystemExit) as stop:
         notebooks.main(["--stage", "9"], root=project)

@@ -96,7 +96,10 @@ def write(notebook, path):
 
 
 def open_lab(folder):
-    """Open the lesson's notebook in JupyterLab, which is installed first where it is missing."""
+    """Open a copy of the lesson's notebook in JupyterLab, which is installed where it is missing.
+
+    The copy is the learner's: it stays as it is, and is not committed.
+    """
     try:
         installed = version("jupyterlab")
     except PackageNotFoundError:
@@ -107,10 +110,11 @@ def open_lab(folder):
         if status := subprocess.call([*pip, f"jupyterlab=={JUPYTERLAB}"]):
             print("JupyterLab was not installed; the lines above say why", file=sys.stderr)
             return status
-    path = folder / "lesson.ipynb"
-    if not path.exists():
-        write(build(folder), path)
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(path)])
+    copy = folder / "my_lesson.ipynb"
+    if not copy.exists():
+        write(build(folder), copy)
+    print(f"{copy.relative_to(folder.parent)} is your copy; without it, the next one is fresh")
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(copy)])
 
 
 def main(arguments=None, root=ROOT):
