@@ -131,6 +131,14 @@ def test_two_components_of_points_in_a_plane_keep_their_distances():
     assert (points[np.abs(points).argmax(axis=0), [0, 1]] > 0).all()  # the sign is no accident
 
 
+def test_marks_that_lie_on_each_other_are_pushed_apart_and_the_others_stay():
+    points = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 0.02], [5.0, 5.0]])
+    places = plots.spread_out(points, 0.3)
+    apart = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(4)
+    assert apart.min() > 0.299
+    assert (places[3] == points[3]).all()
+
+
 def test_val_names_are_those_of_the_stages(stage, out):
     main = stage("05_microgpt", "main")
     result = json.loads((out / "05_microgpt/result.json").read_text(encoding="utf-8"))

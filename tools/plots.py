@@ -355,21 +355,34 @@ def draw_embeddings(folder):
     """Stage 04's character vectors, flattened to the two directions in which they differ most."""
     saved = read_tensors(folder / "model.pt")
     points, shares = two_components(saved["weights"]["wte"])
-    figure = new_figure(8, 6.4)
+    figure = new_figure(7.6, 7.6)
     axes = figure.subplots()
     axes.axhline(0, color="#DDDDDD", lw=1, zorder=0)
     axes.axvline(0, color="#DDDDDD", lw=1, zorder=0)
     vowel = {"fc": "#D7E9F5", "ec": STAGE_COLOURS[folder.name], "boxstyle": "circle,pad=0.25"}
     plain = {"fc": "white", "ec": "#AAAAAA", "boxstyle": "circle,pad=0.25"}
-    for (x, y), mark in zip(points, labels(saved["chars"])):
+    reach = 1.1 * np.abs(points).max()
+    places = spread_out(points, 0.09 * reach)
+    for point, (x, y), mark in zip(points, places, labels(saved["chars"])):
+        axes.plot(*zip(point, (x, y)), ".-", color=GREY, lw=0.8, ms=4)
         axes.text(x, y, mark, ha="center", va="center", bbox=vowel if mark in "aeiou" else plain,
-                  fontsize=13, weight="bold" if mark in "aeiou" else "normal")
-    reach = 1.1 * np.abs(points).max(axis=0)
-    axes.set(xlim=(-reach[0], reach[0]), ylim=(-reach[1], reach[1]))
+                  fontsize=12, weight="bold" if mark in "aeiou" else "normal")
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axes.set(xlabel=f"first principal component ({shares[0]:.0%} of the variance)",
              ylabel=f"second principal component ({shares[1]:.0%})")
-    axes.set_title("blue: vowels; the dot: BOS", fontsize=12)
+    axes.set_title("blue: vowels; the mark with a dot: BOS", fontsize=12)
     return figure
+
+
+def spread_out(points, least):
+    """Points (V, 2) pushed apart until no two are closer than `least`, as marks need room."""
+    places = points.copy()
+    for _ in range(500):
+        between = places[:, None] - places  # (V, V, 2)
+        apart = np.linalg.norm(between, axis=-1) + 1e9 * np.eye(len(places))  # (V, V)
+        push = np.maximum(least - apart, 0) / 2 / np.maximum(apart, 1e-9)
+        places = places + (push[:, :, None] * between).sum(axis=1)
+    return places
 
 
 def two_components(vectors):
