@@ -8,7 +8,7 @@ LOOK_AT = 40  # the step after which there is something to say: two or three sec
 # character. Each schedule runs down within its own steps, so these are no points of one curve.
 MEASURED = [(150, 2.247), (400, 1.731), (1000, 1.548), (2000, 1.479), (3600, 1.458)]
 MODEL = dict(batch_size=32, block_size=96, n_embd=128, n_head=2, n_layer=4, dropout=0.0)
-RECIPE = dict(learning_rate=0.005, muon_learning_rate=0.02, weight_decay=0.3)
+RECIPE = dict(preset="cpu", learning_rate=0.005, muon_learning_rate=0.02, weight_decay=0.3)
 
 
 def val_loss(steps):

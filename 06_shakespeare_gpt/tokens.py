@@ -48,7 +48,8 @@ class Config:
 
     def of_main(self):
         """main.py's Config with these fields; BadInput for one out of range."""
-        return stage.Config(**{k: v for k, v in asdict(self).items() if k != "vocab_size"})
+        fields = {name: value for name, value in asdict(self).items() if name != "vocab_size"}
+        return stage.Config(preset="tokens", **fields)
 
 
 # ---- data ------------------------------------------------------------------------------------
