@@ -55,6 +55,10 @@ def results(project):
     return project / "results"
 
 
+def test_the_first_page_fits_on_120_lines():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
 def test_the_committed_readmes_agree_with_the_results():
     assert [path.relative_to(ROOT).as_posix() for path in readme.stale_pages()] == []
 

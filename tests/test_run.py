@@ -42,6 +42,17 @@ except KeyboardInterrupt:
     print("stopped early")
     sys.exit(130)
 '''
+WAITING_PLOTS = '''import os
+import sys
+import time
+from pathlib import Path
+
+here, began = Path(__file__).parent, time.monotonic()
+while not (here / "go").exists() and time.monotonic() - began < 20:
+    time.sleep(0.05)
+(here / "part").write_text(sys.argv[2], encoding="utf-8")
+os.replace(here / "part", here / "drawn")
+'''
 FOURTH = '"""The fourth idea."""\n\nprint("the fourth ran")\n'
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals to a process group need POSIX")
@@ -153,6 +164,25 @@ def test_the_status_of_a_child_is_passed_on(project):
 def test_a_child_that_dies_of_a_signal(project):
     write(project / "04_fourth" / "main.py", "import os\nos.kill(os.getpid(), 15)\n")
     assert call(project, "stage", "4").returncode == 128 + 15
+
+
+def test_a_run_that_left_a_result_is_followed_by_its_pictures(project):
+    """Nobody waits for them: the launcher ends while they are drawn."""
+    folder = project / "tools"
+    write(folder / "plots.py", WAITING_PLOTS)
+    result = project / "out/04_fourth/result.json"
+    write(result, "{}")
+    os.utime(result, (1, 1))  # an old one
+    assert "pictures" not in call(project, "stage", "4").stdout
+    saves = f"from pathlib import Path\nPath({str(result)!r}).write_text('{{}}')\n"
+    write(project / "04_fourth/main.py", f'"""An idea."""\n\n{saves}')
+    assert "pictures" in call(project, "stage", "4").stdout
+    assert not (folder / "drawn").exists()
+    write(folder / "go", "")
+    began = time.monotonic()
+    while not (folder / "drawn").exists() and time.monotonic() - began < 20:
+        time.sleep(0.05)
+    assert (folder / "drawn").read_text(encoding="utf-8") == "04"
 
 
 def test_stages_keeps_what_each_stage_prints(project):
