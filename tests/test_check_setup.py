@@ -17,7 +17,7 @@ def project(tmp_path):
     """The requirements, the names and stages 02 and 03 of this project, to be broken."""
     shutil.copy(ROOT / "requirements.txt", tmp_path)
     (tmp_path / "data").mkdir()
-    for name in ("names.txt", "prepare.py"):
+    for name in ("names.txt", "prepare.py", "rebuild_tinyshakespeare.py"):
         shutil.copy(ROOT / "data" / name, tmp_path / "data")
     shutil.copytree(ROOT / "02_bigram_counts", tmp_path / "02_bigram_counts")
     return tmp_path

@@ -29,17 +29,24 @@ RUNS = {  # folder below out: its script and flags for a run of a second or two
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """The folder of a short run of every stage, stage 06's on a text of names."""
-    out = tmp_path_factory.mktemp("out")
-    text = out / "text.txt"
-    text.write_text("O Romeo, Romeo! the names are these:\n" * 60, encoding="utf-8")
+    """The folder of a short run of every stage, on 600 of the names and on a text of one line."""
+    root = tmp_path_factory.mktemp("project")
+    out, names, text = root / "out", root / "data/names.txt", root / "data/text.txt"
+    names.parent.mkdir()
+    some = (ROOT / "data/names.txt").read_text(encoding="utf-8").splitlines()[:600]
+    names.write_text("\n".join(some) + "\n", encoding="utf-8")
+    text.write_text("O Romeo, Romeo! wherefore art thou Romeo?\n" * 60, encoding="utf-8")
+    data = {"01": [], "06": [f"--data={text}"]}
     for place, (script, *flags) in RUNS.items():
-        stage = place.split("/")[0]
-        flags += [f"--data={text}"] if stage.startswith("06") else []
-        command = [sys.executable, ROOT / stage / script, *flags, f"--out={out / place}"]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8")
+        flags += data.get(place[:2], [f"--data={names}"])
+        command = [sys.executable, ROOT / place.split("/")[0] / script, *flags]
+        done = subprocess.run(
+            [*command, f"--out={out / place}"], capture_output=True, encoding="utf-8"
+        )
         assert done.returncode == 0, done.stderr
-    return out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "ROOT", root)
+        yield out
 
 
 @pytest.fixture
@@ -142,7 +149,7 @@ def test_marks_that_lie_on_each_other_are_pushed_apart_and_the_others_stay():
 def test_val_names_are_those_of_the_stages(stage, out):
     main = stage("05_microgpt", "main")
     result = json.loads((out / "05_microgpt/result.json").read_text(encoding="utf-8"))
-    assert plots.val_names(result) == main.load_splits(main.Config.data)["val"]
+    assert plots.val_names(result) == main.load_splits(out.parent / "data/names.txt")["val"]
     with pytest.raises(plots.Missing, match="another file"):
         plots.val_names({"dataset": {"sha256": "0"}})
 
