@@ -117,7 +117,7 @@ def scalar(published):
         shutil.copyfile(need(published, "--published microgpt.py"), Path(folder) / "microgpt.py")
         names = ROOT / "data/makemore.txt"
         if not names.exists():
-            child(ROOT / "data/prepare.py")
+            child(ROOT / "data/prepare.py", "makemore")
         shutil.copyfile(names, Path(folder) / "input.txt")
         theirs = seconds_per_step(Path(folder) / "microgpt.py", 1, 100, cwd=folder)
         flags = ("--published", "--steps", 1000, "--out", folder)
