@@ -83,6 +83,20 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(there), f"{page} links to {link}"
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_line_of_text_begins_with_a_comment(page):
+    """In Markdown such a line ends the paragraph before it. Blocks of their own may."""
+    text = prose((ROOT / page).read_text(encoding="utf-8"))
+    start = r"^ *(?:(?:\d+\.|[-*]) +)?<!-- (?!generated: |end -->$).*"
+    assert re.findall(start, text, re.M) == []
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_code_in_a_lesson_needs_no_scrolling(name):
+    code = "".join(blocks(LESSONS[name], "python") + blocks(LESSONS[name], "py"))
+    assert max(map(len, code.splitlines())) <= 100
+
+
 def test_every_term_of_the_glossary_stands_there_once_and_is_used():
     text = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8")
     terms = re.findall(r"^### (.*)$", text, re.M)
