@@ -159,6 +159,12 @@ def test_best_val_is_a_column_only_where_a_run_watched_it(tmp_path):
     assert rows_of(table.markdown([text]))["06_shakespeare_gpt"]["best val"] == "1.250"
 
 
+def test_a_split_that_nobody_measured_has_no_column(tmp_path):
+    put(tmp_path / "mine", result(loss={"train": 1.2, "val": 1.5, "test": None}, baselines={}))
+    assert {"train", "val"} <= set(rows_of(table.markdown(read(tmp_path)))["stage"])
+    assert "test" not in rows_of(table.markdown(read(tmp_path)))["stage"]
+
+
 def test_losses_that_were_not_measured(tmp_path):
     put(tmp_path / "04_embedding_mlp", result(loss={"train": None, "val": None, "test": None}))
     put(tmp_path / "nan", json.dumps(result(val=math.nan)))
@@ -372,10 +378,9 @@ def test_text_from_files_is_not_read_as_markup(tmp_path):
 
 
 def test_markdown_escapes_what_would_break_the_table(tmp_path):
-    put(tmp_path / "04_embedding_mlp", result(idea="a|b <c>\nd *e*"))
-    assert rows_of(table.markdown(read(tmp_path)))["04_embedding_mlp"]["idea"] == (
-        "a\\|b \\<c> d \\*e\\*"
-    )
+    put(tmp_path / "04_embedding_mlp", result(variant="a|b <c>\nd *e*"))
+    labels = rows_of(table.markdown(read(tmp_path)))
+    assert "04_embedding_mlp, a\\|b \\<c> d \\*e\\*" in labels
 
 
 def test_80_columns_keep_every_number(tmp_path):

@@ -298,9 +298,11 @@ STOPPED = "* stopped early"
 
 
 def columns(group):
-    """The keys of HEADERS for this group; best val (on the way) only where a run watched it."""
-    watched = any(row["best_val"] is not None for row in group["rows"])
-    return [column for column in HEADERS if column != "best_val" or watched]
+    """The keys of HEADERS for this group; test and best val only where a run measured them."""
+    unknown = {
+        name for name in ("best_val", "test") if all(row[name] is None for row in group["rows"])
+    }
+    return [column for column in HEADERS if column not in unknown]
 
 
 def sentence(row, unit):
@@ -367,7 +369,7 @@ def markdown(groups):
         if group["unit"] != RANKED_UNIT:
             parts += [plain(sentence(row, group["unit"])) for row in group["rows"]]
             continue
-        shown = columns(group)
+        shown = [column for column in columns(group) if column != "idea"]  # it would wrap
         rules = ["---" if column in WORDS else "---:" for column in shown]
         lines = [[HEADERS[column] for column in shown], rules]
         for row in [*group["baselines"], *group["rows"]]:
