@@ -80,6 +80,31 @@ def test_a_bar_that_is_missed_is_shown_and_sets_the_status(tmp_path, monkeypatch
     assert report["lines"][0]["met"] == {"ratio": False}
 
 
+def test_a_line_measured_alone_leaves_the_others_of_the_machine(tmp_path, monkeypatch, capsys):
+    values = {"a": iter([1.0, 2.0]), "b": iter([5.0])}
+    lines = [Line(n, n, lambda n=n: {"ratio": next(values[n])}, {"ratio": (True, 0)}) for n in "ab"]
+    monkeypatch.setattr(bench, "lines", lambda *_: lines)
+    monkeypatch.setattr(bench, "machine", lambda: {"cores": 2})
+    path = tmp_path / "bench.json"
+    for flags in (["--runs", "1"], ["--runs", "1", "--only", "a"]):
+        monkeypatch.setattr(sys, "argv", ["bench", "--out", str(path), *flags])
+        assert bench.main() == 0
+    report = json.loads(path.read_text(encoding="utf-8"))
+    medians = {row["name"]: row["quantities"]["ratio"]["median"] for row in report["lines"]}
+    assert medians == {"a": 2.0, "b": 5.0}
+    monkeypatch.setattr(bench, "machine", lambda: {"cores": 4})
+    assert bench.kept(path, bench.machine()) == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource module there")
+def test_the_peak_is_the_childs_own_however_large_its_parent_is():
+    ballast = bytearray(200 << 20)
+    ballast[::4096] = b"x" * len(ballast[::4096])  # or the pages would not be there
+    program = "x = bytearray(40 << 20); x[::4096] = x[::4096]"
+    printed = bench.child("-c", bench.MEMORY, "-c", program)
+    assert 40 < float(printed.split()[-1]) < 100
+
+
 def test_a_line_that_does_not_exist_is_refused(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["bench", "--only", "nonsense"])
     with pytest.raises(SystemExit) as stopped:

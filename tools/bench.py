@@ -134,14 +134,12 @@ def scalar(published):
     }
 
 
+# A child's peak counts what its parent held when it began, hence a small parent in between.
 MEMORY = """
-import resource, runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-finally:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print("peak", peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # bytes there
+import resource, subprocess, sys
+subprocess.run([sys.executable, *sys.argv[1:]], check=True)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print("peak", peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # bytes there
 """
 
 
@@ -151,7 +149,7 @@ def memory():
     main = ROOT / "05_microgpt/main.py"
     with tempfile.TemporaryDirectory() as out:
         flags = ("--no-twin", "--steps", 200, "--out", out)
-        printed = child("-c", MEMORY, main, *flags, PYTHONPATH=str(main.parent))
+        printed = child("-c", MEMORY, main, *flags)
     return {"MB at the peak": float(printed.split()[-1])}
 
 
@@ -349,7 +347,8 @@ def main():
     parser.add_argument("--published", type=Path, help="the script of the microgpt article")
     parser.add_argument("--nanogpt", type=Path, help="a copy of nanoGPT's repository")
     parser.add_argument("--runs", type=int, help="runs of each line: 3, and 1 of the long ones")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="measure these lines alone")
+    parser.add_argument("--only", nargs="+", metavar="NAME",
+                        help="measure these lines anew, and keep the others of this machine")
     parser.add_argument("--out", type=Path, default=ROOT / "out/bench.json", help="the results")
     args = parser.parse_args()
     for path in (args.published, args.nanogpt):
@@ -362,7 +361,7 @@ def main():
     console = Console(markup=False, highlight=False)
     about = machine()
     console.print(", ".join(f"{key} {value}" for key, value in about.items() if value))
-    results = []
+    results = kept(args.out, about) if args.only else {}
     for line in chosen:
         if args.only and line.name not in args.only:
             continue
@@ -376,11 +375,22 @@ def main():
             continue
         console.print(f"{line.name}: {runs} runs in {time.perf_counter() - begin:.0f} s")
         met = verdict(line.bars, quantities)
-        results.append({"name": line.name, "what": line.what, "quantities": quantities,
-                        "bars": line.bars, "met": met})  # fmt: skip
-        save(args.out, {"machine": about, "lines": results})
-    show(results, console)
-    return 0 if all(all(row["met"].values()) for row in results) else 1
+        results[line.name] = {"name": line.name, "what": line.what, "quantities": quantities,
+                              "bars": line.bars, "met": met}  # fmt: skip
+        rows = [results[name] for name in names if name in results]
+        save(args.out, {"machine": about, "lines": rows})
+    rows = [results[name] for name in names if name in results]
+    show(rows, console)
+    return 0 if all(all(row["met"].values()) for row in rows) else 1
+
+
+def kept(path, about):
+    """{name: line} of the report in a file, if it is of this machine and these versions."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        return {row["name"]: row for row in report["lines"] if report["machine"] == about}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def save(path, report):
