@@ -23,7 +23,7 @@ from plumbing import ROOT, SPLITS, STAGE, BadInput
 PRESETS = {
     "small": {},
     "best": dict(
-        steps=3600, n_embd=64, n_head=2, n_layer=4, learning_rate=0.008, weight_decay=0.25,
+        steps=3200, n_embd=64, n_head=2, n_layer=4, learning_rate=0.008, weight_decay=0.25,
         dropout=0.1, bfloat16=True, out=ROOT / "out" / STAGE / "best",
     ),
 }
