@@ -339,6 +339,11 @@ def test_plumbing_is_one_file():
     assert len(copies) == 1
 
 
+def test_series_is_the_same_file_in_both_stages_that_train_one():
+    copies = [path.read_bytes() for path in sorted(ROOT.glob("0*_*/series.py"))]
+    assert len(copies) == 2 and copies[0] == copies[1]
+
+
 def test_marked_copies_are_word_for_word():
     found = 0
     for path in ROOT.glob("0*_*/*.py"):
