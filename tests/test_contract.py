@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -287,18 +286,34 @@ def test_an_out_folder_that_cannot_be_is_named_before_training(stage, run, data,
 
 
 # ---- Ctrl-C ----------------------------------------------------------------------------------
+# Runs a main.py that says when it is in the midst of its training.
+WATCHED = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition("main.py")[0])
+import plumbing
+steps = plumbing.Progress.__iter__
+
+def watched(self):
+    for step in steps(self):
+        if step == 2:
+            print("in training", flush=True)
+        yield step
+
+plumbing.Progress.__iter__ = watched
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to another process as POSIX does")
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "02_bigram_counts"])
 def test_ctrl_c_keeps_the_result_so_far(stage, data, tmp_path):
     flags = ["--steps=1000000", "--data", data(stage), "--out", tmp_path / "o"]
     if stage == "06_shakespeare_gpt":
         flags += QUICK[stage][1:]
-    command = [sys.executable, ROOT / stage / "main.py", *map(str, flags)]
+    command = [sys.executable, "-c", WATCHED, str(ROOT / stage / "main.py"), *map(str, flags)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    for line in child.stdout:
-        if b"num params" in line:
-            break
-    time.sleep(1.5)
+    assert any(b"in training" in line for line in child.stdout)
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
