@@ -98,7 +98,7 @@ def test_the_output_of_a_stage(results):
 
 def test_the_table(results):
     filled = readme.fill(f"<!-- generated: table -->\n{END}\n", results)
-    assert f"\n| {STAGE} | embeddings share statistics | 11,897 | 1.900 | 2.123 |" in filled
+    assert f"\n| {STAGE} | 11,897 | 1.900 | 2.123 |" in filled
     assert "\n| uniform guess |" in filled and "Not run" not in filled
 
 
