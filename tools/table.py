@@ -363,17 +363,21 @@ def print_text(groups, console):
 
 
 def markdown(groups):
-    """The tables as GitHub draws them, for a README."""
+    """The tables as GitHub draws them, for a README: narrow, so that rows keep to one line. The
+    ideas stay out, and only val has its deviation.
+    """
     parts = []
     for group in groups:
         if group["unit"] != RANKED_UNIT:
             parts += [plain(sentence(row, group["unit"])) for row in group["rows"]]
             continue
-        shown = [column for column in columns(group) if column != "idea"]  # it would wrap
+        shown = [column for column in columns(group) if column != "idea"]
         rules = ["---" if column in WORDS else "---:" for column in shown]
         lines = [[HEADERS[column] for column in shown], rules]
         for row in [*group["baselines"], *group["rows"]]:
             texts = {column: plain(text) for column, text in cells(row).items()}
+            texts.update({name: decimal(row.get(name)) for name in SPREAD if name != "val"})
+            texts["val"] = texts["val"].replace(" ", "&nbsp;")
             if is_best(row, group):
                 texts["val"] = f"**{texts['val']}**"
             lines.append([texts.get(column, "") for column in shown])
