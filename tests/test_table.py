@@ -165,6 +165,13 @@ def test_a_split_that_nobody_measured_has_no_column(tmp_path):
     assert "test" not in rows_of(table.markdown(read(tmp_path)))["stage"]
 
 
+def test_reruns_of_published_numbers_stay_out(tmp_path):
+    put(tmp_path / "05_microgpt" / "published", result("05_microgpt", variant="published"))
+    put(tmp_path / "published" / "mlp", result())
+    (group,) = read(tmp_path)
+    assert [row["label"] for row in group["rows"]] == ["05_microgpt, published"]
+
+
 def test_losses_that_were_not_measured(tmp_path):
     put(tmp_path / "04_embedding_mlp", result(loss={"train": None, "val": None, "test": None}))
     put(tmp_path / "nan", json.dumps(result(val=math.nan)))

@@ -85,9 +85,14 @@ def check(name, value, kind):
 
 
 def read_results(folder):
-    """Return (rows, problems): the results below a folder in stage order; a line for each other."""
+    """Return (rows, problems): the results below a folder in stage order; a line for each other.
+
+    What `make published` leaves in published/ are other people's runs, and has a table of its own.
+    """
     rows, problems = [], []
     for path in sorted(folder.rglob("result.json")):
+        if path.is_relative_to(folder / "published"):
+            continue
         try:
             rows.append(make_row(read_result(path), path.parent, folder))
         except (ValueError, OSError) as error:
