@@ -1,13 +1,20 @@
 """tools/bench.py: its stopwatch, its medians, its verdicts; the speeds it measures itself."""
 
+import importlib
 import json
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tools import bench
-from tools.bench import Line, measure, number, seconds_per_step, show, verdict
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+bench = importlib.import_module("bench")
+Line, measure, number, seconds_per_step, show, verdict = (
+    getattr(bench, name)
+    for name in ("Line", "measure", "number", "seconds_per_step", "show", "verdict")
+)
 
 SLOW_STEPS = """
 import sys, time

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from conftest import ROOT, forget_stage_modules
 
+sys.path.append(str(ROOT / "tools"))  # last: stages have a score.py of their own
 spec = importlib.util.spec_from_file_location("tools_score", ROOT / "tools" / "score.py")
 tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)

@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from files import write_atomically
 from rich.console import Console
 from rich.table import Table
 
@@ -394,10 +395,7 @@ def kept(path, about):
 
 
 def save(path, report):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_atomically(path, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

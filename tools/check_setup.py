@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 ROOT = Path(__file__).resolve().parent.parent
-OLDEST_PYTHON = (3, 10)
+LAUNCHER = runpy.run_path(str(ROOT / "run.py"))  # says what Python and which pins are asked for
 TIMEOUT = 120  # seconds for a child that should take three
 # The smallest run of each stage that still makes a step of training; DATA is a text of a few KB.
 SMALLEST = {
@@ -40,15 +40,14 @@ class Failed(Exception):
 
 def check_python():
     have = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] < OLDEST_PYTHON:
+    if sys.version_info < LAUNCHER["OLDEST_PYTHON"]:
         raise Failed(f"this is {have}, and 3.10 or newer is needed; with make: PYTHON=python3.12")
     return have
 
 
 def check_packages(root=ROOT):
-    read_pins = runpy.run_path(str(ROOT / "run.py"))["read_pins"]
     requirements = (root / "requirements.txt").read_text(encoding="utf-8")
-    pins = read_pins(requirements, sys.version_info[:2])
+    pins = LAUNCHER["read_pins"](requirements, sys.version_info[:2])
     wrong = []
     for name, wanted in pins:
         try:

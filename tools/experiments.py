@@ -3,8 +3,8 @@
 import json
 
 from bench import number
-from published import CHECKS, Number, shown
-from published import plain as as_published
+from published import CHECKS
+from published import rows as published_rows
 from table import plain
 
 
@@ -49,19 +49,10 @@ def published(results, _):
         if not path.exists():
             rows.append((check.name, f"not run: {check.what}", "", "", "", ""))
             continue
-        record = read(path)
-        for label, value in record["ours"].items():
-            wanted = record["published"].get(label)
-            first = label == next(iter(record["ours"]))
-            name = f"[{check.name}]({record['url']})" if first else ""
-            if wanted is None:  # measured besides
-                rows.append((name, label, "", shown(value), "", ""))
-                continue
-            tolerance = record["tolerance"][label]
-            passes = Number(label, wanted, tolerance).passes(value)
-            rows.append((name, label, as_published(wanted), shown(value),
-                         as_published(tolerance) if tolerance else "equal",
-                         "pass" if passes else "FAIL"))  # fmt: skip
+        name = f"[{check.name}]({check.url})"
+        for cells in published_rows(check, read(path)["ours"]):
+            rows.append((name, *cells))
+            name = ""
     return table(["check", "number", "published", "ours", "tolerance", "verdict"], rows)
 
 

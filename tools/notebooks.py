@@ -9,7 +9,6 @@ changed.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from files import write_if_changed
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -87,12 +87,7 @@ def write(notebook, path):
     """Write the notebook, whole or not at all; return whether that changed the file."""
     nbformat.validate(notebook)
     content = (nbformat.writes(notebook).rstrip("\n") + "\n").encode("utf-8")
-    if path.exists() and path.read_bytes() == content:
-        return False
-    part = path.with_suffix(".part")
-    part.write_bytes(content)
-    os.replace(part, path)
-    return True
+    return write_if_changed(path, content)
 
 
 def open_lab(folder):

@@ -12,13 +12,12 @@ import io
 import itertools
 import json
 import math
-import os
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
 import table
+from files import split_names, write_if_changed
 
 ROOT = Path(__file__).resolve().parent.parent
 # Okabe and Ito's colours, apart for colour-blind eyes too, the pale ones darkened for white paper.
@@ -78,7 +77,7 @@ def val_names(result):
     names = (ROOT / "data" / "names.txt").read_bytes()
     if hashlib.sha256(names).hexdigest() != result["dataset"]["sha256"]:
         raise Missing("the run read another file than data/names.txt")
-    return [name for name in names.decode().split() if zlib.crc32(name.encode()) % 10 == 8]
+    return split_names(names.decode("utf-8"))["val"]
 
 
 # --- the models once more, in numpy ---
@@ -484,7 +483,7 @@ def draw_line_attention(folder):
     return heatmaps(n_layer, n_head, panels, size=3.2)
 
 
-def draw_positions(folder, wpe):
+def draw_positions(wpe):
     """How alike the embeddings of each two positions are."""
     unit = wpe / np.maximum(np.linalg.norm(wpe, axis=1, keepdims=True), 1e-12)
     figure = new_figure(7.6, 6.4)
@@ -496,11 +495,11 @@ def draw_positions(folder, wpe):
 
 
 def draw_name_positions(folder):
-    return draw_positions(folder, np.array(read_json(folder / "weights.json")["weights"]["wpe"]))
+    return draw_positions(np.array(read_json(folder / "weights.json")["weights"]["wpe"]))
 
 
 def draw_line_positions(folder):
-    return draw_positions(folder, read_tensors(folder / "model.pt")["weights"]["wpe.weight"])
+    return draw_positions(read_tensors(folder / "model.pt")["weights"]["wpe.weight"])
 
 
 # --- all stages ---
@@ -650,17 +649,6 @@ def render(draw, folder, suffix):
     return buffer.getvalue()
 
 
-def replace(path, content):
-    """Write the file, whole or not at all, unless it is like that already; say which."""
-    if path.exists() and path.read_bytes() == content:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
-    return True
-
-
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="plots", description="Pictures of what was learned.")
     parser.add_argument("--stage", help="only that stage's pictures, and those of all stages")
@@ -683,7 +671,7 @@ def main(arguments=None):
             continue
         folder = (args.source / name).parent
         try:
-            if replace(into / name, render(draw, folder, Path(name).suffix)):
+            if write_if_changed(into / name, render(draw, folder, Path(name).suffix)):
                 print(f"{name} drawn")
         except Missing as reason:
             print(f"{name} skipped: {reason}")

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from files import write_atomically
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -297,10 +298,8 @@ def write_record(check, ours, seconds, out):
         "seconds": round(seconds, 1),
         "environment": {"python": platform.python_version(), "torch": version("torch")},
     }
-    path = out / f"{check.name}.json"
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    content = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(out / f"{check.name}.json", content)
 
 
 def run_check(check, out):

@@ -18,13 +18,13 @@ In a line: a folder below results/, a dotted path in its result.json and a Pytho
 """
 
 import argparse
-import os
 import re
 import sys
 from pathlib import Path
 
 import experiments
 import table
+from files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md")
@@ -147,9 +147,7 @@ def main(arguments=None, root=ROOT):
         if args.check:
             print(f"{name} is stale; make readme fills it from results/")
             continue
-        part = path.with_suffix(".part")
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
+        write_atomically(path, text)
         print(f"{name} filled from results/")
     return 1 if args.check and stale else 0
 

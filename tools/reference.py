@@ -3,14 +3,13 @@
     python run.py reference
 """
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
 import readme
 import seeds
 import table
+from files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = {"result.json", "output.txt", "table.json"}  # and the pictures
@@ -55,16 +54,9 @@ def copy(out, results, stages):
             depth = len(path.relative_to(out / stage).parts) - 1
             picture = depth < 2 and path.suffix in (".png", ".svg")
             if picture or path.name in (KEPT if depth < 2 else KEPT_OF_MANY):
-                copy_file(path, results / path.relative_to(out))
+                write_atomically(results / path.relative_to(out), path.read_bytes())
     for path in sorted(path for pattern in KEPT_BESIDE for path in out.glob(pattern)):
-        copy_file(path, results / path.relative_to(out))
-
-
-def copy_file(path, target):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    shutil.copyfile(path, part)
-    os.replace(part, target)
+        write_atomically(results / path.relative_to(out), path.read_bytes())
 
 
 def main(root=ROOT):

@@ -15,9 +15,9 @@ import os
 import random
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
+from files import split_names, write_atomically
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -203,11 +203,7 @@ def only_default(out, folders):
             print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
     if not kept:
         raise Problem(f"no model here was trained on data/{NAMES.name}, which this compares with")
-    names = {"train": [], "val": [], "test": []}
-    for name in raw.decode("utf-8").split():
-        bucket = zlib.crc32(name.encode()) % 10
-        names[{8: "val", 9: "test"}.get(bucket, "train")].append(name)
-    return names, kept
+    return split_names(raw.decode("utf-8")), kept
 
 
 # --- real against scrambled ---
@@ -269,13 +265,6 @@ def describe(samples, train, everything):
         "in_data": sum(name in everything for name in samples) / n,
         "first": samples[:10],
     }
-
-
-def write_atomically(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def show_temperatures(console, out, folders, count):

@@ -21,6 +21,7 @@ import threading
 from pathlib import Path
 
 import table
+from files import write_atomically
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -85,9 +86,7 @@ def run_once(stage, seed, root=ROOT):
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", env=env
     )
     if done.returncode == 0:
-        part = folder / f"{STAMP}.part"
-        part.write_text(code + "\n", encoding="utf-8")
-        os.replace(part, folder / STAMP)
+        write_atomically(folder / STAMP, code + "\n")
     return done.returncode, done.stderr
 
 
