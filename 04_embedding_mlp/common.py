@@ -1,0 +1,317 @@
+"""What a run needs besides its model: flags, one-line errors, the log of the steps, result.json.
+
+Every stage has a copy of this file. Nothing in it learns, so read main.py first.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+# PyTorch's threads wait for each other in a busy loop, which on a busy machine keeps the processor
+# from the very thread they wait for. So they sleep after a few turns. PyTorch reads this when it is
+# imported; that is why main.py imports this file first.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+STAGE = Path(__file__).resolve().parent.name  # such as 02_bigram_counts
+ROOT = Path(__file__).resolve().parent.parent
+SPLITS = ("train", "val", "test")
+
+
+class BadInput(ValueError):
+    """The user gave something unusable. The message says what is wrong and how to fix it."""
+
+
+# ---- flags -----------------------------------------------------------------------------------
+def flag(default, help, low=None, high=None, choices=None, alias=None):
+    """A field of Config, which is also a flag. A number must lie between low and high."""
+    about = {"help": help, "low": low, "high": high, "choices": choices, "alias": alias}
+    return dataclasses.field(default=default, metadata=about)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse, except that a mistake costs one line instead of the whole usage text."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
+
+
+def parse_flags(config_class, description, presets=None):
+    """Return the Config of this command line; `--n_embd` means `--n-embd`.
+
+    presets: what each value of --preset sets; flags given beside it win. A flag that is unknown or
+    out of range ends the program with one line and status 2.
+    """
+    style = argparse.RawTextHelpFormatter
+    parser = OneLineParser(description=description, formatter_class=style, allow_abbrev=False)
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    for name, field in fields.items():
+        flags = ["--" + n.replace("_", "-") for n in (name, field.metadata["alias"]) if n]
+        kind = Path if isinstance(field.default, Path) else type(field.default)
+        how = {"type": kind, "metavar": kind.__name__.upper(), "choices": field.metadata["choices"]}
+        if kind is bool:
+            how = {"action": argparse.BooleanOptionalAction}
+        text = f"{field.metadata['help']} (default: {field.default})".replace("%", "%%")
+        parser.add_argument(*flags, dest=name, default=field.default, help=text, **how)
+    words = [re.sub("^--[^=]+", lambda found: found[0].replace("_", "-"), w) for w in sys.argv[1:]]
+    if presets:
+        parser.set_defaults(**presets[parser.parse_known_args(words)[0].preset])
+    values = vars(parser.parse_args(words))
+    for name, value in values.items():
+        low, high = fields[name].metadata["low"], fields[name].metadata["high"]
+        if low is not None and not low <= value <= high:
+            problem = f"--{name.replace('_', '-')} {value} is out of range"
+            parser.error(f"{problem}: give a value from {low} to {high}")
+    try:
+        return config_class(**values)
+    except BadInput as error:
+        return parser.error(str(error))
+
+
+# ---- files -----------------------------------------------------------------------------------
+read_hashes = {}  # path -> sha256 of the bytes that were read from it
+
+
+def read_text(path):
+    """Return the text of a file, with "\\n" as its line ends; fetch it if data/prepare.py can.
+
+    Raises BadInput if the file is missing, empty, or not text in UTF-8.
+    """
+    fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
+    if path in fetched and not path.exists():
+        subprocess.call([sys.executable, str(ROOT / "data/prepare.py"), path.stem], stdout=2)
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8-sig")  # with or without a byte order mark
+    except OSError as error:
+        raise BadInput(f"--data {path}: {error.strerror}; give a text file") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"--data {path} is not text in UTF-8: save it as UTF-8") from error
+    if not text.strip() or "\0" in text:
+        raise BadInput(f"--data {path} is empty or a binary file: give a text file")
+    read_hashes[path] = hashlib.sha256(raw).hexdigest()
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def prepare_out(out):
+    """Make the output folder before the training, so that a run cannot fail at its end."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise BadInput(f"--out {out}: {error.strerror}; give a folder you can write to") from error
+
+
+def write_files(folder, files):
+    """Write {name: content}: a dict of tensors to a .pt file, text to any other.
+
+    A reader finds all the old files or all the new ones, never a half.
+    """
+    parts = {name: folder / f".{name}-{os.getpid()}" for name in files}
+    try:
+        for name, content in files.items():
+            if name.endswith(".pt"):
+                sys.modules["torch"].save(content, parts[name])
+            else:
+                parts[name].write_bytes(content.encode("utf-8"))
+        for name, part in parts.items():
+            os.replace(part, folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+
+
+# ---- stopping --------------------------------------------------------------------------------
+class Stop:
+    """Handles Ctrl-C, SIGTERM and SIGHUP. Nothing that was trained is lost.
+
+    Before the training, the run ends at once. In the training, it ends after the current step, and
+    the model is scored and written. In the scoring, what is left stays unscored.
+    """
+
+    count, training_began = 0, False
+
+    def __call__(self, signum, frame):
+        if not self.training_began:
+            raise KeyboardInterrupt
+        self.count += 1
+        print("\nstopping; the result so far will be kept", file=sys.stderr, flush=True)
+
+
+stop = Stop()
+
+
+def run(main):
+    """Call main() and exit: status 2 and one line for bad input, 130 after a stop."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # a console without the letter shows its code
+    stop.count, stop.training_began, status = 0, False, 0
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    previous = {number: signal.signal(number, stop) for number in numbers if number}
+    try:
+        main()
+    except BadInput as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("\nstopped before there was a result to keep", file=sys.stderr)
+        status = 130
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+    sys.exit(130 if stop.count else status)
+
+
+# ---- the steps -------------------------------------------------------------------------------
+class Steps:
+    """`for step in Steps(n, what)` counts from 0 to n - 1, and ends early after a stop.
+
+    On a terminal it shows the time left. What takes over ten seconds is announced once, early on.
+    With minutes, it counts for that long instead. done, seconds: completed steps and their time.
+    """
+
+    def __init__(self, steps, what, minutes=0.0):
+        self.steps, self.what, self.limit = steps, what, 60 * minutes
+        self.done, self.seconds, self.percent, self.announced = 0, 0.0, 0, False
+
+    def __iter__(self):
+        self.began, self.stops_before = time.perf_counter(), stop.count
+        while self.share < 1 and not self.stopped:
+            yield self.done
+            self.done += 1
+            self.seconds = time.perf_counter() - self.began
+            self.after_step()
+
+    @property
+    def share(self):
+        """How much is done, from 0 to 1."""
+        if self.limit:
+            return min(1.0, self.seconds / self.limit)
+        return self.done / self.steps if self.steps else 1.0
+
+    @property
+    def stopped(self):
+        return stop.count > self.stops_before
+
+    def after_step(self):
+        left = timedelta(seconds=round(self.seconds / self.share - self.seconds))
+        if self.seconds > 3 and not self.announced:
+            self.announced = True
+            if self.seconds / self.share > 10:
+                print(f"{self.what} takes {left} more (hours:minutes:seconds)", flush=True)
+        if int(100 * self.share) > self.percent and sys.stderr.isatty():
+            self.percent = int(100 * self.share)
+            line = f"{self.what}: {self.percent}% done, {left} left" if self.share < 1 else ""
+            print(f"\r{line:<60}\r", end="", file=sys.stderr, flush=True)
+
+
+class Log(Steps):
+    """The steps of a training, and what was measured on the way.
+
+    add(loss) notes the loss of a batch. At each tenth of the steps, or when their number is in
+    `looks`, and at the end, the log takes the mean of those losses and measures the val loss. It
+    prints both and adds a row [step, train loss, val loss] to the curve, None if not measured.
+
+    val_loss, train_loss: functions that measure a loss; train_loss takes the place of the mean.
+    """
+
+    def __init__(self, steps, val_loss=None, train_loss=None, looks=None, minutes=0.0):
+        super().__init__(steps, "the training", minutes)
+        tenth = max(1, steps // 10)
+        self.looks = looks or range(tenth, steps + 1, tenth)
+        self.val_loss, self.train_loss = val_loss, train_loss
+        self.losses, self.curve = [], []
+
+    def __iter__(self):
+        stop.training_began = True
+        self.look()
+        yield from super().__iter__()
+        if self.val_loss and self.val is None:  # a stop came while it was being measured
+            self.curve.pop()
+        if not self.curve or self.curve[-1][0] < self.done:
+            self.look()
+
+    @property
+    def val(self):
+        """The latest val loss."""
+        return self.curve[-1][2]
+
+    def add(self, loss):
+        """loss: a number, or a tensor without a gradient."""
+        self.losses.append(loss)
+
+    def after_step(self):
+        super().after_step()
+        if self.done in self.looks:
+            self.look()
+
+    def look(self):
+        """Measure the losses, print them and add them to the curve."""
+        train = float(sum(self.losses) / len(self.losses)) if self.losses else None
+        train = self.train_loss() if self.train_loss else train
+        val = self.val_loss() if self.val_loss else None
+        if train is not None or val is not None:
+            self.curve.append([self.done, train, val])
+        if self.done:
+            words = [f"step {self.done:{len(f'{self.steps:,}')},} / {self.steps:,}"]
+            if self.val_loss is None:
+                words += [f"loss {self.losses[-1]:.4f}"]
+            elif train is not None:
+                words += [f"{'train' if self.train_loss else 'batch'} loss {train:.4f}"]
+            words += [] if val is None else [f"val loss {val:.4f}"]
+            print(" | ".join(words), flush=True)
+        self.losses = []
+
+
+# ---- the result ------------------------------------------------------------------------------
+def settings(config):
+    """The fields of a Config except data and out, which differ from machine to machine."""
+    fields = dataclasses.asdict(config).items()
+    return {key: value for key, value in fields if key not in ("data", "out")}
+
+
+def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="cpu", **measured):
+    """Write the model and result.json together into config.out, and print the losses.
+
+    files: what load() reads, as for write_files. data: the path that was read, if not config.data.
+    measured: docs, targets, vocab_size, params, chars_seen (targets trained on), loss {split: loss
+    or None}, samples; more keys may follow.
+    """
+    data, docs, torch = data or config.data, measured.pop("docs"), sys.modules.get("torch")
+    paths = [data / f"{split}.txt" for split in SPLITS] if data.is_dir() else [data]
+    hashes = [read_hashes[path] for path in paths if path in read_hashes]
+    sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest() if data.is_dir() else hashes[0]
+    result = {
+        "schema": 1,
+        "stage": STAGE,
+        "idea": idea,
+        "unit": unit,
+        **measured,
+        "curve": log.curve,
+        "steps": log.done,
+        "seconds": round(log.seconds, 3),
+        "interrupted": stop.count > 0,
+        "dataset": {"name": data.stem, "sha256": sha256, "docs": docs},
+        "config": settings(config),
+        "environment": {
+            "python": platform.python_version(),
+            "torch": torch.__version__ if torch else None,
+            "device": device,
+            "threads": torch.get_num_threads() if torch else 1,
+        },
+    }
+    # JSON has neither NaN nor infinity: both become null.
+    result = json.loads(json.dumps(result), parse_constant=lambda constant: None)
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()]
+    write_files(config.out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
+    losses = [f"{split} {loss:.4f}" for split, loss in result["loss"].items() if loss is not None]
+    print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")

@@ -1,0 +1,65 @@
+"""Names: reading them, splitting them, and turning their characters into numbers.
+
+Stages 02 to 05 have the same file. Lesson 02 explains it.
+"""
+
+import zlib
+
+from common import SPLITS, BadInput, read_text
+
+
+def read_docs(path):
+    """The documents of a file, one a line, without surrounding spaces and blank lines."""
+    return [line.strip() for line in read_text(path).split("\n") if line.strip()]
+
+
+def split_of(doc):
+    """ "train", "val" or "test" for 8, 1 and 1 in 10 documents: the document's own hash decides.
+
+    So it takes no random numbers, and duplicates land in the same split: none of train is in test.
+    """
+    return {8: "val", 9: "test"}.get(zlib.crc32(doc.encode()) % 10, "train")
+
+
+def load_splits(path):
+    """{"train": docs, "val": docs, "test": docs}, each a list of str.
+
+    A folder's train.txt, val.txt and test.txt are used as they are. Raises BadInput for an empty
+    split.
+    """
+    if path.is_dir():
+        splits = {name: read_docs(path / f"{name}.txt") for name in SPLITS}
+    else:
+        splits = {name: [] for name in SPLITS}
+        for doc in read_docs(path):
+            splits[split_of(doc)].append(doc)
+    for name, docs in splits.items():
+        if not docs:
+            raise BadInput(f"--data {path}: the {name} split is empty; give more different lines")
+    return splits
+
+
+def count_docs(splits):
+    """The number of documents in each split, and of targets: characters and ends of documents."""
+    docs = {name: len(split) for name, split in splits.items()}
+    targets = {name: sum(len(doc) + 1 for doc in split) for name, split in splits.items()}
+    return {"docs": docs, "targets": targets}
+
+
+class Tokenizer:
+    """Characters to ids and back. BOS, the last id, marks the beginning and the end of a document."""
+
+    def __init__(self, docs):
+        self.chars = sorted(set("".join(docs)))
+        self.stoi = {ch: i for i, ch in enumerate(self.chars)}
+        self.itos = dict(enumerate(self.chars))
+        self.BOS = len(self.chars)
+        self.vocab_size = len(self.chars) + 1
+
+    def encode(self, doc):
+        """ "ab" -> [BOS, a, b, BOS]"""
+        return [self.BOS, *(self.stoi[ch] for ch in doc), self.BOS]
+
+    def decode(self, tokens):
+        """Ids of characters, without BOS, to a text."""
+        return "".join(self.itos[token] for token in tokens)

@@ -1,0 +1,37 @@
+"""The one way by which tools, extras and tests reach the code of a stage.
+
+Every stage has a main.py, a common.py and so on, which import each other by these short names. Here
+each stage's modules are imported from its own folder and kept apart from those of the others.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = tuple(sorted(main.parent.name for main in ROOT.glob("[0-9][0-9]_*/main.py")))
+
+loaded = {}  # stage's folder name -> {module name: module}
+
+
+def load_stage(stage, module="main"):
+    """Import a module of a stage, once. load_stage("05_microgpt", "torch_twin")
+
+    ImportError if the stage has no such file.
+    """
+    folder = ROOT / stage
+    own = {path.stem for path in folder.glob("*.py")}
+    modules = loaded.setdefault(stage, {})
+    if module not in modules:
+        others = {name: sys.modules.pop(name) for name in own & sys.modules.keys()}
+        sys.modules.update(modules)
+        sys.path.insert(0, str(folder))
+        importlib.invalidate_caches()
+        try:
+            importlib.import_module(module)
+        finally:
+            sys.path.remove(str(folder))
+            for name in own & sys.modules.keys():
+                modules[name] = sys.modules.pop(name)
+            sys.modules.update(others)
+    return modules[module]
