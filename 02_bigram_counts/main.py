@@ -137,7 +137,7 @@ def main():
     P = probabilities(counts, config.smoothing)
     letters = letter_frequencies(counts, config.smoothing)
     data = {name: pairs(split, tokenizer) for name, split in splits.items()}
-    loss = {"train": evaluate(P, *data["train"]), "val": log.val, "test": evaluate(P, *data["test"])}
+    loss = {name: evaluate(P, *data[name]) for name in ("train", "test")} | {"val": log.val}
     baselines = {
         "uniform": {name: math.log(V) for name in SPLITS},
         "letter frequencies": {name: evaluate(letters, *data[name]) for name in SPLITS},

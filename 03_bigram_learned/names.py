@@ -47,7 +47,7 @@ def count_docs(splits):
 
 
 class Tokenizer:
-    """Characters to ids and back. BOS, the last id, marks the beginning and the end of a document."""
+    """Characters to ids and back. BOS, the last id, marks where a document begins and ends."""
 
     def __init__(self, docs):
         self.chars = sorted(set("".join(docs)))

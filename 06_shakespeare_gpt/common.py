@@ -287,6 +287,7 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     or None}, samples; more keys may follow.
     """
     data, docs, torch = data or config.data, measured.pop("docs"), sys.modules.get("torch")
+    measured["loss"] = {split: measured["loss"].get(split) for split in SPLITS}
     paths = [data / f"{split}.txt" for split in SPLITS] if data.is_dir() else [data]
     hashes = [read_hashes[path] for path in paths if path in read_hashes]
     sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest() if data.is_dir() else hashes[0]
