@@ -6,73 +6,32 @@ Source: "The spelled-out intro to language modeling: building makemore", A. Karp
 Run: python 03_bigram_learned/main.py --steps 500
 """
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+import common
+from common import ROOT, STAGE, flag
 
 import torch
 import torch.nn.functional as F
 
-import plumbing
-from plumbing import ROOT, SPLITS, STAGE
+from names import Tokenizer, count_docs, load_splits
 
 
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = ROOT / "data" / "names.txt"  # one name a line, or a folder of train, val, test.txt
-    seed: int = 42  # starts the random numbers of weights, batches and samples
-    steps: int = 2000  # updates of the weights
-    batch_size: int = 4096  # pairs of characters in one step
-    learning_rate: float = 50.0  # weight change per unit of gradient; falls linearly to 0
-    out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
-
-    def __post_init__(self):
-        plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**7), learning_rate=(0, 1000))
-        plumbing.check_ranges(self, batch_size=(1, 10**6))
+    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
+    seed: int = flag(42, "starts the random numbers of weights, batches, samples", 0, 2**32 - 1)
+    steps: int = flag(2000, "updates of the weights", 0, 10**7)
+    batch_size: int = flag(4096, "pairs of characters in one step", 1, 10**6)
+    learning_rate: float = flag(50.0, "weight change per gradient; falls linearly to 0", 0, 1000)
+    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.pt")
 
 
 # ---- data ------------------------------------------------------------------------------------
-# Same as 02_bigram_counts
-def load_splits(path):
-    """Return {"train": docs, "val": docs, "test": docs}, each a list of str.
-
-    A folder's train.txt, val.txt and test.txt are used as they are. In a single file each line's
-    own hash decides: 8 in 10 train, 1 in 10 val, 1 in 10 test. No random numbers, and a name that
-    stands twice falls on one side, so none leaks from train into test. BadInput if one is empty.
-    """
-    if path.is_dir():
-        splits = {name: plumbing.read_docs(path / f"{name}.txt") for name in SPLITS}
-    else:
-        splits = {name: [] for name in SPLITS}
-        for doc in plumbing.read_docs(path):
-            bucket = zlib.crc32(doc.encode()) % 10
-            splits[{8: "val", 9: "test"}.get(bucket, "train")].append(doc)
-    plumbing.check_splits(path, splits)
-    return splits
-
-
-# Same as 02_bigram_counts
-class Tokenizer:
-    """Characters to integers and back; BOS, the last id, marks both ends of a document."""
-
-    def __init__(self, docs):
-        self.chars = sorted(set("".join(docs)))
-        self.stoi = {ch: i for i, ch in enumerate(self.chars)}
-        self.itos = dict(enumerate(self.chars))
-        self.BOS = len(self.chars)
-        self.vocab_size = len(self.chars) + 1
-
-    def encode(self, doc):
-        """ "ab" -> [BOS, a, b, BOS]"""
-        return [self.BOS, *(self.stoi[ch] for ch in doc), self.BOS]
-
-    def decode(self, tokens):
-        return "".join(self.itos[token] for token in tokens)
-
-
 def pairs(docs, tokenizer):
-    """Every (character, next character) of the documents, the final BOS among the latter."""
+    """Every character of the documents and the next one, which is BOS after the last."""
     tokens = [tokenizer.encode(doc) for doc in docs]
     xs = torch.tensor([token for doc in tokens for token in doc[:-1]])  # (N,)
     ys = torch.tensor([token for doc in tokens for token in doc[1:]])  # (N,)
@@ -80,6 +39,12 @@ def pairs(docs, tokenizer):
 
 
 # ---- model -----------------------------------------------------------------------------------
+@dataclass
+class Bigram:
+    W: torch.Tensor  # (V, V); row x holds the logits of what follows character x
+    tokenizer: Tokenizer
+
+
 def forward(W, xs):
     """Logits of the next character: one-hot rows times W, which picks row W[x]. (N,) -> (N, V)"""
     onehot = F.one_hot(xs, len(W)).float()  # (N,) -> (N, V)
@@ -113,12 +78,10 @@ def logits_gradient(logits, ys):
 
 # ---- training --------------------------------------------------------------------------------
 def train(config, W, data):
-    """Gradient descent on W, in place. Returns the curve and the finished Progress."""
+    """Gradient descent on W, in place. Returns the log."""
     xs, ys = data["train"]
-    look_every = max(1, config.steps // 10)
-    curve = [[0, None, evaluate(W, *data["val"])]]
-    losses = []
-    for step in (progress := plumbing.Progress(config.steps)):
+    log = common.Log(config.steps, val_loss=lambda: evaluate(W, *data["val"]))
+    for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
 
         loss = cross_entropy(forward(W, xs[batch]), ys[batch])
@@ -129,12 +92,8 @@ def train(config, W, data):
         learning_rate = config.learning_rate * (1 - step / config.steps)
         W.data -= learning_rate * W.grad
 
-        losses.append(loss.item())
-        if (step + 1) % look_every == 0:
-            curve.append([step + 1, sum(losses) / len(losses), evaluate(W, *data["val"])])
-            losses = []
-            print("step {:5d} | batch loss {:.4f} | val loss {:.4f}".format(*curve[-1]))
-    return curve, progress
+        log.add(loss.item())
+    return log
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -144,24 +103,41 @@ def evaluate(W, xs, ys):
     return cross_entropy(forward(W, xs), ys).item()
 
 
+@torch.no_grad()
+def log_probs(model, text):
+    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    tokens = model.tokenizer.encode(text)
+    return log_softmax(forward(model.W, torch.tensor(tokens[:-1]))).tolist()
+
+
 # ---- samples ---------------------------------------------------------------------------------
 @torch.no_grad()
-def sample(W, tokenizer, longest=100):
-    """Draw one name: from BOS on, each character from the row of the one before, until BOS."""
-    tokens = [tokenizer.BOS]
+def sample(model, temperature=1.0, longest=100):
+    """Draw one name: start at BOS and draw each character from the row of the one before, to BOS.
+
+    Logits divided by a temperature below 1 favour likely characters.
+    """
+    BOS = model.tokenizer.BOS
+    tokens = [BOS]
     while len(tokens) <= longest:
-        probs = softmax(forward(W, torch.tensor(tokens[-1:])))  # (1, V)
-        tokens.append(torch.multinomial(probs, 1).item())
-        if tokens[-1] == tokenizer.BOS:
+        logits = forward(model.W, torch.tensor(tokens[-1:]))  # (1, V)
+        tokens.append(torch.multinomial(softmax(logits / temperature), 1).item())
+        if tokens[-1] == BOS:
             break
-    return tokenizer.decode(token for token in tokens if token != tokenizer.BOS)
+    return model.tokenizer.decode(token for token in tokens if token != BOS)
 
 
 # ---- main ------------------------------------------------------------------------------------
+def load(folder):
+    """The trained model that main() wrote."""
+    saved = torch.load(folder / "model.pt", weights_only=True)
+    return Bigram(saved["W"], Tokenizer(saved["chars"]))
+
+
 def main():
-    config = plumbing.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__)
     splits = load_splits(config.data)
-    plumbing.prepare_out(config.out)
+    common.prepare_out(config.out)
     docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     V = tokenizer.vocab_size
@@ -176,19 +152,18 @@ def main():
     difference = (by_autograd - logits_gradient(logits, ys)).abs().max().item()
     print(f"gradient of the logits: backward() and (p - y) / N differ by at most {difference:.0e}")
 
-    curve, progress = train(config, W, data)
-    loss = {name: evaluate(W, *data[name]) for name in SPLITS}
-    samples = [sample(W, tokenizer) for _ in range(20)]
+    log = train(config, W, data)
+    loss = {name: evaluate(W, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    model = Bigram(W.detach(), tokenizer)
+    samples = [sample(model) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
-    checkpoint = {"chars": "".join(tokenizer.chars), "W": W.detach()}
-    plumbing.save_tensors(config.out / "model.pt", checkpoint)
-    plumbing.save_result(
-        config, progress, "gradient descent finds the counts", **plumbing.sizes(splits),
-        vocab_size=V, params=W.numel(), chars_seen=progress.done * config.batch_size,
-        loss=loss, curve=curve, samples=samples, torch=torch,
-    )
-    return progress.status
+    saved = {"config": common.settings(config), "chars": tokenizer.chars, "W": model.W}
+    common.save_run(
+        config, log, "gradient descent finds the counts", {"model.pt": saved},
+        **count_docs(splits), vocab_size=V, params=W.numel(),
+        chars_seen=log.done * config.batch_size, loss=loss, samples=samples,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    plumbing.run(main)
+    common.run(main)

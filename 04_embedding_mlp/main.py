@@ -7,78 +7,36 @@ Source: "A Neural Probabilistic Language Model", Bengio et al., 2003, in the for
 Run: python 04_embedding_mlp/main.py --block-size 8
 """
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+import common
+from common import ROOT, STAGE, flag
 
 import torch
 import torch.nn.functional as F
 
-import plumbing
-from plumbing import ROOT, SPLITS, STAGE
+from names import Tokenizer, count_docs, load_splits
 
 
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = ROOT / "data" / "names.txt"  # one name a line, or a folder of train, val, test.txt
-    seed: int = 42  # starts the random numbers of weights, batches and samples
-    steps: int = 4000  # updates of the weights
-    batch_size: int = 1024  # contexts in one step
-    block_size: int = 3  # characters of context
-    n_embd: int = 24  # numbers in the vector of a character
-    n_hidden: int = 256  # neurons in the hidden layer
-    learning_rate: float = 0.01  # of AdamW; falls linearly to 0
-    weight_decay: float = 0.12  # of AdamW: share of each weight taken off, times the learning rate
-    out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
-
-    def __post_init__(self):
-        plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**7), batch_size=(1, 10**6))
-        plumbing.check_ranges(self, block_size=(1, 256), n_embd=(1, 4096), n_hidden=(1, 65536))
-        plumbing.check_ranges(self, learning_rate=(0, 10), weight_decay=(0, 10))
+    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
+    seed: int = flag(42, "starts the random numbers of weights, batches, samples", 0, 2**32 - 1)
+    steps: int = flag(4000, "updates of the weights", 0, 10**7)
+    batch_size: int = flag(1024, "contexts in one step", 1, 10**6)
+    block_size: int = flag(3, "characters of context", 1, 256)
+    n_embd: int = flag(24, "numbers in the vector of a character", 1, 4096)
+    n_hidden: int = flag(256, "neurons in the hidden layer", 1, 65536)
+    learning_rate: float = flag(0.01, "of AdamW; falls linearly to 0", 0, 10)
+    weight_decay: float = flag(0.12, "of AdamW: pulls every weight towards 0", 0, 10)
+    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.pt")
 
 
 # ---- data ------------------------------------------------------------------------------------
-# Same as 02_bigram_counts
-def load_splits(path):
-    """Return {"train": docs, "val": docs, "test": docs}, each a list of str.
-
-    A folder's train.txt, val.txt and test.txt are used as they are. In a single file each line's
-    own hash decides: 8 in 10 train, 1 in 10 val, 1 in 10 test. No random numbers, and a name that
-    stands twice falls on one side, so none leaks from train into test. BadInput if one is empty.
-    """
-    if path.is_dir():
-        splits = {name: plumbing.read_docs(path / f"{name}.txt") for name in SPLITS}
-    else:
-        splits = {name: [] for name in SPLITS}
-        for doc in plumbing.read_docs(path):
-            bucket = zlib.crc32(doc.encode()) % 10
-            splits[{8: "val", 9: "test"}.get(bucket, "train")].append(doc)
-    plumbing.check_splits(path, splits)
-    return splits
-
-
-# Same as 02_bigram_counts
-class Tokenizer:
-    """Characters to integers and back; BOS, the last id, marks both ends of a document."""
-
-    def __init__(self, docs):
-        self.chars = sorted(set("".join(docs)))
-        self.stoi = {ch: i for i, ch in enumerate(self.chars)}
-        self.itos = dict(enumerate(self.chars))
-        self.BOS = len(self.chars)
-        self.vocab_size = len(self.chars) + 1
-
-    def encode(self, doc):
-        """ "ab" -> [BOS, a, b, BOS]"""
-        return [self.BOS, *(self.stoi[ch] for ch in doc), self.BOS]
-
-    def decode(self, tokens):
-        return "".join(self.itos[token] for token in tokens)
-
-
 def contexts(docs, tokenizer, block_size):
-    """Every block_size characters and the one that follows; BOS fills up before a name begins.
+    """Every block_size characters, left-padded with BOS, and the character that follows.
 
     "ab" with a block_size of 3: (BOS BOS BOS -> a), (BOS BOS a -> b), (BOS a b -> BOS).
     """
@@ -94,23 +52,24 @@ def contexts(docs, tokenizer, block_size):
 
 # ---- model -----------------------------------------------------------------------------------
 class MLP:
-    """wte looks every character up, one hidden tanh layer mixes them, lm_head scores the next."""
+    """wte looks up every character, a hidden tanh layer mixes them, lm_head scores the next one."""
 
-    def __init__(self, config, vocab_size):
-        T, C, H = config.block_size, config.n_embd, config.n_hidden
-        self.wte = torch.randn(vocab_size, C)
-        # Divided by the square root of the inputs, a neuron's sum keeps a spread of about 1, where
-        # tanh still has a slope. Five thirds make up for what tanh takes off (Kaiming He, 2015).
+    def __init__(self, config, tokenizer):
+        T, C, H, V = config.block_size, config.n_embd, config.n_hidden, tokenizer.vocab_size
+        self.block_size, self.tokenizer = T, tokenizer
+        self.wte = torch.randn(V, C)
+        # Divided by the square root of its inputs, a neuron's sum keeps a spread of about 1, where
+        # tanh is not flat. The gain of 5/3 offsets the shrinking by tanh.
         self.mlp_fc1 = torch.randn(T * C, H) * (5 / 3) / (T * C) ** 0.5
         self.mlp_bias = torch.zeros(H)
         # Small, so that the untrained model guesses evenly and starts at log(vocab_size).
-        self.lm_head = torch.randn(H, vocab_size) * 0.1 / H**0.5
-        self.lm_bias = torch.zeros(vocab_size)
+        self.lm_head = torch.randn(H, V) * 0.1 / H**0.5
+        self.lm_bias = torch.zeros(V)
         for p in self.parameters():
             p.requires_grad_()
 
     def parameters(self):
-        return list(vars(self).values())
+        return [self.wte, self.mlp_fc1, self.mlp_bias, self.lm_head, self.lm_bias]
 
     def __call__(self, xb):
         """Logits of the next character. (B, T) -> (B, V)"""
@@ -122,15 +81,13 @@ class MLP:
 
 # ---- training --------------------------------------------------------------------------------
 def train(config, model, data):
-    """AdamW on random batches. Returns the curve and the finished Progress."""
+    """AdamW on random batches. Returns the log."""
     xs, ys = data["train"]
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    look_every = max(1, config.steps // 10)
-    curve = [[0, None, evaluate(model, *data["val"])]]
-    losses = []
-    for step in (progress := plumbing.Progress(config.steps)):
+    log = common.Log(config.steps, val_loss=lambda: evaluate(model, *data["val"]))
+    for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
 
         loss = F.cross_entropy(model(xs[batch]), ys[batch])
@@ -141,12 +98,8 @@ def train(config, model, data):
         optimizer.param_groups[0]["lr"] = config.learning_rate * (1 - step / config.steps)
         optimizer.step()
 
-        losses.append(loss.item())
-        if (step + 1) % look_every == 0:
-            curve.append([step + 1, sum(losses) / len(losses), evaluate(model, *data["val"])])
-            losses = []
-            print("step {:5d} | batch loss {:.4f} | val loss {:.4f}".format(*curve[-1]))
-    return curve, progress
+        log.add(loss.item())
+    return log
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -160,47 +113,67 @@ def evaluate(model, xs, ys):
     return sum(losses) / len(ys)
 
 
+@torch.no_grad()
+def log_probs(model, text):
+    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    xs, _ = contexts([text], model.tokenizer, model.block_size)  # (N + 1, T)
+    return model(xs).log_softmax(dim=1).tolist()
+
+
 # ---- samples ---------------------------------------------------------------------------------
 @torch.no_grad()
-def sample(model, tokenizer, block_size, longest=100):
-    """Draw one name: each character from what the model says of the block_size before it."""
-    tokens = [tokenizer.BOS] * block_size
-    while len(tokens) < block_size + longest:
-        logits = model(torch.tensor([tokens[-block_size:]]))  # (1, T) -> (1, V)
-        tokens.append(torch.multinomial(logits.softmax(dim=1), 1).item())
-        if tokens[-1] == tokenizer.BOS:
+def sample(model, temperature=1.0, longest=100):
+    """Draw one name, each character given the block_size before it, until BOS.
+
+    Logits divided by a temperature below 1 favour likely characters.
+    """
+    BOS, T = model.tokenizer.BOS, model.block_size
+    tokens = [BOS] * T
+    while len(tokens) < T + longest:
+        logits = model(torch.tensor([tokens[-T:]]))  # (1, T) -> (1, V)
+        tokens.append(torch.multinomial((logits / temperature).softmax(dim=1), 1).item())
+        if tokens[-1] == BOS:
             break
-    return tokenizer.decode(token for token in tokens if token != tokenizer.BOS)
+    return model.tokenizer.decode(token for token in tokens if token != BOS)
 
 
 # ---- main ------------------------------------------------------------------------------------
+def load(folder):
+    """The trained model that main() wrote."""
+    saved = torch.load(folder / "model.pt", weights_only=True)
+    model = MLP(Config(**saved["config"]), Tokenizer(saved["chars"]))
+    for p, trained in zip(model.parameters(), saved["weights"], strict=True):
+        p.data = trained
+    return model
+
+
 def main():
-    config = plumbing.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__)
     splits = load_splits(config.data)
-    plumbing.prepare_out(config.out)
+    common.prepare_out(config.out)
     docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
-    V = tokenizer.vocab_size
     data = {name: contexts(split, tokenizer, config.block_size) for name, split in splits.items()}
     torch.manual_seed(config.seed)
-    model = MLP(config, V)
+    model = MLP(config, tokenizer)
     params = sum(p.numel() for p in model.parameters())
-    print(f"vocab size: {V}\nnum docs: {len(docs):,}\nnum params: {params:,}")
+    print(f"vocab size: {tokenizer.vocab_size}\nnum docs: {len(docs):,}\nnum params: {params:,}")
 
-    curve, progress = train(config, model, data)
-    loss = {name: evaluate(model, *data[name]) for name in SPLITS}
-    samples = [sample(model, tokenizer, config.block_size) for _ in range(20)]
+    log = train(config, model, data)
+    loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    samples = [sample(model) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]))
-    weights = {name: tensor.detach() for name, tensor in vars(model).items()}
-    checkpoint = {"chars": "".join(tokenizer.chars), "weights": weights}
-    plumbing.save_tensors(config.out / "model.pt", checkpoint)
-    plumbing.save_result(
-        config, progress, "embeddings share statistics between contexts", **plumbing.sizes(splits),
-        vocab_size=V, params=params, chars_seen=progress.done * config.batch_size,
-        loss=loss, curve=curve, samples=samples, torch=torch,
-    )
-    return progress.status
+    saved = {
+        "config": common.settings(config),
+        "chars": tokenizer.chars,
+        "weights": [p.detach() for p in model.parameters()],
+    }
+    common.save_run(
+        config, log, "embeddings share statistics between contexts", {"model.pt": saved},
+        **count_docs(splits), vocab_size=tokenizer.vocab_size, params=params,
+        chars_seen=log.done * config.batch_size, loss=loss, samples=samples,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    plumbing.run(main)
+    common.run(main)
