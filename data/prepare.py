@@ -205,8 +205,8 @@ def get(dataset: Dataset, into: Path) -> bool:
 def make_names(tsv: Path) -> bytes:
     """Make the bytes of names.txt from a table with the columns name, sex and births.
 
-    Each name appears once. Names with the most births come first, and names with equally many
-    births are in alphabetical order. Raises OSError, or ValueError if the table has other columns.
+    Each name appears once. Names with more births come first, and names with equally many births
+    are in alphabetical order. Raises OSError, or ValueError if the table has other columns.
     """
     total: Counter[str] = Counter()
     for row in tsv.read_text(encoding="utf-8").splitlines()[1:]:  # the first row is the header
