@@ -23,8 +23,10 @@ from pathlib import Path
 # imported; that is why main.py imports this file first.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-STAGE = Path(__file__).resolve().parent.name  # such as 02_bigram_counts
-ROOT = Path(__file__).resolve().parent.parent
+FOLDER = Path(__file__).resolve().parent
+STAGE = FOLDER.name  # such as 02_bigram_counts
+ROOT = next((up for up in FOLDER.parents if (up / "data").is_dir()), FOLDER.parent)
+OUT = ROOT / "out" / FOLDER.relative_to(ROOT)  # where a run writes: out/02_bigram_counts
 SPLITS = ("train", "val", "test")
 
 
