@@ -1,7 +1,6 @@
-"""What several tools do with files: write them whole, and split the names as the stages do."""
+"""Writing files whole, for several tools."""
 
 import os
-import zlib
 
 
 def write_atomically(path, content):
@@ -18,12 +17,3 @@ def write_if_changed(path, content):
         return False
     write_atomically(path, content)
     return True
-
-
-def split_names(text):
-    """{"train", "val", "test"}: names, one a line, as load_splits of stages 02 to 05 has them."""
-    splits = {"train": [], "val": [], "test": []}
-    for name in text.split():
-        bucket = zlib.crc32(name.encode()) % 10
-        splits[{8: "val", 9: "test"}.get(bucket, "train")].append(name)
-    return splits

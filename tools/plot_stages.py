@@ -286,9 +286,9 @@ def heatmaps(rows, columns, panels, size):
 def draw_name_attention(folder):
     """The attention of each of stage 05's heads, in its last layer, over three val names."""
     main, model = load(folder)
-    result = read_json(folder / "result.json")
-    T = result["config"]["block_size"]
-    names = [name for name in val_names(result) if len(name) == 7 < T][:3]
+    T = model.config.block_size
+    val = val_names(read_json(folder / "result.json"))
+    names = [name for name in val if len(name) == 7 < T][:3]
     if not names:
         raise Missing(f"no val name of 7 letters fits a block_size of {T}")
     panels = []
@@ -302,8 +302,7 @@ def draw_name_attention(folder):
 def draw_line_attention(folder):
     """The attention of each of stage 06's heads over one line."""
     main, model = load(folder)
-    T = read_json(folder / "result.json")["config"]["block_size"]
-    text = [ch for ch in LINE if ch in model.tokenizer.chars][:T]
+    text = [ch for ch in LINE if ch in model.tokenizer.chars][: model.block_size]
     if len(text) < 2:
         raise Missing(f"the run's text does not have the characters of {LINE!r}")
     layers = main.attention_weights(model, "".join(text))  # [layer][head][T][T]
