@@ -348,7 +348,8 @@ def rows(check, ours):
 
 def report(checks, failures, out, console):
     """Print what is known about `checks`. Returns whether all of it is good."""
-    records = [(check, record) for check in checks if (record := read_record(check, out))]
+    records = [(check, read_record(check, out)) for check in checks]
+    records = [(check, record) for check, record in records if record is not None]
     sources = list(dict.fromkeys((check.source, check.url) for check, _ in records))
     table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
     for name in ("check", "number", "published", "ours", "tolerance", "verdict", "source"):
