@@ -272,7 +272,7 @@ def lines(published, folder):
         Line("twin-best", "stage 05's twin, --preset best",
              lambda: trained(twin, "--preset", "best"),
              {"val loss": (at_most, 1.97), "seconds": (at_most, 120)}, long=True),
-        Line("cached", "stage 06, time of 500 characters without the cache, over with it", generation,
+        Line("cached", "stage 06, time of 500 characters: no cache over cache", generation,
              {"times as fast": (at_least, 1)}),
         Line("two-ranks", "stage 06 on two processes against one", two_ranks,
              {"largest difference of losses": (at_most, 1e-5)}),
