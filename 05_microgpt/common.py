@@ -87,7 +87,7 @@ def read_text(path):
     Raises BadInput if the file is missing, empty, or not text in UTF-8.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
-    if path in fetched and not path.exists():
+    if path.absolute() in fetched and not path.exists():
         subprocess.call([sys.executable, str(ROOT / "data/prepare.py"), path.stem], stdout=2)
     try:
         raw = path.read_bytes()
@@ -314,5 +314,5 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     result = json.loads(json.dumps(result), parse_constant=lambda constant: None)
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()]
     write_files(config.out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
-    losses = [f"{split} {loss:.4f}" for split, loss in result["loss"].items() if loss is not None]
+    losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
     print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")
