@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, SPLITS, STAGE, BadInput, flag
+from common import OUT, ROOT, SPLITS, BadInput, flag
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Config:
     seed: int = flag(42, "starts the random numbers that draw the samples", 0, 2**32 - 1)
     steps: int = flag(1_000_000, "names to count, one a step; at most all of them", 0, 10**9)
     smoothing: float = flag(0.1, "pseudo-count that every pair starts with", 0, 1e9)
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.json")
+    out: Path = flag(OUT, "folder for result.json and model.json")
 
     def __post_init__(self):
         if self.steps == 0 and self.smoothing == 0:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, flag
+from common import OUT, ROOT, flag
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ class Config:
     steps: int = flag(2000, "updates of the weights", 0, 10**7)
     batch_size: int = flag(4096, "pairs of characters in one step", 1, 10**6)
     learning_rate: float = flag(50.0, "weight change per gradient; falls linearly to 0", 0, 1000)
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.pt")
+    out: Path = flag(OUT, "folder for result.json and model.pt")
 
 
 # ---- data ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, flag
+from common import OUT, ROOT, flag
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class Config:
     n_hidden: int = flag(256, "neurons in the hidden layer", 1, 65536)
     learning_rate: float = flag(0.01, "of AdamW; falls linearly to 0", 0, 10)
     weight_decay: float = flag(0.12, "of AdamW: pulls every weight towards 0", 0, 10)
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.pt")
+    out: Path = flag(OUT, "folder for result.json and model.pt")
 
 
 # ---- data ------------------------------------------------------------------------------------

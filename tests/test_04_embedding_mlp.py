@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,10 +11,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from main import MLP, Config, Tokenizer, contexts, evaluate, load_splits, sample, train
-from plumbing import ROOT
+from stages import ROOT, load_stage
 
-MAIN = Path(__file__).resolve().parent / "main.py"
+main, names = load_stage("04_embedding_mlp"), load_stage("04_embedding_mlp", "names")
+MLP, Config, contexts, evaluate, sample = (
+    main.MLP, main.Config, main.contexts, main.evaluate, main.sample
+)  # fmt: skip
+Tokenizer, load_splits = names.Tokenizer, names.load_splits
+MAIN = ROOT / "04_embedding_mlp" / "main.py"
 NAMES = load_splits(ROOT / "data" / "names.txt")
 TOKENIZER = Tokenizer(sum(NAMES.values(), []))
 SMALL = Config(block_size=3, n_embd=4, n_hidden=6)
@@ -23,9 +26,14 @@ SMALL = Config(block_size=3, n_embd=4, n_hidden=6)
 words = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)  # letters of any script
 
 
+def alphabet(vocab_size):
+    """A tokenizer of so many ids, BOS included."""
+    return Tokenizer("abcdefghijklmnopqrstuvwxyz"[: vocab_size - 1])
+
+
 def untrained(config, seed=1, vocab_size=27):
     torch.manual_seed(seed)
-    return MLP(config, vocab_size)
+    return MLP(config, alphabet(vocab_size))
 
 
 def random_model(config, vocab_size):
@@ -87,7 +95,8 @@ class Reference(torch.nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        tensors = {name: torch.nn.Parameter(p.detach().clone()) for name, p in vars(model).items()}
+        names = ("wte", "mlp_fc1", "mlp_bias", "lm_head", "lm_bias")
+        tensors = {n: torch.nn.Parameter(getattr(model, n).detach().clone()) for n in names}
         self.wte = torch.nn.Embedding(*model.wte.shape)
         self.fc1 = torch.nn.Linear(*model.mlp_fc1.shape)
         self.lm_head = torch.nn.Linear(*model.lm_head.shape)
@@ -129,7 +138,7 @@ def test_forward_and_backward_equal_a_torch_module(block_size, n_embd, n_hidden)
 
 @pytest.mark.parametrize("block_size, count", [(3, 26275), (8, 56995)])
 def test_parameter_counts(block_size, count):
-    parameters = MLP(Config(block_size=block_size), 27).parameters()
+    parameters = MLP(Config(block_size=block_size), alphabet(27)).parameters()
     assert sum(p.numel() for p in parameters) == count
     assert all(p.requires_grad for p in parameters)
 
@@ -167,7 +176,7 @@ def test_training_takes_the_steps_of_adamw():
     reference = random_model(SMALL, 27)
     xs, ys = torch.tensor([[1, 2, 3]] * 6), torch.tensor([4] * 6)
     config = Config(steps=20, batch_size=3, learning_rate=0.01, weight_decay=0.5)
-    curve, progress = train(config, model, {"train": (xs, ys), "val": (xs[:2], ys[:2])})
+    log = main.train(config, model, {"train": (xs, ys), "val": (xs[:2], ys[:2])})
 
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in reference.parameters()]
     losses = []
@@ -187,7 +196,8 @@ def test_training_takes_the_steps_of_adamw():
 
     for p, expected in zip(model.parameters(), reference.parameters()):
         torch.testing.assert_close(p, expected, rtol=0, atol=1e-5)
-    assert progress.done == 20
+    curve = log.curve
+    assert log.done == 20
     assert [row[0] for row in curve] == [0, *range(2, 21, 2)]
     assert [row[2] for row in curve] == pytest.approx(losses[::2], abs=1e-5)
     # The train column is the mean of the batch losses since the row before.
@@ -203,7 +213,7 @@ def test_32_different_contexts_can_be_learned_by_heart():
     data = (xs[chosen], ys[chosen])
     assert len(data[0].unique(dim=0)) == 32 and len(data[1].unique()) > 5
     model = untrained(Config())
-    train(Config(steps=200, batch_size=32), model, {"train": data, "val": data})
+    main.train(Config(steps=200, batch_size=32), model, {"train": data, "val": data})
     assert evaluate(model, *data) < 0.01
 
 
@@ -212,7 +222,7 @@ def test_two_trainings_with_one_seed_give_the_same_losses():
 
     def losses(seed):
         model = untrained(Config(), seed)
-        return train(Config(steps=30, batch_size=64), model, data)[0]
+        return main.train(Config(steps=30, batch_size=64), model, data).curve
 
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
@@ -231,8 +241,8 @@ def test_a_full_run_reaches_its_loss(tmp_path, flags, block_size, bound):
     assert 1.9 < result["loss"]["val"] <= bound
     assert result["loss"]["test"] <= bound
 
-    model = MLP(Config(block_size=block_size), 27)
-    vars(model).update(torch.load(tmp_path / "model.pt", weights_only=True)["weights"])
+    model = main.load(tmp_path)
+    assert model.block_size == block_size
     for name in ("train", "val", "test"):
         loss = evaluate(model, *contexts(NAMES[name], TOKENIZER, block_size))
         assert loss == pytest.approx(result["loss"][name], abs=1e-5)
@@ -250,6 +260,24 @@ def test_evaluating_in_pieces_equals_evaluating_at_once(n):
     assert evaluate(model, xs, ys) == pytest.approx(at_once, abs=1e-5)
 
 
+def test_log_probs_agree_with_the_loss_and_with_what_was_saved(tmp_path):
+    config = Config(block_size=2, n_embd=3, n_hidden=5)
+    model = random_model(config, 27)
+    weights = [p.detach() for p in model.parameters()]
+    fields = {"block_size": 2, "n_embd": 3, "n_hidden": 5}
+    saved = {"config": fields, "chars": model.tokenizer.chars, "weights": weights}
+    torch.save(saved, tmp_path / "model.pt")
+    loaded = main.load(tmp_path)
+    docs, total, n = NAMES["val"][:50], 0.0, 0
+    for name in docs:
+        rows, targets = main.log_probs(loaded, name), TOKENIZER.encode(name)[1:]
+        assert len(rows) == len(targets)
+        assert [sum(map(math.exp, row)) for row in rows] == pytest.approx([1] * len(rows), abs=1e-5)
+        total -= sum(row[target] for row, target in zip(rows, targets))
+        n += len(rows)
+    assert total / n == pytest.approx(evaluate(model, *contexts(docs, TOKENIZER, 2)), abs=1e-5)
+
+
 # ---- samples ---------------------------------------------------------------------------------
 class Cycle:
     """Stands in for a model: sure of a after BOS, of b after a, and so on, and of BOS after stop.
@@ -257,35 +285,46 @@ class Cycle:
     It reads the last token only and keeps what it was shown.
     """
 
-    def __init__(self, vocab_size, stop=None):
-        self.vocab_size, self.stop, self.shown = vocab_size, stop, []
+    def __init__(self, block_size, stop=None):
+        self.block_size, self.tokenizer = block_size, Tokenizer(["abc"])
+        self.stop, self.shown = stop, []
 
     def __call__(self, xb):
         self.shown.append(xb.tolist())
-        last, bos = xb[0, -1].item(), self.vocab_size - 1
+        last, bos = xb[0, -1].item(), self.tokenizer.BOS
         follows = bos if last == self.stop else (last + 1) % bos if last != bos else 0
-        return F.one_hot(torch.tensor([follows]), self.vocab_size) * 1000.0
+        return F.one_hot(torch.tensor([follows]), bos + 1) * 1000.0
 
 
 def test_sampling_shows_the_model_the_last_block_size_tokens():
-    model = Cycle(4, stop=2)
-    assert sample(model, Tokenizer(["abc"]), block_size=2) == "abc"
+    model = Cycle(block_size=2, stop=2)
+    assert sample(model) == "abc"
     assert model.shown == [[[3, 3]], [[3, 0]], [[0, 1]], [[1, 2]]]
 
 
 def test_a_name_without_end_is_cut():
-    assert sample(Cycle(4), Tokenizer(["abc"]), block_size=3) == "abc" * 33 + "a"
-    assert sample(Cycle(4), Tokenizer(["abc"]), block_size=3, longest=5) == "abcab"
+    assert sample(Cycle(block_size=3)) == "abc" * 33 + "a"
+    assert sample(Cycle(block_size=3), longest=5) == "abcab"
+
+
+class Coin:
+    """Stands in for a model: every character is a, and 3 to 1 is the chance of another one."""
+
+    block_size, tokenizer = 3, Tokenizer(["a"])
+
+    def __call__(self, xb):
+        return torch.tensor([[math.log(3), 0.0]])
 
 
 def test_samples_follow_the_probabilities_of_the_model():
     torch.manual_seed(6)
-    tokenizer = Tokenizer(["a"])
-
-    def model(xb):  # ends with probability 1/4 wherever it is
-        return torch.tensor([[math.log(3), 0.0]])
-
-    lengths = [len(sample(model, tokenizer, block_size=3)) for _ in range(3000)]
+    lengths = [len(sample(Coin())) for _ in range(3000)]
     assert lengths.count(0) / 3000 == pytest.approx(1 / 4, abs=0.03)
     assert lengths.count(1) / 3000 == pytest.approx(3 / 16, abs=0.03)
     assert sum(lengths) / 3000 == pytest.approx(3, abs=0.25)
+
+
+def test_a_temperature_divides_the_logits():
+    torch.manual_seed(7)
+    lengths = [len(sample(Coin(), temperature=0.5)) for _ in range(2000)]  # 9 to 1
+    assert sum(lengths) / 2000 == pytest.approx(9, abs=0.8)

@@ -1,25 +1,33 @@
 """The engine and its network against PyTorch, finite differences and numbers worked out by hand."""
 
 import gc
+import hashlib
 import itertools
+import json
 import math
 import random
+import re
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine import Value
-from main import Config, evaluate, load_lines, make_moons, parse_points, point_loss, train
-from nn import MLP, Layer, Neuron
-from plumbing import SPLITS, BadInput
+from stages import ROOT, load_stage
 
-HERE = Path(__file__).resolve().parent
+STAGE = "01_micrograd"
+main = load_stage(STAGE)
+common = load_stage(STAGE, "common")
+engine = load_stage(STAGE, "engine")
+nn = load_stage(STAGE, "nn")
+
+BadInput, SPLITS, Value = common.BadInput, common.SPLITS, engine.Value
+MLP, Layer, Neuron = nn.MLP, nn.Layer, nn.Neuron
+Config, evaluate, train, point_loss = main.Config, main.evaluate, main.train, main.point_loss
+make_moons, load_lines, parse_points = main.make_moons, main.load_lines, main.parse_points
 
 # Each operation, and where it is defined and far enough from a kink or a pole to be differenced.
 OPERATIONS = {
@@ -209,15 +217,26 @@ def test_log_of_zero_and_below_names_the_value(x):
 def test_fractional_power_of_a_negative_base_names_the_values():
     with pytest.raises(ValueError, match=r"-8\.0 \*\* 0\.25"):
         Value(-8.0) ** 0.25
-    with pytest.raises(ValueError, match=r"-8\.0 \*\* 0\.25"):
+    with pytest.raises(ValueError, match=r"log of -8\.0: "):  # a ** b = e ** (b * log a)
         Value(-8.0) ** Value(0.25)
 
 
+@pytest.mark.parametrize("base, power", [(0.0, -1), (0.0, 0.5), (1e200, 2), (1e-200, -1.7)])
+def test_a_power_with_an_infinite_result_or_slope_names_the_values(base, power):
+    with pytest.raises(ValueError, match=re.escape(f"{base} ** {power} or its derivative")):
+        Value(base) ** power
+
+
+def test_division_by_zero_names_the_value():
+    with pytest.raises(ValueError, match=r"0\.0 \*\* -1"):
+        Value(3.0) / Value(0.0)
+
+
 @pytest.mark.parametrize("base", [0.0, -2.0])
-def test_an_exponent_has_no_slope_where_its_base_is_not_positive(base):
-    with pytest.raises(ValueError, match=rf"{base} \*\* Value\(2\.0\)"):
+def test_an_exponent_has_no_slope_if_its_base_is_not_positive(base):
+    with pytest.raises(ValueError, match=f"log of {base}: "):
         Value(base) ** Value(2.0)
-    with pytest.raises(ValueError, match=rf"{base} \*\* Value\(2\.0\)"):
+    with pytest.raises(ValueError, match=f"log of {base}: "):
         base ** Value(2.0)
 
 
@@ -225,6 +244,30 @@ def test_repr_shows_data_and_grad():
     v = Value(1.5)
     (v * 2).backward()
     assert repr(v) == "Value(data=1.5000, grad=2.0000)"
+
+
+def test_nodes_know_their_operation():
+    a, b = Value(2.0), Value(3.0)
+    assert [v.op for v in (a, a + b, a * b, a**2, a**-0.5)] == ["", "+", "*", "**2", "**-0.5"]
+    ops = [v.op for v in (a.exp(), a.log(), a.tanh(), a.relu())]
+    assert ops == ["exp", "log", "tanh", "relu"]
+
+
+def test_the_graph_shows_what_an_operation_is_made_of():
+    """As text, from op, children and data alone."""
+
+    def show(v):
+        if not v.children:
+            return f"{v.data:g}"
+        return f"{v.op}({', '.join(show(child) for child in v.children)})"
+
+    a, b = Value(2.0), Value(3.0)
+    assert show(a * b + a) == "+(*(2, 3), 2)"
+    assert show(a - b) == "+(2, *(3, -1))"
+    assert show(a / b) == "*(2, **-1(3))"
+    assert show(1 / a) == "*(**-1(2), 1)"
+    assert show(a**b) == "exp(*(3, log(2)))"
+    assert show(sum([a, b])) == "+(+(2, 0), 3)"
 
 
 # ---- the chain rule --------------------------------------------------------------------------
@@ -309,7 +352,7 @@ del y
 print("freed")
 """
     process = subprocess.run(
-        [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT / STAGE, capture_output=True, text=True, timeout=60
     )
     assert process.stdout == "freed\n", process.stderr[-500:]
     assert process.returncode == 0
@@ -416,6 +459,14 @@ def test_moons_repeat_with_the_seed():
     assert seeded(1) != seeded(2)
 
 
+def test_the_default_points_are_those_of_the_reference_run(tmp_path):
+    config = Config(out=tmp_path)
+    random.seed(config.seed)
+    path = main.write_moons(config)
+    reference = json.loads((ROOT / "results" / STAGE / "result.json").read_text(encoding="utf-8"))
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == reference["dataset"]["sha256"]
+
+
 def test_moons_are_half_circles_with_noise_around_them():
     random.seed(5)
     for (x, y), label in parse_points(make_moons(200, 0), "moons"):
@@ -457,6 +508,14 @@ def test_lines_of_a_file_are_split_by_their_own_hash_and_folders_used_as_they_ar
         assert splits[name]
 
 
+def test_an_empty_split_is_named(tmp_path):
+    lines = [f"{i} {i} 1" for i in range(100)]
+    train_only = [x for x in lines if zlib.crc32(x.encode()) % 10 < 8]
+    (tmp_path / "few.txt").write_text("\n".join(train_only), encoding="utf-8")
+    with pytest.raises(BadInput, match="few.txt: the val split is empty"):
+        load_lines(tmp_path / "few.txt")
+
+
 # ---- training and evaluation -----------------------------------------------------------------
 @given(st.floats(-30, 30), st.sampled_from([-1, 1]))
 def test_point_loss_is_the_logistic_loss(score, label):
@@ -485,7 +544,7 @@ def test_training_takes_the_steps_of_plain_gradient_descent():
     random.seed(7)
     model, reference = two_networks([2, 4, 1])
     points = parse_points(make_moons(10, 0.1), "moons")
-    curve, weights, progress = train(Config(steps=5), model, {"train": points, "val": points[:4]})
+    weights, log = train(Config(steps=5), model, {"train": points, "val": points[:4]})
 
     x = torch.tensor([x for x, _ in points], dtype=torch.float64)
     labels = torch.tensor([label for _, label in points], dtype=torch.float64)
@@ -498,15 +557,29 @@ def test_training_takes_the_steps_of_plain_gradient_descent():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+    losses.append(torch.nn.functional.softplus(-labels * reference(x)[:, 0]).mean().item())
 
     expected = by_neuron([p.detach() for p in reference.parameters()])
     assert [p.data for p in model.parameters()] == pytest.approx(expected, rel=1e-9, abs=1e-9)
-    assert progress.done == 5
-    assert [row[0] for row in curve] == [step for step, _ in weights] == [0, 1, 2, 3, 4, 5]
+    assert log.done == 5
+    assert [row[0] for row in log.curve] == [step for step, _ in weights] == [0, 1, 2, 3, 4, 5]
     assert weights[-1][1] == [p.data for p in model.parameters()] != weights[-2][1]
-    # Row 0 holds the loss before the first step, and so does the first step's own loss.
-    assert [row[1] for row in curve] == pytest.approx([losses[0], *losses])
-    assert curve[-1][2] == evaluate(model, points[:4])[0]
+    # Row 0 holds the loss before the first step, the last row the one after the last step.
+    assert [row[1] for row in log.curve] == pytest.approx(losses)
+    assert log.val == log.curve[-1][2] == evaluate(model, points[:4])[0]
+
+
+def test_a_row_of_the_curve_is_measured_on_the_weights_kept_with_it():
+    random.seed(8)
+    points = {name: parse_points(make_moons(6, 0.1), "moons") for name in SPLITS}
+    model = MLP([2, 3, 1])
+    weights, log = train(Config(steps=30), model, points)
+    assert [step for step, _ in weights] == [row[0] for row in log.curve] == [*range(0, 31, 3)]
+    for (_, kept), (_, train_loss, val_loss) in zip(weights, log.curve):
+        main.set_weights(model, kept)
+        assert [p.data for p in model.parameters()] == kept
+        assert evaluate(model, points["train"])[0] == train_loss
+        assert evaluate(model, points["val"])[0] == val_loss
 
 
 @pytest.fixture
@@ -531,3 +604,68 @@ def test_the_default_training_learns_the_moons(quick_garbage_collection):
     assert after < 0.05 < 0.3 < before
     for name in ("val", "test"):
         assert evaluate(model, points[name])[1] >= 0.95
+
+
+# ---- a whole run -----------------------------------------------------------------------------
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """run(*flags) runs main() into tmp_path / "out" and returns that folder and the result."""
+
+    def run(*flags):
+        out = tmp_path / "out"
+        monkeypatch.setattr(sys, "argv", ["main.py", f"--out={out}", *flags])
+        main.main()
+        return out, json.loads((out / "result.json").read_text(encoding="utf-8"))
+
+    return run
+
+
+def points_of(path):
+    return parse_points(path.read_text(encoding="utf-8").split("\n"), path)
+
+
+def test_load_gives_back_the_trained_model_and_its_earlier_weights(run):
+    out, result = run("--steps=20", "--points=10", "--n-hidden=3")
+    assert sorted(path.name for path in out.iterdir()) == [
+        "model.json", "moons.txt", "result.json",
+    ]  # fmt: skip
+    model, weights = main.load(out)
+    moons = points_of(out / "moons.txt")
+    points = {"train": moons[:10], "val": moons[10:20], "test": moons[20:]}
+    for name in SPLITS:
+        expected = (result["loss"][name], result["accuracy"][name])
+        assert evaluate(model, points[name]) == expected
+    assert result["curve"][-1] == [20, result["loss"]["train"], result["loss"]["val"]]
+
+    assert [step for step, _ in weights] == [row[0] for row in result["curve"]]
+    assert weights[-1][1] == [p.data for p in model.parameters()]
+    main.set_weights(model, weights[0][1])
+    assert evaluate(model, points["train"])[0] == result["curve"][0][1]
+
+
+def test_the_model_file_holds_config_layers_and_weights(run):
+    out, result = run("--steps=2", "--points=4", "--n-hidden=2")
+    saved = json.loads((out / "model.json").read_text(encoding="utf-8"))
+    assert list(saved) == ["config", "layers", "weights"]
+    assert (saved["config"], saved["layers"]) == (result["config"], [2, 2, 2, 1])
+    assert [len(weights) for _, weights in saved["weights"]] == [result["params"]] * 3
+
+
+def test_a_run_reads_the_points_that_it_wrote(run):
+    out, result = run("--steps=0", "--points=5", "--seed=3")
+    random.seed(3)
+    lines = [line for _ in SPLITS for line in make_moons(5, 0.1)]
+    untrained = [p.data for p in MLP([2, 8, 8, 1]).parameters()]  # drawn after the points
+    content = (out / "moons.txt").read_bytes()
+    assert content == "\n".join(lines).encode()
+    assert result["dataset"]["name"] == "moons"
+    assert result["dataset"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert result["dataset"]["docs"] == dict.fromkeys(SPLITS, 5)
+    model, weights = main.load(out)
+    assert [p.data for p in model.parameters()] == untrained
+    assert weights == [[0, untrained]]
+
+
+def test_load_without_a_run_is_an_oserror(tmp_path):
+    with pytest.raises(OSError):
+        main.load(tmp_path)

@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,22 +11,14 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from main import (
-    Config,
-    Tokenizer,
-    cross_entropy,
-    evaluate,
-    forward,
-    load_splits,
-    logits_gradient,
-    pairs,
-    sample,
-    softmax,
-    train,
-)
-from plumbing import ROOT
+from stages import ROOT, load_stage
 
-MAIN = Path(__file__).resolve().parent / "main.py"
+main, names = load_stage("03_bigram_learned"), load_stage("03_bigram_learned", "names")
+Bigram, Config, evaluate, pairs = main.Bigram, main.Config, main.evaluate, main.pairs
+cross_entropy, forward, logits_gradient = main.cross_entropy, main.forward, main.logits_gradient
+sample, softmax = main.sample, main.softmax
+Tokenizer, load_splits = names.Tokenizer, names.load_splits
+MAIN = ROOT / "03_bigram_learned" / "main.py"
 NAMES = load_splits(ROOT / "data" / "names.txt")
 TOKENIZER = Tokenizer(sum(NAMES.values(), []))
 
@@ -53,13 +44,13 @@ def count(docs):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """One run with the default flags: W, the result and what was printed."""
+    """One run with the default flags: the model, the result and what was printed."""
     out = tmp_path_factory.mktemp("trained")
     command = [sys.executable, MAIN, "--out", out]
     process = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert process.returncode == 0, process.stderr
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
-    return torch.load(out / "model.pt", weights_only=True)["W"], result, process.stdout
+    return main.load(out), result, process.stdout
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -152,7 +143,7 @@ def test_training_takes_the_steps_of_plain_gradient_descent():
     others = W.detach()[[0, 2, 3]].clone()
     config = Config(steps=20, learning_rate=0.5, batch_size=3)
     losses = []
-    curve, progress = train(config, W, {"train": (xs, ys), "val": (xs[:2], ys[:2])})
+    log = main.train(config, W, {"train": (xs, ys), "val": (xs[:2], ys[:2])})
     for step in range(20):
         p = row.softmax(dim=0)
         losses.append(-math.log(p[2]))
@@ -161,7 +152,8 @@ def test_training_takes_the_steps_of_plain_gradient_descent():
 
     torch.testing.assert_close(W[1].detach().double(), row, rtol=1e-5, atol=1e-5)
     assert torch.equal(W.detach()[[0, 2, 3]], others)
-    assert progress.done == 20
+    curve = log.curve
+    assert log.done == 20
     assert [row[0] for row in curve] == [0, *range(2, 21, 2)]
     assert [row[2] for row in curve] == pytest.approx(losses[::2], abs=1e-5)
     # The train column is the mean of the batch losses since the row before.
@@ -181,7 +173,8 @@ def test_untrained_is_nearly_a_uniform_guess(trained):
 
 
 def test_training_converges_to_the_loss_of_counting(trained):
-    W, result, _ = trained
+    model, result, _ = trained
+    W = model.W
     P, _ = count(NAMES["train"])
     xs, ys = pairs(NAMES["train"], TOKENIZER)
     counted = -P[xs, ys].log().mean().item()
@@ -195,7 +188,7 @@ def test_training_converges_to_the_loss_of_counting(trained):
 def test_the_rows_of_softmax_approach_the_rows_of_counts(trained):
     """Total variation: half the sum of the differences, 0 for equal rows and 1 for disjoint."""
     P, occurs = count(NAMES["train"])
-    variation = (softmax(trained[0].double()) - P).abs().sum(dim=1) / 2
+    variation = (softmax(trained[0].W.double()) - P).abs().sum(dim=1) / 2
     assert (variation * occurs).sum() < 0.02
     assert variation[occurs > 0.02].max() < 0.03
 
@@ -233,25 +226,46 @@ def test_evaluate_takes_every_pair_once():
     assert evaluate(W, xs, ys) == pytest.approx(direct, abs=1e-5)
 
 
+def test_log_probs_are_the_log_softmax_of_the_rows(trained):
+    model, result, _ = trained
+    rows = torch.tensor(main.log_probs(model, "emma"))
+    tokens = TOKENIZER.encode("emma")
+    torch.testing.assert_close(rows, model.W.log_softmax(dim=1)[tokens[:-1]])
+    losses = [row[t] for name in NAMES["val"][:200] for row, t in zip(
+        main.log_probs(model, name), TOKENIZER.encode(name)[1:])]
+    whole = evaluate(model.W, *pairs(NAMES["val"][:200], TOKENIZER))
+    assert -sum(losses) / len(losses) == pytest.approx(whole, abs=1e-5)
+
+
 # ---- samples ---------------------------------------------------------------------------------
 def test_weights_that_allow_one_name_give_that_name():
     W = torch.zeros(4, 4)
     for x, y in zip([3, 1, 2, 0], [1, 2, 0, 3]):  # BOS b c a BOS
         W[x, y] = 1000
-    assert {sample(W, Tokenizer(["abc"])) for _ in range(20)} == {"bca"}
+    assert {sample(Bigram(W, Tokenizer(["abc"]))) for _ in range(20)} == {"bca"}
 
 
 def test_a_name_without_end_is_cut():
     W = torch.tensor([[0.0, -1000.0], [0.0, -1000.0]])
-    assert sample(W, Tokenizer(["a"])) == "a" * 100
-    assert sample(W, Tokenizer(["a"]), longest=7) == "a" * 7
+    assert sample(Bigram(W, Tokenizer(["a"]))) == "a" * 100
+    assert sample(Bigram(W, Tokenizer(["a"])), longest=7) == "a" * 7
 
 
 def test_samples_follow_the_softmax_of_their_row():
     """Half of all names end at once, and each a is followed by another with probability 3/4."""
     torch.manual_seed(4)
     W = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
-    lengths = [len(sample(W, Tokenizer(["a"]))) for _ in range(3000)]
+    lengths = [len(sample(Bigram(W, Tokenizer(["a"])))) for _ in range(3000)]
     assert lengths.count(0) / 3000 == pytest.approx(1 / 2, abs=0.04)
     assert lengths.count(1) / 3000 == pytest.approx(1 / 8, abs=0.03)
     assert lengths.count(2) / 3000 == pytest.approx(3 / 32, abs=0.03)
+
+
+def test_a_temperature_divides_the_logits():
+    """exp(log 3 / 0.5) is 9: each a is followed by another with probability 9/10."""
+    torch.manual_seed(5)
+    W = torch.tensor([[math.log(3), 0.0], [0.0, -1000.0]])
+    model = Bigram(W, Tokenizer(["a"]))
+    lengths = [len(sample(model, temperature=0.5)) for _ in range(2000)]
+    assert lengths.count(1) / 2000 == pytest.approx(0.1, abs=0.03)
+    assert sum(lengths) / 2000 == pytest.approx(10, abs=0.8)

@@ -1,8 +1,9 @@
-"""The counts, the split and the loss against hand-made examples, PyTorch and published figures."""
+"""The counts, the splits and the loss against hand-made examples, PyTorch and published figures."""
 
 import json
 import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -16,20 +17,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from main import (
-    Config,
-    Tokenizer,
-    evaluate,
-    letter_frequencies,
-    load_splits,
-    pairs,
-    probabilities,
-    sample,
-    train,
-)
-from plumbing import ROOT, SPLITS
+from stages import ROOT, load_stage
 
-MAIN = Path(__file__).resolve().parent / "main.py"
+main, names = load_stage("02_bigram_counts"), load_stage("02_bigram_counts", "names")
+Bigram, Config, evaluate, pairs = main.Bigram, main.Config, main.evaluate, main.pairs
+letter_frequencies, probabilities = main.letter_frequencies, main.probabilities
+Tokenizer, load_splits = names.Tokenizer, names.load_splits
+MAIN = ROOT / "02_bigram_counts" / "main.py"
 NAMES = load_splits(ROOT / "data" / "names.txt")
 TINY = ["ab", "b", "aab"]  # a worked example: a is 0, b is 1, BOS is 2
 
@@ -95,7 +89,7 @@ def test_the_split_of_the_committed_names():
         "val": 2938,
         "test": 2884,
     }
-    train_docs, val, test = (set(NAMES[name]) for name in SPLITS)
+    train_docs, val, test = (set(NAMES[name]) for name in NAMES)
     assert not (train_docs & val or train_docs & test or val & test)
     lines = (ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()
     assert sorted(sum(NAMES.values(), [])) == sorted(lines)
@@ -111,7 +105,7 @@ def test_a_name_falls_where_its_own_hash_says_as_often_as_it_stands(docs):
         path.write_text("\n".join(docs), encoding="utf-8")
         splits = load_splits(path)
     buckets = {"train": range(8), "val": [8], "test": [9]}
-    for name in SPLITS:
+    for name in NAMES:
         assert splits[name] == [d for d in docs if zlib.crc32(d.encode()) % 10 in buckets[name]]
 
 
@@ -142,8 +136,8 @@ def test_unsmoothed_rows_are_the_counts_over_their_sum_or_stay_zero(table):
 
 def test_three_tiny_names_worked_out_by_hand():
     tokenizer = Tokenizer(TINY)
-    counts, _, progress = train(Config(), TINY, TINY, tokenizer)
-    assert progress.done == 3
+    counts, log = main.train(Config(), TINY, TINY, tokenizer)
+    assert log.done == 3
     assert counts.tolist() == [[1, 2, 0], [0, 0, 3], [2, 1, 0]]
     assert probabilities(counts, 0).tolist() == [[1 / 3, 2 / 3, 0], [0, 0, 1], [2 / 3, 1 / 3, 0]]
     smoothed = [[2 / 6, 3 / 6, 1 / 6], [1 / 6, 1 / 6, 4 / 6], [3 / 6, 2 / 6, 1 / 6]]
@@ -157,9 +151,9 @@ def test_three_tiny_names_worked_out_by_hand():
 @pytest.mark.parametrize("steps", [0, 1, 25, 100, 10**6])
 def test_train_counts_the_first_names(steps):
     docs, tokenizer = NAMES["train"][:150], Tokenizer(NAMES["train"])
-    counts, curve, progress = train(Config(steps=steps), docs, NAMES["val"][:9], tokenizer)
-    done = min(steps, 150)
-    assert progress.done == done
+    counts, log = main.train(Config(steps=steps), docs, NAMES["val"][:9], tokenizer)
+    done, curve = min(steps, 150), log.curve
+    assert log.done == done
     assert counts.tolist() == count(docs[:done], tokenizer).tolist() if done else not counts.any()
     looks = {n for n in (1, 10, 100) if n <= done} | {0, done}
     assert [row[0] for row in curve] == sorted(looks)
@@ -172,8 +166,8 @@ def test_train_counts_the_first_names(steps):
 
 def test_untrained_is_a_uniform_guess_among_27():
     tokenizer = Tokenizer(NAMES["train"])
-    counts, curve, _ = train(Config(steps=0), NAMES["train"], NAMES["val"], tokenizer)
-    assert curve == [[0, None, pytest.approx(math.log(27), abs=1e-12)]]
+    counts, log = main.train(Config(steps=0), NAMES["train"], NAMES["val"], tokenizer)
+    assert log.curve == [[0, None, pytest.approx(math.log(27), abs=1e-12)]]
     P = probabilities(counts, Config.smoothing)
     assert evaluate(P, *pairs(NAMES["test"], tokenizer)) == pytest.approx(math.log(27), abs=1e-12)
 
@@ -226,26 +220,43 @@ def test_all_of_makemore_unsmoothed_is_the_published_loss(makemore):
     assert loss == pytest.approx(2.45401, abs=5e-6)
 
 
+def test_log_probs_are_the_rows_of_the_table():
+    tokenizer = Tokenizer(TINY)
+    P = probabilities(count(TINY, tokenizer), 0.5)
+    rows = main.log_probs(Bigram(P, tokenizer), "ba")
+    assert np.exp(rows) == pytest.approx(P[[tokenizer.BOS, 1, 0]])
+    unsmoothed = Bigram(probabilities(count(TINY, tokenizer), 0), tokenizer)
+    assert main.log_probs(unsmoothed, "b")[1] == [-math.inf, -math.inf, 0.0]
+
+
 # ---- samples ---------------------------------------------------------------------------------
+def draw(P, tokenizer, seed, **options):
+    random.seed(seed)
+    return main.sample(Bigram(P, tokenizer), **options)
+
+
 def test_a_table_that_allows_one_name_gives_that_name():
     tokenizer = Tokenizer(["abc"])
     P = probabilities(count(["bca"], tokenizer), 0)
-    assert {sample(P, tokenizer, np.random.default_rng(seed)) for seed in range(20)} == {"bca"}
+    assert {draw(P, tokenizer, seed) for seed in range(20)} == {"bca"}
 
 
 def test_a_name_without_end_is_cut():
     tokenizer = Tokenizer(["a"])
     P = np.array([[1.0, 0.0], [1.0, 0.0]])
-    assert sample(P, tokenizer, np.random.default_rng(0)) == "a" * 100
-    assert sample(P, tokenizer, np.random.default_rng(0), longest=7) == "a" * 7
+    assert draw(P, tokenizer, 0) == "a" * 100
+    assert draw(P, tokenizer, 0, longest=7) == "a" * 7
 
 
-def test_samples_have_the_probability_of_their_characters():
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
+def test_samples_have_the_probability_of_their_characters(temperature):
     """Chi-square over all names of at most 3 characters and the rest, which counts as one."""
     tokenizer = Tokenizer(["ab"])
     P = np.array([[0.2, 0.5, 0.3], [0.4, 0.0, 0.6], [0.5, 0.4, 0.1]])
-    rng = np.random.default_rng(1)
-    drawn = Counter(sample(P, tokenizer, rng) for _ in range(4000))
+    random.seed(1)
+    drawn = Counter(main.sample(Bigram(P, tokenizer), temperature) for _ in range(4000))
+    P = P ** (1 / temperature)
+    P /= P.sum(axis=1, keepdims=True)
     expected, frontier = {}, {"": 1.0}
     for _ in range(4):
         grown = {}
@@ -262,6 +273,12 @@ def test_samples_have_the_probability_of_their_characters():
     assert chi_square < 31.3
 
 
+def test_a_low_temperature_takes_the_likeliest_even_of_tiny_probabilities():
+    tokenizer = Tokenizer(["ab"])
+    P = np.array([[1e-9, 1e-9, 2e-9]] * 3)
+    assert draw(P, tokenizer, 0, temperature=0.01) == ""
+
+
 # ---- the command line ------------------------------------------------------------------------
 def test_the_default_run_gives_the_losses_of_the_table(tmp_path):
     printed = run_stage("--out", tmp_path)
@@ -275,6 +292,9 @@ def test_the_default_run_gives_the_losses_of_the_table(tmp_path):
     assert result["chars_seen"] == sum(len(name) + 1 for name in NAMES["train"])
     assert "loss in nats/char: train 2.4543, val 2.4554, test 2.4548" in printed
     assert "letter frequencies alone: val 2.8147" in printed
+    model = main.load(tmp_path)
+    for name, docs in NAMES.items():
+        assert evaluate(model.P, *pairs(docs, model.tokenizer)) == result["loss"][name]
 
 
 def test_the_command_line_prints_the_published_loss(makemore, tmp_path):
