@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stage_code import ROOT, load_stage
+from stage_code import load_stage
 
 import torch
 import torch.nn.functional as F
@@ -27,9 +27,7 @@ stage = load_stage("04_embedding_mlp")
 class Config(stage.Config):
     # A batch of one has no variance.
     batch_size: int = common.flag(1024, "contexts in one step, normalized together", 2, 10**6)
-    out: Path = common.flag(
-        ROOT / "out" / common.STAGE / "batchnorm", "folder for result.json and model.pt"
-    )
+    out: Path = common.flag(common.OUT / "batchnorm", "folder for result.json and model.pt")
 
 
 # ---- model -----------------------------------------------------------------------------------

@@ -49,9 +49,7 @@ class Config:
     seed: int = common.flag(0, "0 means the lecture's own, 2147483647 (wavenet: 42)", 0, 2**32 - 1)
     steps: int = common.flag(200_000, "updates of the weights", 0, 10**7)
     batch_size: int = common.flag(32, "contexts in one step", 2, 10**6)
-    out: Path = common.flag(
-        ROOT / "out" / common.STAGE / "lecture", "folder for a folder per variant"
-    )
+    out: Path = common.flag(common.OUT / "lecture", "folder for a folder per variant")
 
 
 # ---- data ------------------------------------------------------------------------------------

@@ -41,9 +41,7 @@ class Config:
         choices=["kneser-ney", "witten-bell"],
     )  # fmt: skip
     seed: int = common.flag(42, "starts the random numbers that draw the samples", 0, 2**32 - 1)
-    out: Path = common.flag(
-        ROOT / "out" / common.STAGE / "ngram", "folder for a folder per data set and length"
-    )
+    out: Path = common.flag(common.OUT / "ngram", "folder for a folder per data set and length")
 
     def __post_init__(self):
         if self.text and self.data == Config.data:

@@ -11,7 +11,7 @@ Run: python extras/wavenet.py
 from dataclasses import dataclass
 from pathlib import Path
 
-from stage_code import ROOT, load_stage
+from stage_code import load_stage
 
 import torch
 import torch.nn.functional as F
@@ -34,9 +34,7 @@ class Config(stage.Config):
         8, "characters of context", choices=[2, 4, 8, 16, 32, 64, 128, 256]
     )
     n_hidden: int = common.flag(128, "neurons in every level", 1, 65536)
-    out: Path = common.flag(
-        ROOT / "out" / common.STAGE / "wavenet", "folder for result.json and model.pt"
-    )
+    out: Path = common.flag(common.OUT / "wavenet", "folder for result.json and model.pt")
 
 
 # ---- model -----------------------------------------------------------------------------------

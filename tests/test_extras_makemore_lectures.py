@@ -1,64 +1,83 @@
-"""The lecture's recipe: its split, its first weights, its formulas, and runs that go on."""
+"""The lectures' recipes: their split, first weights and formulas, and runs that are continued."""
 
 import json
+import math
 import os
 import random
+import signal
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-import lecture
-import plumbing
-from lecture import Config, LectureTokenizer, lecture_splits, make_model
+import makemore_lectures
+from batchnorm import BatchNorm
+from makemore_lectures import (
+    Config,
+    LectureBatchNorm,
+    LectureTokenizer,
+    make_model,
+    shuffled_splits,
+)
+from stages import ROOT, load_stage
 
-NAMES = plumbing.read_docs(plumbing.ROOT / "data" / "names.txt")[:400]
+stage = load_stage("04_embedding_mlp")
+common = load_stage("04_embedding_mlp", "common")
+names = load_stage("04_embedding_mlp", "names")
+NAMES = names.read_docs(ROOT / "data" / "names.txt")[:400]
+LETTERS = LectureTokenizer("abcdefghijklmnopqrstuvwxyz")
 
 
 def makemore():
-    """The 32,033 names, fetched only where a copy is at hand."""
-    path = plumbing.ROOT / "data" / "makemore.txt"
+    """The 32,033 names. They are fetched only if a copy is at hand."""
+    path = ROOT / "data" / "makemore.txt"
     if not path.exists() and "ZERO_DATA_MIRROR" not in os.environ:
-        pytest.skip("data/makemore.txt is not here: python data/prepare.py makemore")
-    return plumbing.read_docs(plumbing.get_data("makemore"))
+        pytest.skip("data/makemore.txt is missing: python data/prepare.py makemore")
+    return names.read_docs(path)
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """run(*flags, out=...) -> (status, result or None, checkpoint), of a short training."""
     (tmp_path / "names.txt").write_text("\n".join(NAMES + NAMES[:60]), encoding="utf-8")
+    signals = [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)]
+    handlers = {number: signal.getsignal(number) for number in signals}
 
     def run(*flags, out="out", variant="batchnorm"):
         fixed = [f"--data={tmp_path / 'names.txt'}", f"--out={tmp_path / out}"]
         flags = [*fixed, f"--variant={variant}", "--steps=40", *flags]
-        monkeypatch.setattr(sys, "argv", ["lecture.py", *flags])
-        status = lecture.main()
+        monkeypatch.setattr(sys, "argv", ["makemore_lectures.py", *flags])
+        with pytest.raises(SystemExit) as ended:
+            common.run(makemore_lectures.main)
         folder = tmp_path / out / variant
         path = folder / "result.json"
         result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        return status, result, torch.load(folder / "checkpoint.pt", weights_only=True)
+        return ended.value.code, result, torch.load(folder / "checkpoint.pt", weights_only=True)
 
-    return run
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    common.stop.count, common.stop.training_began = 0, False
 
 
-def stop_after(steps, monkeypatch):
-    """Make the next training behave as if Ctrl-C came during its step number `steps`."""
+def stop_after(steps, monkeypatch, number=signal.SIGINT):
+    """Let a signal come in the next training, during its step number `steps`."""
 
-    class Stopped(plumbing.Progress):
+    class Stopped(common.Steps):
         def __iter__(self):
             for i in super().__iter__():
-                self.interrupted = i + 1 == steps
+                if i + 1 == steps:
+                    signal.raise_signal(number)
                 yield i
 
-    monkeypatch.setattr(plumbing, "Progress", Stopped)
+    monkeypatch.setattr(common, "Steps", Stopped)
 
 
 # ---- data ------------------------------------------------------------------------------------
 def test_the_split_has_the_sizes_that_the_notebooks_print():
-    splits = lecture_splits(makemore())
+    splits = shuffled_splits(makemore())
     targets = {name: sum(len(doc) + 1 for doc in docs) for name, docs in splits.items()}
     assert targets == {"train": 182625, "val": 22655, "test": 22866}
     assert splits["train"][:3] == ["yuheng", "diondre", "xavien"]  # as Part 5 prints them
@@ -70,7 +89,7 @@ def test_the_split_has_the_sizes_that_the_notebooks_print():
 
 def test_shuffling_leaves_the_global_random_numbers_and_the_list_alone():
     docs, state = list(NAMES), random.getstate()
-    lecture_splits(docs)
+    shuffled_splits(docs)
     assert docs == NAMES and random.getstate() == state
 
 
@@ -87,11 +106,11 @@ def test_first_weights_are_those_of_the_notebook():
     shapes = {"wte": (27, 10), "mlp_fc1": (30, 200), "mlp_bias": (200,), "lm_head": (200, 27)}
     expected = {name: torch.randn(shape, generator=g) for name, shape in shapes.items()}
     torch.manual_seed(2147483647)
-    model = make_model("original", 27)
+    model = make_model("original", LETTERS)
     for name, value in expected.items():
-        assert torch.equal(model.state()[name], value)
+        assert torch.equal(getattr(model, name), value)
     torch.manual_seed(2147483647)
-    model = make_model("tanh", 27)
+    model = make_model("tanh", LETTERS)
     assert torch.equal(model.mlp_fc1, expected["mlp_fc1"] * 0.2)
     assert torch.equal(model.lm_head, expected["lm_head"] * 0.01)
     assert not model.lm_bias.any()
@@ -101,7 +120,7 @@ def test_first_weights_are_those_of_the_notebook():
     ("original", 11897), ("kaiming", 11897), ("batchnorm", 12097), ("wavenet", 76579),
 ])  # fmt: skip
 def test_parameter_counts_are_those_of_the_notebooks(variant, count):
-    assert sum(p.numel() for p in make_model(variant, 27).parameters()) == count
+    assert sum(p.numel() for p in make_model(variant, LETTERS).parameters()) == count
 
 
 @pytest.mark.parametrize("variant, low, high", [
@@ -110,7 +129,7 @@ def test_parameter_counts_are_those_of_the_notebooks(variant, count):
 def test_first_losses(variant, low, high):
     """27 in the first try of the lecture, where log 27 = 3.3 would do."""
     torch.manual_seed(2147483647)
-    model = make_model(variant, 27)
+    model = make_model(variant, LETTERS)
     xb, yb = torch.randint(27, (500, model.block_size)), torch.randint(27, (500,))
     assert low < F.cross_entropy(model(xb), yb).item() < high
 
@@ -123,37 +142,68 @@ def test_the_loss_of_the_first_step_is_the_one_that_the_notebook_prints(variant,
     docs = makemore()
     tokenizer = LectureTokenizer(docs)
     torch.manual_seed(seed)
-    model = make_model(variant, 27)
-    xs, ys = lecture.contexts(lecture_splits(docs)["train"], tokenizer, model.block_size)
+    model = make_model(variant, LETTERS)
+    xs, ys = stage.contexts(shuffled_splits(docs)["train"], tokenizer, model.block_size)
     batch = torch.randint(len(xs), (32,))
     assert F.cross_entropy(model(xs[batch]), ys[batch]).item() == pytest.approx(printed, abs=6e-5)
 
 
 def test_batchnorm_follows_the_formula_of_the_notebook():
     torch.manual_seed(1)
-    model = make_model("batchnorm", 27)
+    model = make_model("batchnorm", LETTERS)
+    (norm,) = model.norms
     with torch.no_grad():
-        model.gain.add_(torch.randn(200))
-        model.shift.add_(torch.randn(200))
+        norm.gain.add_(torch.randn(200))
+        norm.shift.add_(torch.randn(200))
     xb = torch.randint(27, (32, 3))
     x = model.wte[xb].view(32, 30) @ model.mlp_fc1
     mean, std = x.mean(0, keepdim=True), x.std(0, keepdim=True)
-    expected = torch.tanh(model.gain * (x - mean) / std + model.shift) @ model.lm_head
+    expected = torch.tanh(norm.gain * (x - mean) / std + norm.shift) @ model.lm_head
     torch.testing.assert_close(model(xb), expected + model.lm_bias, rtol=0, atol=1e-5)
-    torch.testing.assert_close(model.running_mean, 0.001 * mean[0])
-    torch.testing.assert_close(model.running_std, 0.999 + 0.001 * std[0])
+    torch.testing.assert_close(norm.running_mean, 0.001 * mean[0])
+    torch.testing.assert_close(norm.running_std, 0.999 + 0.001 * std[0])
+    model.eval()
+    x = norm.gain * (x - norm.running_mean) / norm.running_std + norm.shift
+    expected = torch.tanh(x) @ model.lm_head + model.lm_bias
+    torch.testing.assert_close(model(xb), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("variant", makemore_lectures.VARIANTS)
+def test_the_mode_comes_from_train_and_eval_and_not_from_whether_gradients_are_recorded(variant):
+    torch.manual_seed(1)
+    model = make_model(variant, LETTERS)
+    xb = torch.randint(27, (32, model.block_size))
+    in_training = model(xb)
     with torch.no_grad():
-        x = model.gain * (x - model.running_mean) / model.running_std + model.shift
-        expected = torch.tanh(x) @ model.lm_head + model.lm_bias
-        torch.testing.assert_close(model(xb), expected, rtol=0, atol=1e-5)
+        assert torch.equal(model(xb), in_training)
+    before = [buffer.clone() for buffer in model.buffers()]
+    model.eval()
+    with_gradients = model(xb)
+    with torch.no_grad():
+        assert torch.equal(model(xb), with_gradients)
+    assert torch.equal(with_gradients, in_training) == (not model.norms)
+    assert all(torch.equal(buffer, old) for buffer, old in zip(model.buffers(), before))
+
+
+@pytest.mark.parametrize("variant, norms, kind", [
+    ("original", 0, None), ("batchnorm", 1, LectureBatchNorm), ("wavenet", 3, BatchNorm),
+])  # fmt: skip
+def test_a_state_has_the_parameters_and_the_running_averages(variant, norms, kind):
+    model = make_model(variant, LETTERS)
+    assert len(model.norms) == norms and all(type(norm) is kind for norm in model.norms)
+    assert len(model.buffers()) == 2 * norms
+    state = {tensor.data_ptr() for tensor in model.state()}
+    assert state == {tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    assert all(p.requires_grad for p in model.parameters())
 
 
 def test_the_trees_norm_divides_by_n_less_1():
-    norm = lecture.Part5Norm(3)
+    norm = BatchNorm(3, correction=1)
     x = torch.randn(4, 2, 3)
     mean, var = x.mean((0, 1)), x.var((0, 1))
     torch.testing.assert_close(norm(x), (x - mean) / (var + 1e-5).sqrt())
     torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * var)
+    assert {norm.correction for norm in make_model("wavenet", LETTERS).norms} == {1}
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -174,8 +224,8 @@ def test_training_takes_the_steps_of_the_notebook(run, variant, drop, monkeypatc
     docs = NAMES + NAMES[:60]
     tokenizer = LectureTokenizer(docs)
     torch.manual_seed(5)
-    model = make_model(variant, tokenizer.vocab_size)
-    xs, ys = lecture.contexts(lecture_splits(docs)["train"], tokenizer, model.block_size)
+    model = make_model(variant, tokenizer)
+    xs, ys = stage.contexts(shuffled_splits(docs)["train"], tokenizer, model.block_size)
     losses = []
     for i in range(40):
         ix = torch.randint(0, xs.shape[0], (32,))
@@ -186,8 +236,8 @@ def test_training_takes_the_steps_of_the_notebook(run, variant, drop, monkeypatc
         for p in model.parameters():
             p.data += -(0.1 if i < drop else 0.01) * p.grad
         losses.append(loss.item())
-    for name, value in model.state().items():
-        torch.testing.assert_close(value.detach(), saved["weights"][name], rtol=0, atol=1e-5)
+    for value, found in zip(model.state(), saved["weights"], strict=True):
+        torch.testing.assert_close(value, found, rtol=0, atol=1e-5)
     means = [sum(losses[i : i + 4]) / 4 for i in range(0, 40, 4)]
     assert [row[1] for row in result["curve"][1:]] == pytest.approx(means, abs=1e-5)
 
@@ -197,26 +247,26 @@ def test_a_stopped_training_continued_equals_an_unstopped_one_exactly(
     run, variant, stops, monkeypatch
 ):
     _, whole, expected = run(variant=variant, out="whole")
-    for steps in stops:
+    for steps, number in zip(stops, (signal.SIGINT, signal.SIGTERM)):
         with monkeypatch.context() as patch:
-            stop_after(steps, patch)
+            stop_after(steps, patch, number)
             status, result, saved = run(variant=variant)
         assert (status, result) == (130, None)
-    assert saved["run"]["step"] == sum(stops)
+    assert saved["run"]["done"] == sum(stops)
     status, continued, found = run(variant=variant)
     assert status == 0 and continued["steps"] == 40
     assert continued["loss"] == whole["loss"] and continued["curve"] == whole["curve"]
     assert continued["leak"] == whole["leak"] and continued["samples"] == whole["samples"]
-    assert found["weights"].keys() == expected["weights"].keys()
-    for name, value in expected["weights"].items():
-        assert torch.equal(found["weights"][name], value)
+    assert len(found["weights"]) == len(expected["weights"])
+    for value, of_whole in zip(found["weights"], expected["weights"]):
+        assert torch.equal(value, of_whole)
 
 
 def test_a_run_that_breaks_off_goes_on_at_its_last_checkpoint(run, monkeypatch):
     """As after a power cut: nothing was saved when it ended, but something on the way."""
     _, whole, _ = run(out="whole")
 
-    class PowerCut(plumbing.Progress):
+    class PowerCut(common.Steps):
         def __iter__(self):
             for i in super().__iter__():
                 if i == 22:
@@ -224,12 +274,12 @@ def test_a_run_that_breaks_off_goes_on_at_its_last_checkpoint(run, monkeypatch):
                 yield i
 
     with monkeypatch.context() as patch:
-        patch.setattr(plumbing, "Progress", PowerCut)
+        patch.setattr(common, "Steps", PowerCut)
         with pytest.raises(OSError, match="power cut"):
             run()
     steps = []
-    evaluate = lecture.evaluate
-    monkeypatch.setattr(lecture, "evaluate", lambda *a: steps.append(1) or evaluate(*a))
+    evaluate = makemore_lectures.evaluate
+    monkeypatch.setattr(makemore_lectures, "evaluate", lambda *a: steps.append(1) or evaluate(*a))
     _, continued, _ = run()
     assert continued["loss"] == whole["loss"] and continued["curve"] == whole["curve"]
     assert len(steps) == 5 + 3  # looks at steps 24 to 40, and the three losses of the end
@@ -241,36 +291,113 @@ def test_a_finished_run_is_evaluated_again_and_not_trained_again(run):
     assert second["loss"] == first["loss"] and second["steps"] == 40
 
 
-def test_other_flags_do_not_go_on_with_the_run(run, tmp_path):
+def test_other_flags_do_not_continue_the_run(run, tmp_path, capsys):
     run()
-    with pytest.raises(plumbing.BadInput, match="other flags"):
-        run("--seed=3")
+    assert run("--seed=3")[0] == 2
+    assert "other flags" in capsys.readouterr().err
     (tmp_path / "names.txt").write_text("\n".join(NAMES[:350]), encoding="utf-8")
-    sys.argv[1:] = [f"--data={tmp_path / 'names.txt'}", *sys.argv[2:]]
-    with pytest.raises(plumbing.BadInput, match="other flags"):
-        lecture.main()
+    with pytest.raises(SystemExit) as ended:
+        common.run(makemore_lectures.main)
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and "other flags or data" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("variant", ["kaiming", "batchnorm", "wavenet"])
+def test_the_model_is_saved_with_the_result_and_gives_the_same_losses(run, tmp_path, variant):
+    """The tokenizer of the loaded model is the stage's, whose BOS has the last id."""
+    _, result, _ = run(variant=variant)
+    model = makemore_lectures.load(tmp_path / "out" / variant)
+    tokenizer = model.tokenizer
+    assert tokenizer.encode("a") == [tokenizer.BOS, 0, tokenizer.BOS] and not model.training
+    assert tokenizer.BOS == len(tokenizer.chars) == tokenizer.vocab_size - 1
+    splits = shuffled_splits(NAMES + NAMES[:60])
+    for name in ("train", "val"):
+        data = stage.contexts(splits[name], tokenizer, model.block_size)
+        assert makemore_lectures.evaluate(model, *data) == pytest.approx(
+            result["loss"][name], abs=1e-5
+        )
+    rows, targets = [], []
+    for doc in splits["val"]:
+        rows += makemore_lectures.log_probs(model, doc)
+        targets += tokenizer.encode(doc)[1:]
+    assert [sum(map(math.exp, row)) for row in rows] == pytest.approx([1] * len(rows), abs=1e-5)
+    mean = -sum(row[target] for row, target in zip(rows, targets, strict=True)) / len(rows)
+    assert mean == pytest.approx(result["loss"]["val"], abs=1e-5)
+
+
+def test_samples_are_drawn_with_torchs_random_numbers(run, tmp_path):
+    run()
+    model, drawn = makemore_lectures.load(tmp_path / "out" / "batchnorm"), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append([makemore_lectures.sample(model) for _ in range(5)])
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_stopped_run_has_a_checkpoint_and_no_model(run, tmp_path, monkeypatch):
+    stop_after(5, monkeypatch)
+    run()
+    assert [path.name for path in (tmp_path / "out" / "batchnorm").iterdir()] == ["checkpoint.pt"]
+    with pytest.raises(OSError):
+        makemore_lectures.load(tmp_path / "out" / "batchnorm")
+
+
+def test_a_checkpoint_is_replaced_as_a_whole(run, tmp_path, monkeypatch):
+    """The disk is full while the second checkpoint is written: the first one remains."""
+    stop_after(5, monkeypatch)
+    _, _, first = run()
+    monkeypatch.undo()
+
+    def full(content, path):
+        path.write_bytes(b"a half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="no space left"):
+        run()
+    monkeypatch.undo()
+    folder = tmp_path / "out" / "batchnorm"
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
+    found = torch.load(folder / "checkpoint.pt", weights_only=True)
+    assert found["run"] == first["run"] and found["run"]["done"] == 5
 
 
 def test_the_result_tells_the_loss_on_names_that_were_not_met_in_training(run):
     _, result, saved = run(variant="kaiming")
     docs = NAMES + NAMES[:60]
-    splits = lecture_splits(docs)
+    splits = shuffled_splits(docs)
     unseen = [doc for doc in splits["val"] if doc not in splits["train"]]
     assert 0 < len(unseen) < len(splits["val"])
     share = 1 - len(unseen) / len(splits["val"])
     assert result["leak"]["share_of_val_names"] == pytest.approx(share)
     tokenizer = LectureTokenizer(docs)
-    model = make_model("kaiming", tokenizer.vocab_size)
+    model = make_model("kaiming", tokenizer)
+    model.load_state(saved["weights"])
     with torch.no_grad():
-        for name, value in model.state().items():
-            value.copy_(saved["weights"][name])
-        xs, ys = lecture.contexts(unseen, tokenizer, 3)
+        xs, ys = stage.contexts(unseen, tokenizer, 3)
         loss = F.cross_entropy(model(xs), ys).item()
     assert result["leak"]["val_loss_without"] == pytest.approx(loss, abs=1e-5)
     assert result["variant"] == "lecture kaiming"
 
 
-def test_an_unknown_variant_is_named():
-    with pytest.raises(plumbing.BadInput, match="--variant resnet"):
-        Config(variant="resnet")
-    assert Path(Config.out).name == "lecture"
+@pytest.mark.parametrize("flags, named", [
+    (["--variant=resnet"], "resnet"), (["--batch-size=1"], "--batch-size 1"),
+])  # fmt: skip
+def test_bad_flags_are_named(flags, named, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["makemore_lectures.py", *flags])
+    with pytest.raises(SystemExit) as stopped:
+        common.parse_flags(Config, "")
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and named in error and error.count("\n") == 1
+
+
+def test_a_split_without_names_is_named(tmp_path, monkeypatch):
+    (tmp_path / "few.txt").write_text("emma\nava\n", encoding="utf-8")
+    flags = [f"--data={tmp_path / 'few.txt'}", f"--out={tmp_path / 'o'}"]
+    monkeypatch.setattr(sys, "argv", ["makemore_lectures.py", *flags])
+    with pytest.raises(common.BadInput, match="the val split is empty"):
+        makemore_lectures.main()
+
+
+def test_the_results_have_their_usual_folder():
+    assert Config().out == ROOT / "out" / "04_embedding_mlp" / "lecture"
