@@ -1,118 +1,139 @@
-"""The n-grams against examples worked out by hand, counting anew, and figures known beforehand."""
+"""The n-grams against examples worked out by hand, a second way to count, and known figures."""
 
 import json
 import math
+import random
+import signal
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from main import load_splits
-from ngram import (
+import ngrams
+from ngrams import (
     BOS,
     FALLBACK,
     NGram,
-    different_before,
+    TextTokenizer,
+    continuation_counts,
+    count_ngrams,
+    count_of_length,
     estimate_discounts,
     evaluate,
+    load,
     load_text,
-    ngrams,
+    log_probs,
     sample,
 )
-from plumbing import ROOT, SPLITS, BadInput, get_data
+from stages import ROOT, load_stage
 
-NGRAM = Path(__file__).resolve().parent / "ngram.py"
+common = load_stage("02_bigram_counts", "common")
+names = load_stage("02_bigram_counts", "names")
+SPLITS, BadInput, load_splits = common.SPLITS, common.BadInput, names.load_splits
+SCRIPT = ROOT / "extras" / "ngrams.py"
 METHODS = ("witten-bell", "kneser-ney")
+LETTERS = names.Tokenizer("abcdefghijklmnopqrstuvwxyz")
 texts = st.lists(st.text("abc", min_size=2, max_size=30), min_size=1, max_size=5)
 
 
-def build(docs, n, method, vocab_size, start=1):
-    counts = [ngrams(docs, k, start) for k in range(1, n + 1)]
-    return NGram(counts, vocab_size, method)
+def build(docs, n, method, chars):
+    tokenizer = chars if isinstance(chars, names.Tokenizer) else TextTokenizer(chars)
+    return NGram(count_ngrams(docs, n), n, method, tokenizer)
 
 
-def run(*flags):
-    command = [sys.executable, NGRAM, *map(str, flags)]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
+def P(model, gram):
+    """P(the last character of gram | the others)."""
+    return model.probability(gram[:-1], gram[-1])
+
+
+def run(*flags, cwd=None):
+    command = [sys.executable, SCRIPT, *map(str, flags)]
+    return subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", timeout=300, cwd=cwd
+    )
 
 
 @pytest.fixture(scope="module")
-def names():
+def splits():
     return load_splits(ROOT / "data" / "names.txt")
 
 
 @pytest.fixture(scope="module")
-def whole_names(names):
-    return {split: [BOS + doc + BOS for doc in docs] for split, docs in names.items()}
+def whole_names(splits):
+    return {split: [BOS + doc + BOS for doc in docs] for split, docs in splits.items()}
 
 
 # ---- counting --------------------------------------------------------------------------------
 def test_the_ngrams_of_a_name_worked_out_by_hand():
-    assert ngrams(["\nava\n"], 1) == Counter({"a": 2, "v": 1, "\n": 1})
-    assert ngrams(["\nava\n"], 3) == Counter({"\na": 1, "\nav": 1, "ava": 1, "va\n": 1})
-    assert ngrams(["\n\nava\n"], 3, start=2) == Counter(
-        {"\n\na": 1, "\nav": 1, "ava": 1, "va\n": 1}
-    )
+    assert count_ngrams(["\nava\n"], 1) == Counter({"a": 2, "v": 1, "\n": 1})
+    assert count_ngrams(["\nava\n"], 3) == Counter({"\na": 1, "\nav": 1, "ava": 1, "va\n": 1})
 
 
 @settings(deadline=None)
 @given(texts, st.integers(1, 6))
 def test_every_position_but_the_first_has_one_ngram(docs, n):
-    count = ngrams(docs, n)
+    count = count_ngrams(docs, n)
     assert sum(count.values()) == sum(len(doc) - 1 for doc in docs)
     assert max(map(len, count)) <= n
 
 
 @settings(deadline=None)
+@given(texts, st.integers(1, 6), st.integers(1, 6))
+def test_the_longest_ngrams_contain_the_counts_of_all_shorter_ones(docs, n, length):
+    expected = {g: times for g, times in count_ngrams(docs, length).items() if len(g) == length}
+    assert count_of_length(count_ngrams(docs, max(n, length)), length) == expected
+
+
+@settings(deadline=None)
 @given(texts, st.integers(1, 4))
 def test_different_characters_before_counted_another_way(docs, n):
-    count = {gram: times for gram, times in ngrams(docs, n).items() if len(gram) == n}
+    count = count_of_length(count_ngrams(docs, n), n)
     before = {gram: 0 for gram in count}
     for gram in count:
         ends = [(doc, i) for doc in docs for i in range(max(1, n - 1), len(doc))]
         starts = [(doc, i - n + 1) for doc, i in ends if doc[i - n + 1 : i + 1] == gram]
         before[gram] = len({doc[i - 1] for doc, i in starts if i > 0})
         before[gram] += sum(i == 0 for _, i in starts)
-    assert different_before(count, ngrams(docs, n + 1)) == before
+    longer = count_of_length(count_ngrams(docs, n + 1), n + 1)
+    assert continuation_counts(count, longer) == before
 
 
 # ---- the blend -------------------------------------------------------------------------------
 def test_witten_bell_worked_out_by_hand():
     """In "abac" the targets are b, a, c; after a came b and c, after b came a."""
-    model = build(["abac"], 2, "witten-bell", vocab_size=3)
+    model = build(["abac"], 2, "witten-bell", "abc")
     a, b, c = ((1 + 3 / 3) / (3 + 3) for _ in "abc")  # three targets, three kinds, each once
-    assert model.probability("a") == pytest.approx(a) == pytest.approx(1 / 3)
-    assert model.probability("ab") == pytest.approx((1 + 2 * b) / (2 + 2)) == pytest.approx(5 / 12)
-    assert model.probability("ac") == pytest.approx((1 + 2 * c) / (2 + 2))
-    assert model.probability("aa") == pytest.approx(2 * a / (2 + 2)) == pytest.approx(1 / 6)
-    assert model.probability("ba") == pytest.approx((1 + 1 * a) / (1 + 1)) == pytest.approx(2 / 3)
-    assert model.probability("cb") == pytest.approx(b)  # nothing ever came after c
+    assert P(model, "a") == pytest.approx(a) == pytest.approx(1 / 3)
+    assert P(model, "ab") == pytest.approx((1 + 2 * b) / (2 + 2)) == pytest.approx(5 / 12)
+    assert P(model, "ac") == pytest.approx((1 + 2 * c) / (2 + 2))
+    assert P(model, "aa") == pytest.approx(2 * a / (2 + 2)) == pytest.approx(1 / 6)
+    assert P(model, "ba") == pytest.approx((1 + 1 * a) / (1 + 1)) == pytest.approx(2 / 3)
+    assert P(model, "cb") == pytest.approx(b)  # nothing ever came after c
     loss = -(math.log(5 / 12) + math.log(2 / 3) + math.log(5 / 12)) / 3
-    assert evaluate(model, ["abac"], 2) == pytest.approx(loss)
+    assert evaluate(model, ["abac"]) == pytest.approx(loss)
 
 
 def test_kneser_ney_worked_out_by_hand():
     """In "abab" the pairs are ab twice and ba; a and b each stand after one other character."""
-    model = build(["abab"], 2, "kneser-ney", vocab_size=2)
+    model = build(["abab"], 2, "kneser-ney", "ab")
     one, two, _ = FALLBACK  # so short a text has no four kinds of counts
     single = (1 - one + 2 * one / 2) / 2  # 1 kept less its discount, and half of both discounts
-    assert model.probability("a") == model.probability("b") == pytest.approx(single)
-    assert model.probability("ab") == pytest.approx((2 - two + two * single) / 2)
-    assert model.probability("aa") == pytest.approx(two * single / 2)
-    assert model.probability("ba") == pytest.approx((1 - one + one * single) / 1)
+    assert P(model, "a") == P(model, "b") == pytest.approx(single)
+    assert P(model, "ab") == pytest.approx((2 - two + two * single) / 2)
+    assert P(model, "aa") == pytest.approx(two * single / 2)
+    assert P(model, "ba") == pytest.approx((1 - one + one * single) / 1)
 
 
 def test_kneser_ney_knows_what_stands_in_one_place_only():
     """b occurs most, but only after a: after a new character it is not what to expect."""
     docs = ["abababababab", "cdedfdgdhd"]
-    kneser_ney, witten_bell = (build(docs, 2, m, vocab_size=9) for m in ("kneser-ney", METHODS[0]))
-    assert kneser_ney.probability("xd") > 2 * kneser_ney.probability("xb")
-    assert witten_bell.probability("xd") < witten_bell.probability("xb")
+    kneser_ney, witten_bell = (build(docs, 2, m, "abcdefghi") for m in ("kneser-ney", METHODS[0]))
+    assert P(kneser_ney, "xd") > 2 * P(kneser_ney, "xb")
+    assert P(witten_bell, "xd") < P(witten_bell, "xb")
 
 
 def test_discounts_against_the_formula_with_numbers_put_in():
@@ -126,71 +147,92 @@ def test_discounts_against_the_formula_with_numbers_put_in():
 @settings(deadline=None)
 @given(texts, st.integers(1, 5), st.sampled_from(METHODS), st.text("abcd", max_size=5))
 def test_probabilities_of_any_context_are_positive_and_sum_to_1(docs, n, method, context):
-    model = build(docs, n, method, vocab_size=4)
-    probs = [model.probability(context[len(context) - n + 1 :] + ch) for ch in "abcd"]
+    model = build(docs, n, method, "abcd")
+    probs = [P(model, context[len(context) - n + 1 :] + ch) for ch in "abcd"]
     assert min(probs) > 0 and sum(probs) == pytest.approx(1, abs=1e-12)
 
 
 @settings(deadline=None)
 @given(texts, st.integers(2, 5), st.sampled_from(METHODS), st.text("abcd", min_size=1, max_size=5))
 def test_after_an_unseen_context_only_the_shorter_one_speaks(docs, n, method, gram):
-    model = build(docs, n, method, vocab_size=4)
-    assert model.probability("d" + gram) == model.probability(gram)  # no text holds a d
+    model = build(docs, n, method, "abcd")
+    assert P(model, "d" + gram) == P(model, gram)  # no text holds a d
 
 
 def test_the_uncounted_model_is_the_even_guess():
-    model = NGram([], 4, "witten-bell")
-    assert model.probability("ab") == 1 / 4
-    assert evaluate(model, ["abcd"], 3) == pytest.approx(math.log(4))
+    model = NGram({}, 3, "witten-bell", TextTokenizer("abcd"))
+    assert P(model, "ab") == 1 / 4
+    assert evaluate(model, ["abcd"]) == pytest.approx(math.log(4))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_without_end_the_counts_decide_alone(method):
     """A chain whose next letter depends on one before: with much of it, all lengths agree."""
     rng = np.random.default_rng(0)
-    P = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.25, 0.25, 0.5]])
+    chain = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.25, 0.25, 0.5]])
     state, letters = 0, []
     for draw in rng.random(60_000):
-        state = int(np.searchsorted(P[state].cumsum(), draw))
+        state = int(np.searchsorted(chain[state].cumsum(), draw))
         letters.append("abc"[state])
-    model = build(["".join(letters)], 2, method, vocab_size=3)
-    for x, row in zip("abc", P):
-        assert [model.probability(x + y) for y in "abc"] == pytest.approx(row, abs=0.015)
+    model = build(["".join(letters)], 2, method, "abc")
+    for x, row in zip("abc", chain):
+        assert [P(model, x + y) for y in "abc"] == pytest.approx(row, abs=0.015)
 
 
 def test_one_gram_is_letter_frequencies(whole_names):
     """main.py's baseline, smoothed in another way: 2.8147 on val."""
     for method in METHODS:
-        model = build(whole_names["train"], 1, method, vocab_size=27)
-        assert evaluate(model, whole_names["val"], 1) == pytest.approx(2.8147, abs=5e-5)
+        model = build(whole_names["train"], 1, method, LETTERS)
+        assert evaluate(model, whole_names["val"]) == pytest.approx(2.8147, abs=5e-5)
     count = Counter("".join(text[1:] for text in whole_names["train"]))
     share = count["a"] / sum(count.values())
-    assert model.probability("a") == pytest.approx(share, rel=0.001)
+    assert P(model, "a") == pytest.approx(share, rel=0.001)
 
 
 # ---- figures known beforehand ----------------------------------------------------------------
 @pytest.mark.parametrize(
     ("n", "val", "test"), [(3, 2.232, 2.2265), (4, 2.0995, 2.087), (5, 2.087, 2.073)]
 )
-def test_witten_bell_with_names_padded_to_full_contexts(names, n, val, test):
+def test_witten_bell_with_names_padded_to_full_contexts(splits, n, val, test):
     """Here a name begins with n - 1 BOS, so that an n-gram blends all lengths from its start on."""
-    padded = {split: [BOS * (n - 1) + d + BOS for d in docs] for split, docs in names.items()}
-    model = build(padded["train"], n, "witten-bell", vocab_size=27, start=n - 1)
-    assert evaluate(model, padded["val"], n, start=n - 1) == pytest.approx(val, abs=5e-4)
-    assert evaluate(model, padded["test"], n, start=n - 1) == pytest.approx(test, abs=5e-4)
+    padded = {split: [BOS * (n - 1) + d + BOS for d in docs] for split, docs in splits.items()}
+    counts = {
+        split: Counter(doc[i - n + 1 : i + 1] for doc in docs for i in range(n - 1, len(doc)))
+        for split, docs in padded.items()
+    }
+    model = NGram(counts["train"], n, "witten-bell", LETTERS)
+    for split, known in (("val", val), ("test", test)):
+        total = sum(times * math.log(P(model, gram)) for gram, times in counts[split].items())
+        assert -total / sum(counts[split].values()) == pytest.approx(known, abs=5e-4)
 
 
 def test_one_bos_and_kneser_ney_are_the_better_choices_on_val(whole_names):
-    losses = {m: evaluate(build(whole_names["train"], 5, m, 27), whole_names["val"], 5)
-              for m in METHODS}
+    losses = {
+        method: evaluate(build(whole_names["train"], 5, method, LETTERS), whole_names["val"])
+        for method in METHODS
+    }
     assert losses["witten-bell"] == pytest.approx(2.0791, abs=5e-5)  # padded: 2.0872
     assert losses["kneser-ney"] == pytest.approx(2.0219, abs=5e-5)
 
 
+@pytest.mark.parametrize("n, val", [(4, 2.0800), (6, 2.0176)])
+def test_names_against_the_committed_results(whole_names, n, val):
+    model = build(whole_names["train"], n, "kneser-ney", LETTERS)
+    assert evaluate(model, whole_names["val"]) == pytest.approx(val, abs=5e-5)
+    path = ROOT / f"results/02_bigram_counts/ngram/names-{n}/result.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert len(model.kept) == result["params"]
+    for split, docs in whole_names.items():
+        assert evaluate(model, docs) == pytest.approx(result["loss"][split], abs=5e-5)
+
+
 @pytest.mark.slow
 def test_tiny_shakespeare():
-    splits = load_text(get_data("tinyshakespeare"))
-    losses = {m: evaluate(build(splits["train"], 5, m, 65), splits["val"], 5) for m in METHODS}
+    splits = load_text(ROOT / "data" / "tinyshakespeare.txt")
+    losses = {
+        method: evaluate(build([splits["train"]], 5, method, splits.values()), [splits["val"]])
+        for method in METHODS
+    }
     assert losses["witten-bell"] == pytest.approx(1.669, abs=5e-4)
     assert losses["kneser-ney"] == pytest.approx(1.561, abs=5e-4)
 
@@ -198,16 +240,94 @@ def test_tiny_shakespeare():
 # ---- samples ---------------------------------------------------------------------------------
 def test_samples_follow_the_counts():
     docs = [BOS + "abc" + BOS] * 500
-    model = build(docs, 2, "witten-bell", vocab_size=4)
-    rng = np.random.default_rng(1)
-    drawn = Counter(sample(model, 2, list("\nabc"), rng, 9, end=BOS) for _ in range(300))
+    model = build(docs, 2, "witten-bell", names.Tokenizer(["abc"]))
+    random.seed(1)
+    drawn = Counter(sample(model, longest=9) for _ in range(300))
     assert drawn["abc"] > 280
     assert max(map(len, drawn)) <= 9
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_samples_follow_the_probabilities_and_the_temperature(method, whole_names):
+    model = build(whole_names["train"], 3, method, LETTERS)
+    row = np.array(model.probabilities(BOS))
+    random.seed(2)
+    for temperature in (1.0, 0.5):
+        expected = row ** (1 / temperature) / (row ** (1 / temperature)).sum()
+        first = Counter(sample(model, temperature)[:1] or BOS for _ in range(2000))
+        shares = [first[ch] / 2000 for ch in model.symbols]
+        assert shares == pytest.approx(expected, abs=0.04)
+    assert len({sample(model, 1e-6) for _ in range(5)}) == 1  # always the likeliest character
+
+
 def test_a_text_has_the_length_that_was_asked_for():
-    model = build(["abcabc"], 3, "kneser-ney", vocab_size=3)
-    assert len(sample(model, 3, list("abc"), np.random.default_rng(1), 40)) == 40
+    model = build(["abcabc"], 3, "kneser-ney", "abc")
+    assert len(sample(model, longest=40)) == 40
+
+
+def test_a_text_has_line_ends_and_a_name_has_none():
+    text = "ab\nab\nab\nab\n"
+    random.seed(3)
+    assert "\n" in sample(build([text], 3, "kneser-ney", text), longest=40)
+    model = build([BOS + "ab" + BOS], 3, "kneser-ney", names.Tokenizer(["ab"]))
+    assert all(BOS not in sample(model) for _ in range(50))
+
+
+# ---- the protocol ----------------------------------------------------------------------------
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_log_probs_of_names_agree_with_the_loss(method, n, splits, whole_names):
+    model = build(whole_names["train"], n, method, LETTERS)
+    docs, total, count = splits["val"][:100], 0.0, 0
+    for doc in docs:
+        rows = log_probs(model, doc)
+        assert len(rows) == len(doc) + 1 and all(len(row) == 27 for row in rows)
+        assert [sum(map(math.exp, row)) for row in rows] == pytest.approx([1] * len(rows))
+        targets = model.tokenizer.encode(doc)[1:]
+        total -= sum(row[target] for row, target in zip(rows, targets, strict=True))
+        count += len(rows)
+    assert total / count == pytest.approx(evaluate(model, [BOS + d + BOS for d in docs]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_log_probs_of_a_text_agree_with_the_loss(method, n):
+    train, val = "so it goes\nand so on\n" * 5, "and so it goes on"
+    model = build([train], n, method, [train, val])
+    rows = log_probs(model, val)
+    assert len(rows) == len(val) and all(len(row) == model.tokenizer.vocab_size for row in rows)
+    assert [sum(map(math.exp, row)) for row in rows] == pytest.approx([1] * len(rows))
+    targets = model.tokenizer.encode(val)[1:]  # the last row is for what follows the whole text
+    mean = -sum(row[target] for row, target in zip(rows, targets)) / len(targets)
+    assert mean == pytest.approx(evaluate(model, [val]))
+    assert model.tokenizer.decode(model.tokenizer.encode(val)) == val
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_loaded_model_gives_the_losses_of_its_result(method, tmp_path):
+    lines = (ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()[:300]
+    (tmp_path / "few.txt").write_text("\n".join(lines), encoding="utf-8")
+    for flags in ([], ["--text"]):
+        out = tmp_path / f"o{len(flags)}"
+        flags = ["--data", tmp_path / "few.txt", "--n=4", f"--smoothing={method}", *flags]
+        assert run(*flags, "--out", out).returncode == 0
+        for n in (2, 3, 4):
+            model = load(out / f"few-{n}")
+            path = out / f"few-{n}" / "result.json"
+            result = json.loads(path.read_text(encoding="utf-8"))
+            if model.end:
+                splits = load_splits(tmp_path / "few.txt")
+                parts = {s: [BOS + doc + BOS for doc in docs] for s, docs in splits.items()}
+            else:
+                parts = {s: [text] for s, text in load_text(tmp_path / "few.txt").items()}
+            assert model.n == n and len(model.kept) == result["params"]
+            for split, part in parts.items():
+                assert evaluate(model, part) == pytest.approx(result["loss"][split], abs=1e-12)
+
+
+def test_there_is_no_model_to_load_without_a_run(tmp_path):
+    with pytest.raises(OSError):
+        load(tmp_path)
 
 
 # ---- the command line ------------------------------------------------------------------------
@@ -215,7 +335,7 @@ def test_a_text_is_split_and_counted_as_in_stage_06(tmp_path):
     text = "First Citizen:\nSpeak, speak.\n\n" * 30
     (tmp_path / "play.txt").write_text(text, encoding="utf-8")
     out = tmp_path / "o"
-    done = run("--data", tmp_path / "play.txt", "--text", "--n=3", "--out", out)
+    done = run("--data=play.txt", "--text", "--n=3", "--out", out, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in out.iterdir()) == ["play-2", "play-3"]
     result = json.loads((out / "play-3" / "result.json").read_text(encoding="utf-8"))
@@ -246,11 +366,33 @@ def test_names_are_split_as_in_main_and_the_seed_moves_only_the_samples(tmp_path
     assert first["targets"]["val"] == sum(len(doc) + 1 for doc in splits["val"])
 
 
+def test_a_stop_keeps_the_lengths_counted_so_far(tmp_path, monkeypatch):
+    class Stopped(common.Steps):
+        def __iter__(self):
+            for step in super().__iter__():
+                if step == 2:
+                    signal.raise_signal(signal.SIGINT)
+                yield step
+
+    numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    monkeypatch.setattr(common, "Steps", Stopped)
+    monkeypatch.setattr(sys, "argv", ["ngrams.py", "--n=5", f"--out={tmp_path}"])
+    with pytest.raises(SystemExit) as ended:
+        common.run(ngrams.main)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    common.stop.count, common.stop.training_began = 0, False
+    assert ended.value.code == 130
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["names-2", "names-3"]
+    assert load(tmp_path / "names-3").n == 3
+
+
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
         (["--n=1"], "--n 1"),
-        (["--smoothing=none"], "--smoothing none"),
+        (["--smoothing=none"], "--smoothing: invalid choice: 'none'"),
         (["--text"], "--text"),
         (["--data=nowhere.txt"], "nowhere.txt"),
         (["--data=nowhere.txt", "--text"], "nowhere.txt"),
