@@ -205,7 +205,8 @@ class Steps:
         if self.seconds > 3 and not self.announced:
             self.announced = True
             if self.seconds / self.share > 10:
-                print(f"{self.what} will take another {left} (hours:minutes:seconds)", flush=True)
+                line = f"{self.what} will take another {left} (hours:minutes:seconds)"
+                print(line, file=sys.stderr, flush=True)
         if int(100 * self.share) > self.percent and sys.stderr.isatty():
             self.percent = int(100 * self.share)
             line = f"{self.what}: {self.percent}% done, {left} left" if self.share < 1 else ""

@@ -71,11 +71,15 @@ class MLP:
     def parameters(self):
         return [self.wte, self.mlp_fc1, self.mlp_bias, self.lm_head, self.lm_bias]
 
-    def __call__(self, xb):
-        """Logits of the next character. (B, T) -> (B, V)"""
+    def hidden(self, xb):
+        """The outputs of the hidden layer. (B, T) -> (B, H)"""
         x = F.embedding(xb, self.wte)  # (B, T) -> (B, T, C); the row of a one-hot product, as in 03
         x = x.flatten(1)  # (B, T, C) -> (B, T * C)
-        h = torch.tanh(x @ self.mlp_fc1 + self.mlp_bias)  # (B, T * C) -> (B, H)
+        return torch.tanh(x @ self.mlp_fc1 + self.mlp_bias)  # (B, T * C) -> (B, H)
+
+    def __call__(self, xb):
+        """Logits of the next character. (B, T) -> (B, V)"""
+        h = self.hidden(xb)  # (B, T) -> (B, H)
         return h @ self.lm_head + self.lm_bias  # (B, H) -> (B, V)
 
 

@@ -16,7 +16,7 @@ from operator import mul
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, BadInput, flag
+from common import OUT, ROOT, BadInput, flag
 
 from names import Tokenizer, count_docs, load_splits, read_docs
 
@@ -34,7 +34,7 @@ class Config:
     learning_rate: float = flag(0.01, "of Adam; falls linearly to 0", 0, 10)
     temperature: float = flag(0.5, "below 1, samples favour likely characters", 0.01, 100)
     published: bool = flag(False, "the published run: learn all of makemore's names, hold out none")
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.json")
+    out: Path = flag(OUT, "folder for result.json and model.json")
 
     def __post_init__(self):
         if self.n_embd % self.n_head:
@@ -327,7 +327,9 @@ def evaluate(model, docs):
 
 
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
 
     A text longer than block_size is read in pieces, as in evaluate().
     """
