@@ -123,7 +123,8 @@ def draw_ladder(folder):
     def log(perplexity):
         return np.log(np.maximum(perplexity, 1e-9))  # the axis asks for 0 as well
 
-    groups = [group for group in comparable(read_results(folder)) if group[1] == table_rows.RANKED_UNIT]
+    ranked = table_rows.RANKED_UNIT
+    groups = [group for group in comparable(read_results(folder)) if group[1] == ranked]
     if not groups:
         raise Missing("no stage from 02 on has run")
     widths = [len(kind) + 0.6 for _, _, kind in groups]
