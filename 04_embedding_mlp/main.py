@@ -119,7 +119,10 @@ def evaluate(model, xs, ys):
 
 @torch.no_grad()
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+    """
     xs, _ = contexts([text], model.tokenizer, model.block_size)  # (N + 1, T)
     return model(xs).log_softmax(dim=1).tolist()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, BadInput, flag
+from common import OUT, ROOT, BadInput, flag
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ PRESETS = {
     "small": {},
     "best": dict(
         steps=3200, n_embd=64, n_head=2, n_layer=4, learning_rate=0.008, weight_decay=0.25,
-        dropout=0.1, bfloat16=True, out=ROOT / "out" / STAGE / "best",
+        dropout=0.1, bfloat16=True, out=OUT / "best",
     ),
 }
 
@@ -46,7 +46,7 @@ class Config:
     dropout: float = flag(0.0, "part of each name's numbers set to 0 in training", 0, 0.99)
     bfloat16: bool = flag(False, "matrix products in bfloat16, on CPUs with instructions for it")
     temperature: float = flag(0.5, "below 1, samples favour likely characters", 0.01, 100)
-    out: Path = flag(ROOT / "out" / STAGE / "twin", "folder for result.json and model.pt")
+    out: Path = flag(OUT / "twin", "folder for result.json and model.pt")
 
     def __post_init__(self):
         if self.n_embd % self.n_head:
@@ -203,7 +203,9 @@ def evaluate(model, xs, ys):
 
 @torch.no_grad()
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
 
     A text longer than block_size is read in pieces, as in evaluate().
     """

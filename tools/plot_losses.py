@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-import table
+import table_rows
 from plot_style import GREY, STAGE_COLOURS, Missing, new_figure
 
 
@@ -13,7 +13,7 @@ def draw_loss(folder):
     """The losses of one run against its steps."""
     if not (folder / "result.json").exists():
         raise Missing("result.json is missing; run the stage")
-    result = table.read_result(folder / "result.json")
+    result = table_rows.read_result(folder / "result.json")
     figure = new_figure(6.4, 4)
     axes = figure.subplots()
     for column, label in ((1, "train loss during training"), (2, "val loss, whole split")):
@@ -40,7 +40,7 @@ def read_results(folder):
         for run in (stage, f"{stage}/twin", f"{stage}/best"):
             path = folder / run / "result.json"
             if path.exists():
-                results[run] = table.read_result(path)
+                results[run] = table_rows.read_result(path)
     if not results:
         raise Missing("no stage has a result.json")
     return results
@@ -128,7 +128,8 @@ def draw_ladder(folder):
     def log(perplexity):
         return np.log(np.maximum(perplexity, 1e-9))  # the axis asks for 0 as well
 
-    groups = [group for group in comparable(read_results(folder)) if group[1] == table.RANKED_UNIT]
+    ranked = table_rows.RANKED_UNIT
+    groups = [group for group in comparable(read_results(folder)) if group[1] == ranked]
     if not groups:
         raise Missing("no stage from 02 on has run")
     widths = [len(kind) + 0.6 for _, _, kind in groups]

@@ -11,7 +11,7 @@ import io
 import sys
 from pathlib import Path
 
-from files import write_if_changed
+from atomic_write import write_if_changed
 from plot_losses import draw_curves, draw_ladder, draw_loss
 from plot_stages import (
     draw_activations,

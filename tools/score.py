@@ -20,7 +20,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from files import write_atomically
+from atomic_write import write_atomically
 from stages import ROOT, load_stage
 from trained_models import MODELS, NoModel, has_model, load_model
 
