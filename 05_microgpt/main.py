@@ -88,8 +88,8 @@ class Value:
 
 # ---- operations ------------------------------------------------------------------------------
 # They work on lists of Values. A whole dot product is one Value with many children, because many
-# small ones would be slower. On lists of floats, the same functions compute the same numbers without
-# a tape: evaluation and sampling need no gradients.
+# small ones would be slower. On lists of floats the same functions compute the same numbers, but
+# leave nothing on the tape: evaluation and sampling need no gradients.
 def dot(a, b):
     """The sum of a[i] * b[i]: d dot / d a[i] = b[i] and d dot / d b[i] = a[i]."""
     if isinstance(a[0], float):
@@ -223,7 +223,8 @@ def gpt(model, token, position, cache, attentions=None):
         x, att = [], []
         for start in range(0, config.n_embd, head_dim):
             head = slice(start, start + head_dim)  # each head has its own part of q, k and v
-            keys_h, values_h = [k[head] for k in keys], [v[head] for v in values]
+            keys_h = [key[head] for key in keys]  # list[T] of list[head_dim]
+            values_h = [value[head] for value in values]
             x_h, att_h = attention(q[head], keys_h, values_h)
             x += x_h  # n_head times list[head_dim] -> list[C]
             att.append(att_h)
@@ -403,7 +404,7 @@ def main():
     gc.disable()  # no graph here has cycles, so there is nothing for the collector to find
     log, chars_seen = train(model, splits["train"])
 
-    for name, matrix in model.weights.items():  # no more gradients
+    for name, matrix in model.weights.items():  # floats from here on, which need no tape
         model.weights[name] = [[p.data for p in row] for row in matrix]
     samples = [sample(model, config.temperature) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]), flush=True)
