@@ -1,4 +1,4 @@
-"""The experiments behind docs/experiments.md as Markdown tables: one function for each kind."""
+"""The Markdown tables of docs/experiments.md: one function for each kind of experiment."""
 
 import json
 
@@ -14,20 +14,20 @@ def read(path):
 
 
 def table(headers, rows, left=2):
-    """A table as GitHub draws it; the first `left` columns hold words, the others numbers."""
+    """A table in Markdown. The first `left` columns hold words, the others numbers."""
     rules = ["---" if column < left else "---:" for column in range(len(headers))]
     lines = [headers, rules, *([plain(str(cell)) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def plus_minus(spread, sign=""):
-    """ "2.1234 ± 0.0012", as far as it is known."""
+    """ "2.1234 ± 0.0012", or what is known of it."""
     mean, sd = spread["mean"], spread["sd"]
     return ("" if mean is None else f"{mean:{sign}.4f}") + ("" if sd is None else f" ± {sd:.4f}")
 
 
 def series(results, folder):
-    """The table of an ablate.py or of bridge.py. folder: such as 05_microgpt/ablate"""
+    """Runs that were compared with each other. folder: such as 05_microgpt/ablate"""
     rows = []
     for row in read(results / folder / "table.json")["rows"]:
         val = plus_minus(row["val"])
@@ -57,7 +57,7 @@ def published(results, _):
 
 
 def temperatures(results, _):
-    """Samples at several temperatures: how many of them stand in the training set."""
+    """Samples at several temperatures, and how many of them are in the training set."""
     content = read(results / "score" / "temperatures.json")
     rows = [
         (row["model"], row["temperature"], f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
@@ -69,7 +69,7 @@ def temperatures(results, _):
 
 
 def bench(results, _):
-    """Ratios and losses within a time, and whether they meet their bars."""
+    """Speed ratios, losses within a time limit, and whether they meet their bars."""
     report = read(results / "bench.json")
     rows = []
     for line in report["lines"]:
