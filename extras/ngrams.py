@@ -216,10 +216,10 @@ def evaluate(model, texts):
 
 
 def log_probs(model, text):
-    """log P of what could come at each place of a text. -> list of list[V]
+    """log P of every symbol at each place of a text. -> list of list[V]
 
-    A name has N + 1 rows, as in stage 02: the first is for its first character, the last for its
-    end. A running text has N rows, as in stage 06: one for what follows each character.
+    A name has N + 1 rows, as in stage 02: one for each character and one for its end. A running
+    text has N rows, as in stage 06: one for what follows each character.
     """
     text = BOS + text if model.end else text
     contexts = [text[max(0, i - model.n + 1) : i] for i in range(1, len(text) + 1)]
