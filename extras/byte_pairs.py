@@ -1,24 +1,41 @@
-"""A byte-pair tokenizer: characters that often stand together become one token.
+"""A byte-pair tokenizer: pairs of characters that often occur together become one token.
 
-Here the pairs begin as characters, not bytes; otherwise this is GPT-2's way. Merges stay within a
-chunk: a word with the space before it, or a run of characters that belong to no word.
-Source: Sennrich et al., 2016, "Neural machine translation of rare words with subword units".
+New here: tokens that are longer than a character, learned from a text.
+Source: "Neural Machine Translation of Rare Words with Subword Units", Sennrich et al., 2016.
+
+Learning repeats three steps: count the pairs of neighbours, find the most frequent pair, merge it
+into a token. Here the first tokens are characters, not bytes. As in GPT-2, a token never reaches
+over the end of a word: the text is cut into chunks first, and pairs are merged within a chunk.
+byte_pair_gpt.py trains a GPT on these tokens.
 """
 
-import functools
-import json
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import pairwise
 
-import plumbing
-from plumbing import BadInput
+from stage_code import load_stage
 
-CHUNK = re.compile(r" ?\w+|[^\w ]+| ")  # every character of a text falls into one chunk
+common = load_stage("06_shakespeare_gpt", "common")
+
+# A chunk is a word with the space before it, a run of other characters, or a space. Every character
+# of a text is in one chunk.
+CHUNK = re.compile(r" ?\w+|[^\w ]+| ")
+
+
+# ---- learning --------------------------------------------------------------------------------
+def count_pairs(tokens, times, counts):
+    """Add the pairs of neighbours in a chunk that occurs so many times. counts: pair -> int"""
+    for pair in pairwise(tokens):
+        counts[pair] += times
+
+
+def most_frequent(counts):
+    """The pair with the highest count; of several, the last one in alphabetical order."""
+    return max(counts, key=lambda pair: (counts[pair], pair))
 
 
 def merge(tokens, pair):
-    """The tokens with each occurrence of the pair, from left to right, made one token."""
+    """The tokens with every occurrence of the pair joined into one token, from left to right."""
     merged = []
     for token in tokens:
         if merged and (merged[-1], token) == pair:
@@ -29,61 +46,67 @@ def merge(tokens, pair):
 
 
 def learn_merges(text, vocab_size):
-    """Merge the commonest pair of neighbours (of equals the last in alphabetical order) and count
-    again, until there are vocab_size tokens, characters included. -> list of (str, str)
+    """The pairs to merge, in this order, until there are vocab_size tokens. -> list of (str, str)
+
+    The characters of the text count as tokens. There are fewer if no pair is left to merge.
     """
-    often = Counter(CHUNK.findall(text))
-    chunks = {chunk: list(chunk) for chunk in often}  # chunk -> its tokens so far
-    pairs, where = Counter(), defaultdict(set)  # pair -> how often, and chunks that held it
+    times = Counter(CHUNK.findall(text))  # chunk -> how often it occurs
+    chunks = {chunk: list(chunk) for chunk in times}  # chunk -> its tokens so far
+    counts = Counter()
+    for chunk, tokens in chunks.items():
+        count_pairs(tokens, times[chunk], counts)
 
-    def count(chunk, sign):
-        for pair in pairwise(chunks[chunk]):
-            pairs[pair] += sign * often[chunk]
-            where[pair].add(chunk)
-
-    for chunk in chunks:
-        count(chunk, 1)
-    merges, tokens = [], set(text)
-    while len(tokens) < vocab_size:
-        pair = max(pairs, key=lambda pair: (pairs[pair], pair), default=None)
-        if not pairs[pair]:  # none is left
-            break
+    merges, vocabulary = [], set(text)
+    while len(vocabulary) < vocab_size and any(counts.values()):
+        pair = most_frequent(counts)
+        new = "".join(pair)
         merges.append(pair)
-        tokens.add("".join(pair))
-        for chunk in where.pop(pair):  # only these change, which saves counting all anew
-            count(chunk, -1)
+        vocabulary.add(new)
+        # Only chunks that hold the new token can change. To count all chunks again would give the
+        # same counts and take ten times as long.
+        for chunk in [chunk for chunk in chunks if new in chunk]:
+            count_pairs(chunks[chunk], -times[chunk], counts)
             chunks[chunk] = merge(chunks[chunk], pair)
-            count(chunk, 1)
+            count_pairs(chunks[chunk], times[chunk], counts)
     return merges
 
 
+# ---- tokenizer -------------------------------------------------------------------------------
 class BytePairs:
     """Text to token ids and back, by the merges in the order in which they were learned."""
 
     def __init__(self, chars, merges):
-        self.chars, self.merges = chars, [tuple(pair) for pair in merges]
-        self.tokens = list(dict.fromkeys([*chars, *map("".join, self.merges)]))
-        self.ids = {token: i for i, token in enumerate(self.tokens)}
+        self.chars, self.merges = list(chars), [tuple(pair) for pair in merges]
+        # Two merges can make the same token: a + bc and ab + c.
+        self.tokens = list(dict.fromkeys([*self.chars, *map("".join, self.merges)]))
+        self.stoi = {token: i for i, token in enumerate(self.tokens)}
+        self.vocab_size = len(self.tokens)
         self.ranks = {pair: i for i, pair in enumerate(self.merges)}
-        self.split = functools.cache(self.split)  # the same words come again and again
+        self.known_chunks = {}  # chunk -> its tokens; the same words come again and again
 
     def split(self, chunk):
-        """A chunk's tokens: of the pairs in it the earliest learned is merged, then the next."""
+        """The tokens of a chunk. Of the pairs in it, the one that was learned first is merged
+        first, and so on, until no pair is left that was learned.
+        """
         tokens = list(chunk)
-        while known := [pair for pair in pairwise(tokens) if pair in self.ranks]:
-            tokens = merge(tokens, min(known, key=self.ranks.get))
-        return tokens
+        while True:
+            pairs = [pair for pair in pairwise(tokens) if pair in self.ranks]
+            if not pairs:
+                return tokens
+            tokens = merge(tokens, min(pairs, key=self.ranks.get))
 
     def encode(self, text):
-        """The text's token ids. BadInput for a character that is not in chars."""
-        if unknown := set(text) - set(self.chars):
-            raise BadInput(f"the text holds {min(unknown)!r}, which the tokenizer has never seen")
-        return [self.ids[t] for chunk in CHUNK.findall(text) for t in self.split(chunk)]
+        """The token ids of a text. Raises BadInput for a character that is not in chars."""
+        unknown = set(text) - set(self.chars)
+        if unknown:
+            problem = f"the text holds {min(unknown)!r}, which the tokenizer has never seen"
+            raise common.BadInput(problem)
+        ids = []
+        for chunk in CHUNK.findall(text):
+            if chunk not in self.known_chunks:
+                self.known_chunks[chunk] = [self.stoi[token] for token in self.split(chunk)]
+            ids += self.known_chunks[chunk]
+        return ids
 
     def decode(self, ids):
         return "".join(self.tokens[i] for i in ids)
-
-    def save(self, path):
-        """Write {"chars", "merges"} as JSON: BytePairs(**json.loads(...)) is the same again."""
-        content = json.dumps({"chars": self.chars, "merges": self.merges})
-        plumbing.write_atomically(path, content.encode("utf-8"))

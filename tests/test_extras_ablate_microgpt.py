@@ -1,4 +1,4 @@
-"""Stage 05's ablations: each swap changes what it says and nothing else; kept runs; the table."""
+"""Stage 05's ablations: each swap changes what it says and nothing else."""
 
 import json
 import math
@@ -10,27 +10,35 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import ablate
-import plumbing
-import series
-import twin
-from ablate import ABLATIONS, Swap, layernorm
-from plumbing import BadInput
+import ablate_microgpt as ablate
+from ablate_microgpt import ABLATIONS, layernorm
+from stages import ROOT, load_stage
+
+twin = load_stage("05_microgpt", "torch_twin")
+names = load_stage("05_microgpt", "names")
 
 V = 27
+TOKENIZER = names.Tokenizer("abcdefghijklmnopqrstuvwxyz")
 TINY = twin.Config(steps=2, batch_size=4)
 NAMES = "\n".join(f"{a}{b}{a}{c}" for a in "abcde" for b in "mnop" for c in "xyz")
 XB = torch.tensor([[26, 3, 1, 4, 1, 5], [26, 9, 2, 6, 5, 3]])
 
 
+def random_data():
+    return {name: (torch.randint(V, (50, 8)),) * 2 for name in ("train", "val")}
+
+
+def new_model(name, **changes):
+    config = replace(TINY, **ABLATIONS[name].config, **changes)
+    return ablate.make_model(config, ABLATIONS[name], TOKENIZER)
+
+
 # ---- the swaps -------------------------------------------------------------------------------
 def gpt(name, xb, **changes):
-    swap = ABLATIONS[name]
-    config = replace(TINY, **swap.config)
-    with mock.patch.dict(vars(twin), swap.functions):
-        torch.manual_seed(0)
-        weights = {k: 5 * w.detach() for k, w in twin.init_weights(config, V).items()} | changes
-        return twin.gpt(config, weights, xb)
+    """Logits of a new model whose weights are five times as large. changes: some other weights."""
+    model = new_model(name, seed=0)
+    weights = {k: 5 * w.detach() for k, w in model.weights.items()}
+    return twin.gpt(replace(model, weights=weights | changes), xb)
 
 
 @pytest.mark.parametrize("name", list(ABLATIONS)[1:])
@@ -38,6 +46,12 @@ def test_every_swap_changes_the_logits_and_the_twin_is_itself_again_afterwards(n
     before = gpt("baseline", XB)
     assert (gpt(name, XB) - before).abs().max() > 1e-3
     assert torch.equal(gpt("baseline", XB), before)
+
+
+def test_the_baseline_is_the_twin():
+    torch.manual_seed(0)
+    weights = {k: 5 * w.detach() for k, w in twin.init_weights(TINY, V).items()}
+    assert torch.equal(gpt("baseline", XB), twin.gpt(twin.Model(TINY, weights, TOKENIZER), XB))
 
 
 def test_layernorm_is_pytorchs():
@@ -50,9 +64,7 @@ def test_layernorm_is_pytorchs():
     ("no-positions", 16 * 16), ("no-attention", 4 * 16 * 16), ("no-mlp", 2 * 4 * 16 * 16),
 ])  # fmt: skip
 def test_parameters(name, lost):
-    functions = {"train": lambda *_: ([], 0, plumbing.Progress(0)), "evaluate": lambda *_: 0.0}
-    with mock.patch.dict(vars(twin), functions):
-        measured, _ = ablate.train(TINY, ABLATIONS[name], {"val": (0, 0)}, V)
+    measured, _ = ablate.train(new_model(name, steps=0), random_data())
     assert measured["params"] == 4192 - lost
 
 
@@ -85,167 +97,73 @@ def test_without_residuals_a_silent_mlp_leaves_nothing():
 
 def test_activations_by_hand():
     x = torch.tensor([-2.0, -0.5, 0.0, 3.0])
-    assert ABLATIONS["squared-relu"].functions["relu"](x).tolist() == [0, 0, 0, 9]
+    assert ABLATIONS["squared-relu"].parts["activation"](x).tolist() == [0, 0, 0, 9]
     by_hand = [v * (1 + math.erf(v / math.sqrt(2))) / 2 for v in x.tolist()]
-    assert ABLATIONS["gelu"].functions["relu"](x).tolist() == pytest.approx(by_hand, abs=1e-6)
+    gelu = ABLATIONS["gelu"].parts["activation"]
+    assert gelu(x).tolist() == pytest.approx(by_hand, abs=1e-6)
 
 
 def test_all_entries_start_from_the_same_weights_and_see_the_same_batches():
     """But for the weights that an entry is about."""
-    seen, data = {}, {name: (torch.randint(V, (50, 8)),) * 2 for name in ("train", "val")}
-    for name, swap in ABLATIONS.items():
-        seen[name] = []
+    seen, data = {}, random_data()
+    for name in ABLATIONS:
         with mock.patch.object(F, "embedding", wraps=F.embedding) as embedding:
-            ablate.train(replace(TINY, **swap.config), swap, data, V)
+            ablate.train(new_model(name), data)
         batches = [call.args[0] for call in embedding.call_args_list if len(call.args[0]) == 4]
         seen[name] = torch.stack(batches).tolist()
     assert len(seen["baseline"]) == 2
     assert all(batches == seen["baseline"] for batches in seen.values())
-    torch.manual_seed(0)
-    weights = twin.init_weights(TINY, V)
-    torch.manual_seed(0)
-    for name, w in ABLATIONS["no-mlp"].functions["init_weights"](TINY, V).items():
-        assert torch.equal(w, 0 * weights[name] if "mlp" in name else weights[name])
-    torch.manual_seed(0)
-    for name, w in ABLATIONS["large-init"].functions["init_weights"](TINY, V).items():
-        assert torch.equal(w, 10 * weights[name]) and w.requires_grad
+    weights = new_model("baseline").weights
+    for name in ABLATIONS:
+        for key, w in new_model(name).weights.items():
+            out = {"no-positions": "wpe", "no-attention": "attn", "no-mlp": "mlp"}.get(name)
+            factor = 10 if name == "large-init" else 0 if out and out in key else 1
+            assert torch.equal(w, factor * weights[key]), (name, key)
+            assert w.requires_grad is (factor != 0)
 
 
 def test_weights_that_are_out_stay_out_in_training():
-    data = {name: (torch.randint(V, (50, 8)),) * 2 for name in ("train", "val")}
-    swap, kept = ABLATIONS["no-positions"], {}
-    init = swap.functions["init_weights"]
-
-    def spy(config, vocab_size):
-        kept.update(init(config, vocab_size))
-        return kept
-
-    before = spy(TINY, V)["wte"]
-    ablate.train(TINY, Swap("", functions={"init_weights": spy}), data, V)
-    assert (kept["wpe"] == 0).all() and not torch.equal(kept["wte"], before)
-
-
-# ---- the series ------------------------------------------------------------------------------
-def progress(seconds=1.0, interrupted=False):
-    done = plumbing.Progress(3)
-    done.done, done.seconds, done.interrupted = 3, seconds, interrupted
-    return done
-
-
-def jobs_of(vals):
-    return {job: {"what": f"about {job[0]}", "x": 1} for job in vals}
-
-
-VALS = {
-    ("base", 1): 2.0, ("base", 2): 2.2, ("worse", 1): 2.1, ("worse", 2): 2.5,
-    ("better", 1): 1.9, ("better", 2): 2.1, ("broken", 1): math.nan, ("broken", 2): 3.0,
-}  # fmt: skip
-REFERENCES = dict.fromkeys(["base", "worse", "better", "broken"], "base")
-
-
-def train_from(vals, log):
-    def train(entry, seed):
-        log.append((entry, seed))
-        return {"params": 5, "val": vals[entry, seed], "curve": [[0, None, math.inf]]}, progress()
-
-    return train
-
-
-def test_the_table_by_hand(tmp_path, capsys):
-    jobs, log = jobs_of(VALS), []
-    assert series.run_all(jobs, tmp_path, train_from(VALS, log)) is False
-    rows = series.compare(jobs, tmp_path, REFERENCES)
-    rows = {row["entry"]: row for row in series.by_difference(rows)}
-    assert list(rows) == ["better", "base", "worse", "broken"]
-    assert rows["worse"]["val"] == pytest.approx({"mean": 2.3, "sd": 0.4 / math.sqrt(2)})
-    assert rows["worse"]["difference"] == pytest.approx({"mean": 0.2, "sd": 0.2 / math.sqrt(2)})
-    # Each seed is 0.1 better, though the seeds themselves differ by more.
-    assert rows["better"]["difference"] == pytest.approx({"mean": -0.1, "sd": 0.0})
-    assert rows["broken"]["diverged"] == 1 and rows["broken"]["val"] == {"mean": 3.0, "sd": None}
-    assert rows["broken"]["difference"] == pytest.approx({"mean": 0.8, "sd": None})
-    series.report(list(rows.values()), tmp_path, "title", "base")
-    out = capsys.readouterr().out
-    assert "2.3000 ± 0.2828" in out and "+0.2000 ± 0.1414" in out
-    assert "3.0000 1 of 2 diverged" in out and "-0.1000 ± 0.0000" in out
-    table = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
-    assert table["rows"] == plumbing.finite(list(rows.values()))
-
-
-def test_an_entry_of_which_every_run_diverged_comes_last(tmp_path, capsys):
-    vals = {("base", 1): 2.0, ("broken", 1): math.inf, ("worse", 1): 9.0}
-    jobs = jobs_of(vals)
-    series.run_all(jobs, tmp_path, train_from(vals, []))
-    rows = series.by_difference(series.compare(jobs, tmp_path, REFERENCES))
-    assert [row["entry"] for row in rows] == ["base", "worse", "broken"]
-    series.report(rows, tmp_path, "title", "base")
-    assert "1 of 1 diverged" in capsys.readouterr().out
-
-
-def test_a_kept_run_is_not_repeated_unless_asked_or_described_otherwise(tmp_path, capsys):
-    jobs, log = jobs_of(VALS), []
-    train = train_from(VALS, log)
-    series.run_all(dict(list(jobs.items())[:3]), tmp_path, train)
-    log.clear()
-    series.run_all(jobs, tmp_path, train)
-    assert log == list(VALS)[3:]
-    assert "3 of 8 runs are kept" in capsys.readouterr().out
-    (tmp_path / "base-2.json").write_text("{ half", encoding="utf-8")
-    jobs["worse", 1] = {"what": "about worse", "x": 2}
-    log.clear()
-    series.run_all(jobs, tmp_path, train)
-    assert log == [("base", 2), ("worse", 1)]
-    log.clear()
-    series.run_all(jobs, tmp_path, train, again=True)
-    assert log == list(VALS)
-
-
-@pytest.mark.parametrize("how", ["in the steps", "outside of them"])
-def test_ctrl_c_keeps_the_finished_runs_and_not_the_one_it_ended(how, tmp_path):
-    jobs = jobs_of(VALS)
-
-    def train(entry, seed):
-        if (entry, seed) == ("worse", 1):
-            if how == "outside of them":
-                raise KeyboardInterrupt
-            return {"params": 5, "val": 2.0, "curve": []}, progress(interrupted=True)
-        return {"params": 5, "val": 2.0, "curve": []}, progress()
-
-    assert series.run_all(jobs, tmp_path, train) is True
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["base-1.json", "base-2.json"]
-
-
-def test_only_takes_the_baseline_with_it_and_names_what_it_does_not_know():
-    assert series.choose("gelu, no-mlp", ABLATIONS) == ["baseline", "gelu", "no-mlp"]
-    assert series.choose("", ABLATIONS) == list(ABLATIONS)
-    with pytest.raises(BadInput, match="--only selu is none of baseline, .*gelu"):
-        series.choose("selu", ABLATIONS)
+    model = new_model("no-positions")
+    before = model.weights["wte"].detach().clone()
+    ablate.train(model, random_data())
+    assert (model.weights["wpe"] == 0).all() and not torch.equal(model.weights["wte"], before)
 
 
 # ---- the command -----------------------------------------------------------------------------
 def command(monkeypatch, tmp_path, *flags):
     (tmp_path / "names.txt").write_text(NAMES, encoding="utf-8")
     shared = [f"--data={tmp_path / 'names.txt'}", f"--out={tmp_path / 'o'}"]
-    monkeypatch.setattr(sys, "argv", ["ablate.py", *shared, *flags])
-    return ablate.main()
+    monkeypatch.setattr(sys, "argv", ["ablate_microgpt.py", *shared, *flags])
+    ablate.main()
 
 
 def test_the_command_keeps_every_run_and_the_table(monkeypatch, tmp_path, capsys):
-    flags = ["--only=no-norm", "--seeds=2", "--steps=2"]
-    assert command(monkeypatch, tmp_path, *flags) == 0
-    names = ["baseline-42", "baseline-43", "no-norm-42", "no-norm-43", "table"]
-    assert sorted(path.stem for path in (tmp_path / "o").iterdir()) == names
+    command(monkeypatch, tmp_path, "--only=no-norm", "--seeds=2", "--steps=2")
+    stems = ["baseline-42", "baseline-43", "no-norm-42", "no-norm-43", "table"]
+    assert sorted(path.stem for path in (tmp_path / "o").iterdir()) == stems
     run = json.loads((tmp_path / "o" / "no-norm-43.json").read_text(encoding="utf-8"))
     params = 2 * 13 * 16 + 16 * 16 + 12 * 16 * 16  # 12 letters and BOS
     assert [run[k] for k in ("entry", "seed", "steps", "params")] == ["no-norm", 43, 2, params]
+    assert [run[k] for k in ("schema", "stage", "unit")] == [1, "05_microgpt", "nats/char"]
     assert run["about"]["n_head"] == 4 and run["curve"][-1][2] == pytest.approx(run["val"])
     capsys.readouterr()
-    assert command(monkeypatch, tmp_path, "--only=1-head", "--seeds=2", "--steps=2") == 0
+    command(monkeypatch, tmp_path, "--only=1-head", "--seeds=2", "--steps=2")
     out = capsys.readouterr().out
     assert "2 of 4 runs are kept" in out and "run 2 of 2: 1-head, seed 43" in out
     assert "no-norm" in out  # what was trained before stays in the table
+    command(monkeypatch, tmp_path, "--only=1-head", "--seeds=1", "--steps=2", "--again")
+    out = capsys.readouterr().out
+    assert "kept" not in out and "run 2 of 2: 1-head, seed 42" in out
 
 
 def test_list_names_every_entry_and_trains_none(monkeypatch, tmp_path, capsys):
-    assert not command(monkeypatch, tmp_path, "--list")
+    command(monkeypatch, tmp_path, "--list")
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(ABLATIONS)
     assert not (tmp_path / "o").exists()
+
+
+def test_the_results_have_their_usual_folder():
+    assert ablate.Config().out == ROOT / "out" / "05_microgpt" / "ablate"
+    table = json.loads((ROOT / "results/05_microgpt/ablate/table.json").read_text(encoding="utf-8"))
+    whats = {row["entry"]: row["what"] for row in table["rows"]}
+    assert whats == {name: swap.what for name, swap in ABLATIONS.items()}
