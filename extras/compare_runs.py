@@ -92,8 +92,7 @@ def run_all(stage, jobs, out, train, again=False):
     steps = common.Steps(len(todo), "the series")
     for i in steps:
         entry, seed = todo[i]
-        details = io.StringIO()  # what a single training prints; nobody reads it
-        with contextlib.redirect_stdout(details), contextlib.redirect_stderr(details):
+        with contextlib.redirect_stdout(io.StringIO()):  # without the lines of a single training
             measured, log = train(entry, seed)
         if log.stopped:
             break

@@ -177,7 +177,7 @@ def test_a_stop_still_reports_the_runs_before_it_and_gives_status_130(tmp_path, 
     assert [row["entry"] for row in table["rows"]] == ["base"]
 
 
-def test_the_details_of_a_training_are_not_printed(tmp_path, capsys):
+def test_a_run_prints_one_line_and_shows_the_time_left(tmp_path, capsys):
     def train(entry, seed):
         print("step 1")
         print("the training will take another 0:01:00", file=sys.stderr)
@@ -186,7 +186,7 @@ def test_the_details_of_a_training_are_not_printed(tmp_path, capsys):
     run_all({("base", 1): {"what": "x"}}, tmp_path, train)
     printed = capsys.readouterr()
     assert printed.out == "run 1 of 1: base, seed 1: val loss 2.0000, 1.0 s\n"
-    assert printed.err == ""
+    assert printed.err == "the training will take another 0:01:00\n"
 
 
 def test_only_takes_the_baseline_with_it_and_names_what_it_does_not_know():
