@@ -118,12 +118,11 @@ class NormMLP(BatchNormModel, stage.MLP):
     def parameters(self):
         return [self.wte, self.mlp_fc1, *self.norm.parameters(), self.lm_head, self.lm_bias]
 
-    def __call__(self, xb):
-        """Logits of the next character. (B, T) -> (B, V)"""
+    def hidden(self, xb):
+        """The outputs of the hidden layer. (B, T) -> (B, H)"""
         x = F.embedding(xb, self.wte)  # (B, T) -> (B, T, C)
         x = x.flatten(1)  # (B, T, C) -> (B, T * C)
-        h = torch.tanh(self.norm(x @ self.mlp_fc1))  # (B, T * C) -> (B, H)
-        return h @ self.lm_head + self.lm_bias  # (B, H) -> (B, V)
+        return torch.tanh(self.norm(x @ self.mlp_fc1))  # (B, T * C) -> (B, H)
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -169,7 +168,10 @@ def evaluate(model, xs, ys):
 
 
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+    """
     with evaluation_mode(model):
         return stage.log_probs(model, text)
 

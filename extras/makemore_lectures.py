@@ -45,7 +45,7 @@ VARIANTS = [*SPREADS, "wavenet"]
 @dataclass(frozen=True)
 class Config:
     data: Path = common.flag(ROOT / "data/makemore.txt", "a name a line; shuffled, then split")
-    variant: str = common.flag("original", "the network and its first weights", choices=VARIANTS)
+    variant: str = common.flag("original", ", ".join(VARIANTS), choices=VARIANTS)
     seed: int = common.flag(0, "0 means the lecture's own, 2147483647 (wavenet: 42)", 0, 2**32 - 1)
     steps: int = common.flag(200_000, "updates of the weights", 0, 10**7)
     batch_size: int = common.flag(32, "contexts in one step", 2, 10**6)

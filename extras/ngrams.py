@@ -37,7 +37,7 @@ class Config:
     text: bool = common.flag(False, "--data is one running text, not a name a line")
     n: int = common.flag(6, "the longest n-gram; each length from 2 on gets a result", 2, 20)
     smoothing: str = common.flag(
-        "kneser-ney", "how to blend the lengths; kneser-ney is the modified form",
+        "kneser-ney", "kneser-ney, in its modified form, or witten-bell",
         choices=["kneser-ney", "witten-bell"],
     )  # fmt: skip
     seed: int = common.flag(42, "starts the random numbers that draw the samples", 0, 2**32 - 1)
@@ -121,7 +121,7 @@ class NGram:
 
     def __init__(self, counts, n, smoothing, tokenizer):
         """counts: as count_ngrams(texts, n) returns them, which contains the shorter n-grams."""
-        self.n, self.tokenizer = n, tokenizer
+        self.counts, self.n, self.tokenizer = counts, n, tokenizer
         # What can come next, in the order of the ids. A name has an end, a running text has none.
         self.end = BOS if isinstance(tokenizer, names.Tokenizer) else None
         self.symbols = [*tokenizer.chars, BOS] if self.end else tokenizer.chars
@@ -194,13 +194,12 @@ def train(config, texts, tokenizer):
     for step in common.Steps(config.n, "the counting"):
         began = time.perf_counter()
         n = step + 1
-        counts = count_ngrams(texts["train"], n)
-        model = NGram(counts, n, config.smoothing, tokenizer)
+        model = NGram(count_ngrams(texts["train"], n), n, config.smoothing, tokenizer)
         log.seconds += time.perf_counter() - began
         log.done = n
         loss = {split: evaluate(model, texts[split]) for split in texts}
         log.curve.append([n, loss["train"], loss["val"]])
-        yield counts, model, loss, log
+        yield model, loss, log
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -217,10 +216,10 @@ def evaluate(model, texts):
 
 
 def log_probs(model, text):
-    """log P of what could come at each place of a text. -> list of list[V]
+    """log P of every symbol at each place of a text. -> list of list[V]
 
-    A name has N + 1 rows, as in stage 02: the first is for its first character, the last for its
-    end. A running text has N rows, as in stage 06: one for what follows each character.
+    A name has N + 1 rows, as in stage 02: one for each character and one for its end. A running
+    text has N rows, as in stage 06: one for what follows each character.
     """
     text = BOS + text if model.end else text
     contexts = [text[max(0, i - model.n + 1) : i] for i in range(1, len(text) + 1)]
@@ -270,7 +269,7 @@ def run_data_set(config):
         texts = {name: [BOS + doc + BOS for doc in docs] for name, docs in splits.items()}
         size = names.count_docs(splits)
     variant = "" if config.smoothing == Config.smoothing else ", Witten-Bell"
-    for counts, model, loss, log in train(config, texts, tokenizer):
+    for model, loss, log in train(config, texts, tokenizer):
         params = len(model.kept)
         print(f"{config.data.stem}, {model.n}-gram: {params:,} counts; val loss {loss['val']:.4f}")
         if model.n == 1:  # letter frequencies, which the table has as a baseline
@@ -282,7 +281,11 @@ def run_data_set(config):
             samples = [sample(model) for _ in range(20)]
         own = replace(config, n=model.n, out=config.out / f"{config.data.stem}-{model.n}")
         common.prepare_out(own.out)
-        saved = {"config": common.settings(own), "chars": tokenizer.chars, "counts": counts}
+        saved = {
+            "config": common.settings(own),
+            "chars": tokenizer.chars,
+            "counts": model.counts,
+        }
         common.save_run(
             own, log, "longer contexts, counted", {"model.json": json.dumps(saved)}, **size,
             vocab_size=tokenizer.vocab_size, params=params, chars_seen=size["targets"]["train"],

@@ -29,10 +29,10 @@ __all__ = ["Config", "Tree", "evaluate", "load", "log_probs", "main", "sample", 
 @dataclass(frozen=True)
 class Config(stage.Config):
     batch_size: int = common.flag(512, "contexts in one step, normalized together", 2, 10**6)
-    # A power of two, because every level halves it.
     block_size: int = common.flag(
-        8, "characters of context", choices=[2, 4, 8, 16, 32, 64, 128, 256]
-    )
+        8, "characters of context, a power of two: every level halves them",
+        choices=[2, 4, 8, 16, 32, 64, 128, 256],
+    )  # fmt: skip
     n_hidden: int = common.flag(128, "neurons in every level", 1, 65536)
     out: Path = common.flag(common.OUT / "wavenet", "folder for result.json and model.pt")
 

@@ -111,7 +111,7 @@ def test_a_batch_comes_out_with_mean_0_and_variance_1():
     torch.testing.assert_close(y.var(0, correction=0), torch.ones(4), rtol=0, atol=1e-4)
 
 
-def test_evaluation_of_one_example_does_not_hang_on_its_company_and_training_does():
+def test_evaluation_of_one_example_does_not_depend_on_its_batch_and_training_does():
     model = small_model()
     xb = torch.randint(9, (20, 3), generator=torch.Generator().manual_seed(4))
     in_training = model(xb)  # also moves the running statistics away from 0 and 1

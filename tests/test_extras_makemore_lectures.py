@@ -138,7 +138,7 @@ def test_first_losses(variant, low, high):
     ("batchnorm", 2147483647, 3.3239), ("wavenet", 42, 3.3167),
 ])  # fmt: skip
 def test_the_loss_of_the_first_step_is_the_one_that_the_notebook_prints(variant, seed, printed):
-    """It hangs on every one of: the shuffle, the ids, the weights, the batch and the formulas."""
+    """It depends on the shuffle, the ids, the weights, the batch and the formulas."""
     docs = makemore()
     tokenizer = LectureTokenizer(docs)
     torch.manual_seed(seed)
@@ -262,7 +262,7 @@ def test_a_stopped_training_continued_equals_an_unstopped_one_exactly(
         assert torch.equal(value, of_whole)
 
 
-def test_a_run_that_breaks_off_goes_on_at_its_last_checkpoint(run, monkeypatch):
+def test_a_run_that_breaks_off_continues_from_its_last_checkpoint(run, monkeypatch):
     """As after a power cut: nothing was saved when it ended, but something on the way."""
     _, whole, _ = run(out="whole")
 

@@ -118,9 +118,9 @@ def test_witten_bell_worked_out_by_hand():
 
 
 def test_kneser_ney_worked_out_by_hand():
-    """In "abab" the pairs are ab twice and ba; a and b each stand after one other character."""
+    """In "abab" the pairs are ab twice and ba; a and b each follow one other character."""
     model = build(["abab"], 2, "kneser-ney", "ab")
-    one, two, _ = FALLBACK  # so short a text has no four kinds of counts
+    one, two, _ = FALLBACK  # no n-gram of this short text occurs 3 or 4 times
     single = (1 - one + 2 * one / 2) / 2  # 1 kept less its discount, and half of both discounts
     assert P(model, "a") == P(model, "b") == pytest.approx(single)
     assert P(model, "ab") == pytest.approx((2 - two + two * single) / 2)
@@ -128,8 +128,8 @@ def test_kneser_ney_worked_out_by_hand():
     assert P(model, "ba") == pytest.approx((1 - one + one * single) / 1)
 
 
-def test_kneser_ney_knows_what_stands_in_one_place_only():
-    """b occurs most, but only after a: after a new character it is not what to expect."""
+def test_kneser_ney_knows_what_follows_one_character_only():
+    """b occurs most, but only after a, so it is unlikely after a new character."""
     docs = ["abababababab", "cdedfdgdhd"]
     kneser_ney, witten_bell = (build(docs, 2, m, "abcdefghi") for m in ("kneser-ney", METHODS[0]))
     assert P(kneser_ney, "xd") > 2 * P(kneser_ney, "xb")
@@ -154,9 +154,9 @@ def test_probabilities_of_any_context_are_positive_and_sum_to_1(docs, n, method,
 
 @settings(deadline=None)
 @given(texts, st.integers(2, 5), st.sampled_from(METHODS), st.text("abcd", min_size=1, max_size=5))
-def test_after_an_unseen_context_only_the_shorter_one_speaks(docs, n, method, gram):
+def test_after_an_unseen_context_only_the_shorter_one_counts(docs, n, method, gram):
     model = build(docs, n, method, "abcd")
-    assert P(model, "d" + gram) == P(model, gram)  # no text holds a d
+    assert P(model, "d" + gram) == P(model, gram)  # no text contains a d
 
 
 def test_the_uncounted_model_is_the_even_guess():
@@ -166,8 +166,8 @@ def test_the_uncounted_model_is_the_even_guess():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_without_end_the_counts_decide_alone(method):
-    """A chain whose next letter depends on one before: with much of it, all lengths agree."""
+def test_with_many_counts_smoothing_changes_little(method):
+    """A chain of letters in which each depends only on the one before."""
     rng = np.random.default_rng(0)
     chain = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3], [0.25, 0.25, 0.5]])
     state, letters = 0, []
@@ -189,12 +189,12 @@ def test_one_gram_is_letter_frequencies(whole_names):
     assert P(model, "a") == pytest.approx(share, rel=0.001)
 
 
-# ---- figures known beforehand ----------------------------------------------------------------
+# ---- known figures ---------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("n", "val", "test"), [(3, 2.232, 2.2265), (4, 2.0995, 2.087), (5, 2.087, 2.073)]
 )
 def test_witten_bell_with_names_padded_to_full_contexts(splits, n, val, test):
-    """Here a name begins with n - 1 BOS, so that an n-gram blends all lengths from its start on."""
+    """Here a name begins with n - 1 BOS, so that its first n-gram blends all lengths, too."""
     padded = {split: [BOS * (n - 1) + d + BOS for d in docs] for split, docs in splits.items()}
     counts = {
         split: Counter(doc[i - n + 1 : i + 1] for doc in docs for i in range(n - 1, len(doc)))

@@ -35,7 +35,7 @@ def small_tree(config=SMALL, vocab_size=9):
 
 
 def levels(model, xb):
-    """What every level hands on, (B, T, H), worked out one pair at a time."""
+    """The output of every level, (B, T, H), worked out one pair at a time."""
     x, found = model.wte[xb], []
     for fc, norm in zip(model.fc, model.norms):
         columns = range(0, x.shape[1], 2)
@@ -96,7 +96,7 @@ def test_every_input_reaches_the_output():
 
 @torch.no_grad()
 def test_a_change_travels_up_one_branch_only():
-    """Input 5 lies in pair 2, in group of four 1, and in the one whole."""
+    """Input 5 is in pair 2, in the group of four 1, and in the whole."""
     model = small_tree()
     xb = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
     changed = xb.clone()
@@ -114,7 +114,7 @@ def test_the_order_within_a_pair_and_of_the_pairs_matters():
         assert (model(torch.tensor([order])) - straight).abs().max() > 1e-3
 
 
-def test_evaluation_of_one_example_does_not_hang_on_its_company():
+def test_evaluation_of_one_example_does_not_depend_on_its_batch():
     model = small_tree()
     xb = torch.randint(9, (20, 8))
     with torch.no_grad():

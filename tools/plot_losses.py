@@ -16,7 +16,7 @@ def draw_loss(folder):
     result = table_rows.read_result(folder / "result.json")
     figure = new_figure(6.4, 4)
     axes = figure.subplots()
-    for column, label in ((1, "train loss during the training"), (2, "val loss, whole split")):
+    for column, label in ((1, "train loss during training"), (2, "val loss, whole split")):
         points = [(row[0], row[column]) for row in result["curve"] if row[column] is not None]
         if points:
             axes.plot(*zip(*points), ".-", label=label)
@@ -89,6 +89,8 @@ def draw_curves(folder):
 
     A stage that measures its val loss only once, at the end, also shows its train loss, thin.
     """
+    from matplotlib.ticker import LogFormatterSciNotation, LogLocator
+
     groups = comparable(read_results(folder))
     figure = new_figure(5.2 * len(groups) + 0.6, 5)
     panels = figure.subplots(1, len(groups), squeeze=False)[0]
@@ -112,6 +114,9 @@ def draw_curves(folder):
             )  # fmt: skip
         seen = "points" if title == "two moons" else "characters"
         axes.set(xscale="log", xlabel=f"{seen} seen in training", ylabel=f"loss, {unit}")
+        # An axis with one or two powers of ten also labels 2 and 5 times each of them.
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.xaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
         axes.set(title=title, ylim=(0, 1.12 * max(baselines(kind).values())))
         axes.legend(fontsize=9, loc="lower left", frameon=False)
     return figure
