@@ -230,13 +230,13 @@ class Log(Steps):
         self.losses, self.curve = [], []
 
     def __iter__(self):
-        stop.training_began = True
         self.look()
+        stop.training_began = True
         yield from super().__iter__()
-        if self.val_loss and self.val is None:  # a stop came while it was being measured
-            self.curve.pop()
         if not self.curve or self.curve[-1][0] < self.done:
             self.look()
+        elif self.val_loss and self.val is None:  # a stop came while it was being measured
+            self.curve[-1][2] = self.val_loss()
 
     @property
     def val(self):
