@@ -1,13 +1,14 @@
 # Every target calls run.py. `make help` says what each one does.
 #   make stage 4                               a stage's number is a word, or N=4
 #   make stage 4 ARGS="--steps 500 --seed 7"   ARGS is passed on unchanged
+#   make start 3 EXERCISE=softmax              one exercise of a stage
 PYTHON ?= python3
 ARGS :=
 
 .DEFAULT_GOAL := help
 # These targets take a word after them, such as a stage's number, which becomes N. make takes that
 # word for a target as well, so it gets a rule that does nothing.
-WITH_N := stage ablate notebook diff
+WITH_N := stage start check watch hint solution predict class ablate notebook diff
 ALONE := stages table extras plots check-setup test data help \
 	seeds published notebooks readme reference bench lint
 TARGETS := $(ALONE) $(WITH_N) score
@@ -24,7 +25,7 @@ $(ALONE):
 	@$(PYTHON) run.py $@ $(ARGS)
 
 $(WITH_N):
-	@$(PYTHON) run.py $@ $(N) $(ARGS)
+	@$(PYTHON) run.py $@ $(N) $(if $(EXERCISE),--exercise $(EXERCISE)) $(ARGS)
 
 score:
 	@$(PYTHON) run.py score $(N) $(if $(NAME),"NAME=$(NAME)") $(ARGS)

@@ -269,6 +269,13 @@ ABLATIONS = {
 LEARNING = {
     "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
+    "start": (["tools/learn", "start"], "begin to rebuild a stage in my/: make start 3"),
+    "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),
+    "watch": (["tools/learn", "watch"], "check again at every save: make watch 3"),
+    "hint": (["tools/learn", "hint"], "the next of three hints for the current exercise"),
+    "solution": (["tools/learn", "solution"], "the reference beside your own code"),
+    "predict": (["tools/learn", "predict"], "answer the lesson's questions before the run"),
+    "class": (["tools/learn", "class"], "check the my/ folders of a class: make class FOLDER"),
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, byte pairs, ..."),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
@@ -310,7 +317,7 @@ def main(words):
     python = find_python(dev=target in NEED_DEV)
     if action[0] == "-m":  # pytest and ruff look for pyproject.toml where they start
         return run([python, *action, *words[1:]], cwd=ROOT)
-    return run([python, ROOT / action[0], *words[1:]])
+    return run([python, ROOT / action[0], *action[1:], *words[1:]])
 
 
 if __name__ == "__main__":

@@ -104,7 +104,9 @@ def make_row(result, place, folder):
     variant = result.get("variant")
     label = f"{result['stage']}, {variant}" if variant else result["stage"]
     at_home = below == result["stage"] or (variant and below.startswith(f"{result['stage']}/"))
-    if not at_home:
+    if below == f"my/{result['stage']}":
+        label += ", yours"  # the learner's own code, trained by `make check`
+    elif not at_home:
         label += f" ({(Path(folder.resolve().name) / below).as_posix()})"
     return {
         "label": label,

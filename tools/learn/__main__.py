@@ -1,0 +1,42 @@
+"""The commands of the learner: python tools/learn check 3, which is what `make check 3` runs."""
+
+import importlib
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tools/, for learn and stages
+
+from learn.exercises import Problem
+
+MODULES = {
+    "start": "start",
+    "check": "check",
+    "watch": "watch",
+    "hint": "hint",
+    "solution": "solution",
+    "predict": "predict",
+    "class": "classroom",
+}
+
+
+def main(words):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+    command = words[0] if words else ""
+    if command not in MODULES:
+        print(f"learn: give one of these commands: {', '.join(MODULES)}", file=sys.stderr)
+        return 2
+    try:
+        return importlib.import_module(f"learn.{MODULES[command]}").main(words[1:])
+    except Problem as problem:
+        print(f"{command}: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print()
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,184 @@
+"""make check 3: check the learner's stage, exercise by exercise. make check: the progress."""
+
+import json
+import os
+import subprocess
+import sys
+
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from learn import progress
+from learn.exercises import (
+    find_stage,
+    parser,
+    read_lesson,
+    short,
+    stages_with_exercises,
+    started,
+)
+from learn.report import bar, make_console, print_open
+from learn.run_checks import run_checks
+from stages import ROOT, STAGES
+
+
+def main(words):
+    flags = parser("check", __doc__, stage=None)
+    flags.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    flags.add_argument("--no-train", action="store_true", help="do not train the finished model")
+    args = flags.parse_args(words)
+    console = make_console()
+    if args.stage is None:
+        return show_progress(console, args.my)
+    lesson = read_lesson(find_stage(args.stage))
+    folder = started(lesson, args.my)
+    files = dict.fromkeys(exercise.file for exercise in lesson.exercises)
+    console.print(f"checking {', '.join(short(folder / file) for file in files)}", style="dim")
+    before = progress.read(args.my, lesson.stage).passed
+
+    def tell(name):
+        print_pass(console, lesson.exercise(name), new=name not in before)
+
+    outcome = run_checks(lesson, folder, tell=tell)
+    passed = remember(lesson, args.my, outcome)
+    if outcome.complete:
+        return finish(console, lesson, args.my, train=not args.no_train)
+    name, failure = first_failure(outcome)
+    print_open(console, lesson, name, failure, folder, args.verbose)
+    if name in before and not outcome.stop:
+        console.print("    It passed before, so look at what you changed last.")
+    console.print(f"{bar(lesson, passed)} passed. Stuck? make hint {lesson.number}")
+    return 1
+
+
+def print_pass(console, exercise, new):
+    """A line; for a new pass also what the exercise teaches."""
+    console.print(Text.assemble(("  passed  ", "green"), exercise.name))
+    if new:
+        console.print(Padding(Markdown(exercise.explanation), (0, 0, 1, 10)))
+
+
+def first_failure(outcome):
+    """(name, failure) to show. What keeps all from being checked has the name of its file."""
+    if outcome.stop:
+        return outcome.stop.get("line", "the check").split(":")[0], outcome.stop
+    return next(iter(outcome.failures.items()))
+
+
+def remember(lesson, my, outcome):
+    """Write what has passed to progress.json, and return it.
+
+    A syntax error keeps all from being checked, so it changes nothing.
+    """
+    if outcome.stop:
+        return [n for n in progress.read(my, lesson.stage).passed if n in lesson.names]
+    code = progress.fingerprint(my / lesson.stage)
+    progress.save(my, lesson.stage, passed=outcome.passed, checked=code)
+    return outcome.passed
+
+
+def known_progress(lesson, my):
+    """The Record of a stage. If there is none, because the file was lost, it checks first."""
+    record = progress.read(my, lesson.stage)
+    if not record.checked:
+        remember(lesson, my, run_checks(lesson, my.resolve() / lesson.stage))
+        record = progress.read(my, lesson.stage)
+    return record
+
+
+# --- after the last exercise ---
+
+
+def finish(console, lesson, my, train):
+    """Train the learner's own model, compare it with the reference, say what to read next."""
+    count = len(lesson.names)
+    console.print(f"\nAll {count} exercises of stage {lesson.number} pass.", style="bold")
+    status = train_yours(console, lesson, my) if train else 0
+    if status:
+        return status
+    compare(console, lesson, my)
+    later = [stage for stage in STAGES if stage > lesson.stage]
+    if later:
+        number = int(later[0][:2])
+        console.print(f"Read next: {later[0]}/README.md. Then rebuild it: make start {number}")
+    return 0
+
+
+def results_folder(lesson, my):
+    """out/my/03_bigram_learned, where the learner's main.py writes its result."""
+    return my.resolve().parent / "out" / "my" / lesson.stage
+
+
+def train_yours(console, lesson, my):
+    """Run the learner's main.py, unless its result is newer than the code. Returns the status."""
+    folder, out = my.resolve() / lesson.stage, results_folder(lesson, my)
+    result = out / "result.json"
+    newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
+    if result.exists() and result.stat().st_mtime > newest:
+        return 0
+    console.print(f"Now your own code trains the model: {short(folder)}/main.py\n")
+    command = [sys.executable, str(folder / "main.py"), *lesson.train, f"--out={out}"]
+    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    status = subprocess.run(command, env=env).returncode
+    if status:
+        console.print(f"Your main.py ended with status {status}; the lines above say why.")
+    return status
+
+
+def compare(console, lesson, my):
+    """Your losses beside those of the reference run in results/."""
+    sides = {
+        "yours": results_folder(lesson, my) / "result.json",
+        "reference": ROOT / "results" / lesson.stage / "result.json",
+    }
+    losses = {name: read_losses(path) for name, path in sides.items()}
+    if not losses["yours"]:
+        return
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    table.add_column("loss")
+    splits = [split for split, loss in losses["yours"].items() if loss is not None]
+    for split in splits:
+        table.add_column(split, justify="right")
+    for name, by_split in losses.items():
+        if by_split:
+            numbers = [by_split.get(split) for split in splits]
+            table.add_row(name, *("" if x is None else f"{x:.4f}" for x in numbers))
+    console.print()
+    console.print(table)
+    note = f" (yours with {' '.join(lesson.train)})" if lesson.train else ""
+    console.print(f"make table has the row as well, as yours{note}.\n")
+
+
+def read_losses(path):
+    """{split: loss} of a result.json; {} if there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["loss"]
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+# --- all stages ---
+
+
+def show_progress(console, my):
+    """A line for each stage with exercises: how many passed, and what comes next."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for stage in stages_with_exercises():
+        lesson = read_lesson(stage)
+        record = progress.read(my, stage)
+        passed = [name for name in lesson.names if name in record.passed]
+        table.add_row(stage, bar(lesson, passed), next_step(lesson, my, record, passed))
+    console.print(table)
+    return 0
+
+
+def next_step(lesson, my, record, passed):
+    folder, number = my / lesson.stage, lesson.number
+    if not folder.is_dir():
+        return f"to begin: make start {number}"
+    if record.checked != progress.fingerprint(folder):
+        return f"changed since the last check: make check {number}"
+    exercise = lesson.first_open(passed)
+    return f"next: {exercise.name}" if exercise else "done"

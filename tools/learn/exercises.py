@@ -1,0 +1,150 @@
+"""What a stage asks of the learner: exercises/STAGE.toml, read into objects.
+
+Everything that the tools know about the exercises of a stage is in that file and in
+exercises/check_STAGE.py.
+"""
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+from stages import ROOT, STAGES
+
+FOLDER = ROOT / "exercises"
+MY = ROOT / "my"
+
+
+class Problem(Exception):
+    """A command cannot do what it was asked. The message says why and how to fix it."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function that the learner writes.
+
+    hints: three, in this order: a question, the place in the lesson, the formula. explanation:
+    what to have learned, shown after a pass. inside: how a statement begins, such as "for step in";
+    then only the block below that statement is the exercise, not the whole body of the function.
+    seconds: the time limit of the check.
+    """
+
+    name: str
+    file: str
+    function: str  # softmax, or Value.__mul__ for a method
+    task: str
+    hints: tuple
+    explanation: str
+    inside: str = ""
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A question to answer before the run.
+
+    answer: a number, one of the choices, or a path into the stage's result.json, such as
+    "loss.val" or "curve.0.2". A number within the tolerance of the answer is right.
+    """
+
+    question: str
+    kind: str  # "number" or "choice"
+    answer: object
+    why: str
+    choices: tuple = ()
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The exercises and the predictions of one stage.
+
+    train: flags for the learner's own main.py once all exercises have passed; few steps, if the
+    stage takes longer than a few seconds.
+    """
+
+    stage: str
+    exercises: tuple
+    predictions: tuple
+    train: tuple = ()
+    names: tuple = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "names", tuple(e.name for e in self.exercises))
+
+    @property
+    def number(self):
+        """3, as a learner types it."""
+        return int(self.stage[:2])
+
+    def exercise(self, name):
+        """The exercise with this name; softmax_grad is softmax-grad."""
+        for exercise in self.exercises:
+            if exercise.name == name.replace("_", "-"):
+                return exercise
+        raise Problem(f"stage {self.number} has no exercise {name!r}: {', '.join(self.names)}")
+
+    def first_open(self, passed):
+        """The first exercise that is not among those passed, or None."""
+        return next((e for e in self.exercises if e.name not in passed), None)
+
+
+def read_lesson(stage):
+    """The Lesson of a stage, given by the name of its folder."""
+    path = FOLDER / f"{stage}.toml"
+    if not path.exists():
+        have = ", ".join(str(int(s[:2])) for s in stages_with_exercises())
+        raise Problem(f"stage {int(stage[:2])} has no exercises yet; these have: {have or 'none'}")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        exercises = tuple(Exercise(**table) for table in tables["exercise"])
+        predictions = tuple(Prediction(**table) for table in tables.get("prediction", []))
+    except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
+        raise Problem(f"exercises/{path.name}: {error}") from error
+    return Lesson(stage, exercises, predictions, tuple(tables.get("train", ())))
+
+
+def check_file(stage):
+    """The file with a check function for each exercise."""
+    return FOLDER / f"check_{stage}.py"
+
+
+def stages_with_exercises():
+    return [stage for stage in STAGES if (FOLDER / f"{stage}.toml").exists()]
+
+
+def find_stage(word):
+    """The folder name of the stage that a learner means: 3, 03 or 03_bigram_learned."""
+    word = word.rstrip("/\\")
+    for stage in STAGES:
+        if word in (stage, stage[:2], str(int(stage[:2]))):
+            return stage
+    raise Problem(f"there is no stage {word!r}; the stages are {', '.join(STAGES)}")
+
+
+def parser(command, description, stage=True):
+    """The flags that the commands share. stage: whether a stage must be given; None: it may be."""
+    words = argparse.ArgumentParser(prog=f"make {command}", description=description)
+    words.error = lambda problem: words.exit(2, f"{command}: {problem}\n")
+    if stage or stage is None:
+        count = None if stage else "?"
+        words.add_argument("stage", nargs=count, help="its number, such as 3")
+    words.add_argument("--my", type=Path, default=MY, help="the learner's folder (default: my)")
+    return words
+
+
+def started(lesson, my):
+    """The learner's folder of a stage. Problem if `make start` did not make it yet."""
+    folder = my.resolve() / lesson.stage
+    if not folder.is_dir():
+        raise Problem(f"{short(folder)} does not exist yet; to begin: make start {lesson.number}")
+    return folder
+
+
+def short(path):
+    """A path as the learner sees it, relative to the project if it lies in there."""
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)

@@ -1,0 +1,156 @@
+"""make predict 3: the questions of the lesson before the run, and your score after it.
+
+Your answers are kept in my/progress.json. To answer again: make predict 3 ARGS=--again.
+"""
+
+import json
+
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.text import Text
+
+from learn import progress
+from learn.exercises import find_stage, parser, read_lesson
+from learn.report import make_console
+from stages import ROOT
+
+
+def main(words):
+    flags = parser("predict", __doc__)
+    flags.add_argument("--again", action="store_true", help="forget the earlier answers")
+    args = flags.parse_args(words)
+    lesson = read_lesson(find_stage(args.stage))
+    console = make_console()
+    if not lesson.predictions:
+        console.print(f"Lesson {lesson.number} has no questions to answer before the run.")
+        return 0
+    answers = [] if args.again else known_answers(lesson, args.my)
+    answers = ask_all(console, lesson, args.my, answers)
+    if len(answers) < len(lesson.predictions):
+        console.print(f"\nTo answer the rest: make predict {lesson.number}")
+        return 1
+    result = read_result(lesson, args.my)
+    if result is None:
+        number = lesson.number
+        console.print(f"Now run it: make stage {number}. Then see how right you were: ", end="")
+        console.print(f"make predict {number}")
+        return 0
+    return show_score(console, lesson, answers, result)
+
+
+def known_answers(lesson, my):
+    """The answers so far, without those that a question cannot have."""
+    answers = progress.read(my, lesson.stage).predictions
+    known = []
+    for question, answer in zip(lesson.predictions, answers):
+        if parse(question, str(answer)) is None:
+            break
+        known.append(answer)
+    return known
+
+
+# --- asking ---
+
+
+def ask_all(console, lesson, my, answers):
+    """Ask what is not answered yet, and save each answer at once. Returns all answers."""
+    for number in range(len(answers), len(lesson.predictions)):
+        question = lesson.predictions[number]
+        console.print(Text(f"\nQuestion {number + 1} of {len(lesson.predictions)}", "bold"))
+        console.print(Markdown(question.question))
+        for place, choice in enumerate(question.choices, 1):
+            console.print(f"  {place}  {choice}")
+        answer = ask(question)
+        if answer is None:
+            break
+        answers = [*answers, answer]
+        progress.save(my, lesson.stage, predictions=answers)
+    return answers
+
+
+def ask(question):
+    """One answer; asks again until it makes sense. None at the end of the input."""
+    is_number = question.kind == "number"
+    what = "a number" if is_number else f"1 to {len(question.choices)}"
+    while True:
+        try:
+            answer = parse(question, input(f"your answer, {what}: "))
+        except EOFError:
+            return None
+        if answer is not None:
+            return answer
+        print("Give a number such as 2.5 or 1/27." if is_number else f"Give a number, {what}.")
+
+
+def parse(question, text):
+    """A number, or one of the choices given by its number or its text; None for anything else."""
+    text = text.strip()
+    if question.kind == "choice":
+        if text in question.choices:
+            return text
+        valid = text.isdecimal() and 1 <= int(text) <= len(question.choices)
+        return question.choices[int(text) - 1] if valid else None
+    above, _, below = text.replace(",", "").partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+# --- scoring ---
+
+
+def read_result(lesson, my):
+    """The result.json of the stage, or of the learner's own version; None if there is none."""
+    own = my.resolve().parent / "out" / "my" / lesson.stage
+    for folder in (ROOT / "out" / lesson.stage, own):
+        try:
+            return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def right_answer(question, result):
+    """The answer of a question; what is a path, such as loss.val, is looked up in the result.
+
+    None if the result does not have it, as after a run that was stopped.
+    """
+    if question.kind == "choice" or not isinstance(question.answer, str):
+        return question.answer
+    value = result
+    for part in question.answer.split("."):
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return None
+    return value if isinstance(value, (int, float)) else None
+
+
+def show_score(console, lesson, answers, result):
+    right = counted = 0
+    for question, answer in zip(lesson.predictions, answers):
+        wanted = right_answer(question, result)
+        well = is_right(question, answer, wanted)
+        counted += wanted is not None
+        right += well
+        mark = ("right  ", "green") if well else ("wrong  ", "red")
+        mark = ("no answer  ", "dim") if wanted is None else mark
+        console.print(Markdown(question.question))
+        texts = f"you said {show(answer)}; it is {show(wanted)}"
+        console.print(Padding(Text.assemble(mark, texts), (0, 0, 0, 2)))
+        console.print(Padding(Markdown(question.why), (0, 0, 1, 2)))
+    console.print(f"{right} of {counted} right")
+    return 0
+
+
+def is_right(question, answer, wanted):
+    if question.kind == "choice" or wanted is None:
+        return answer == wanted
+    return abs(answer - wanted) <= question.tolerance
+
+
+def show(answer):
+    if answer is None:
+        return "not in the result of your run"
+    return f"{answer:.4f}".rstrip("0").rstrip(".") if isinstance(answer, float) else str(answer)
