@@ -43,27 +43,28 @@ def operation(learner, check, make, numbers, call, mistakes=None):
     leaves = [learner.engine.Value(number) for number in numbers]
     result = value(learner, check, lambda: make(*leaves), call, mistakes)
     children, local_grads = result.children, result.local_grads
+    call = f"({call})" if " " in call else call
     for name, part in [("children", children), ("local_grads", local_grads)]:
         check.true(
             isinstance(part, (tuple, list)),
             f"{name} should be a tuple, even for one child. Brackets alone do not make a tuple: "
             "the comma does.",
-            call=f"({call}).{name}", came=repr(part), expected="a tuple",
+            call=f"{call}.{name}", came=repr(part), expected="a tuple",
         )  # fmt: skip
     check.true(
         all(any(child is leaf for child in children) for leaf in leaves),
         "Each Value that it was computed from should be one of its children. They come second, "
         "after the number, and the derivatives come third.",
-        call=f"({call}).children", came=repr(children)[:100], expected=repr(tuple(leaves)),
+        call=f"{call}.children", came=repr(children)[:100], expected=repr(tuple(leaves)),
     )  # fmt: skip
     check.true(
         not any(isinstance(part, learner.engine.Value) for part in local_grads),
         "The derivatives should be plain numbers: a Value has its number in data.",
-        call=f"({call}).local_grads", came=repr(local_grads)[:100], expected="numbers",
+        call=f"{call}.local_grads", came=repr(local_grads)[:100], expected="numbers",
     )  # fmt: skip
     check.true(
         len(children) == len(local_grads), "Each child needs a derivative, and only one.",
-        call=f"({call}).local_grads", came=f"{len(local_grads)} for {len(children)} children",
+        call=f"{call}.local_grads", came=f"{len(local_grads)} for {len(children)} children",
         expected=f"{len(children)} for {len(children)} children",
     )  # fmt: skip
     pairs = list(zip(children, local_grads))
@@ -72,7 +73,7 @@ def operation(learner, check, make, numbers, call, mistakes=None):
 
 def name_of(learner, check, make, name, call):
     check.equal(
-        lambda: make(learner.engine.Value(0.5)).op, (), name, call=f"({call}).op",
+        lambda: make(learner.engine.Value(0.5)).op, (), name, call=f"{call}.op",
         mistakes={"The name of the operation is missing: it comes last.": ""},
     )  # fmt: skip
 
@@ -95,7 +96,7 @@ def multiply(learner, check):
     )  # fmt: skip
     check.equal(
         lambda: derivatives, (), [-3.0, 2.0], call=f"({call}).local_grads",
-        by="how far the product moves, for a nudge of the 2 and for a nudge of the -3",
+        by="how far it moves per nudge of the 2, and of the -3",
         mistakes={
             "The two derivatives are swapped. If you nudge the 2 by 0.1, how far does 2 * -3 "
             "move?": [2.0, -3.0],
@@ -105,7 +106,7 @@ def multiply(learner, check):
             "moves?": [-6.0, -6.0],
         },
     )  # fmt: skip
-    name_of(learner, check, lambda a: a * a, "*", call)
+    name_of(learner, check, lambda a: a * a, "*", "(Value(0.5) * Value(0.5))")
 
     data, derivatives = operation(
         learner, check, lambda a: a * 3, (4.0,), "Value(4.0) * 3",
@@ -144,9 +145,9 @@ def one_child(learner, check, name, x, data, derivative, by=BY_HAND, wrong_data=
             ),
         },
     )  # fmt: skip
-    check.equal(lambda: got, (), data, call=f"({call}).data", by=by, mistakes=dict(wrong_data))
+    check.equal(lambda: got, (), data, call=f"{call}.data", by=by, mistakes=dict(wrong_data))
     check.equal(
-        lambda: derivatives, (), [derivative], call=f"({call}).local_grads", by=by,
+        lambda: derivatives, (), [derivative], call=f"{call}.local_grads", by=by,
         mistakes=dict(wrong),
     )  # fmt: skip
 
@@ -237,12 +238,12 @@ def power(learner, check):
                 "whole number.": ValueError,
             },
         )  # fmt: skip
-    zero = "n is 0: a ** 0 is 1 everywhere, so it has no slope. Without care, its slope becomes "
     for a in (5.0, 0.0):
         check.equal(
             power_and_slope, (a, 0), (1.0, 0.0), by="a ** 0 is always 1",
             mistakes={
-                f"{zero}0 * 0 ** -1, and 0 has no power of -1.": (
+                "Here n is 0. The usual formula for the slope needs 0 ** -1, which does not exist; "
+                "but a ** 0 is 1 everywhere, so how steep is it?": (
                     check.either(ValueError, ZeroDivisionError)
                 ),
             },
@@ -318,7 +319,9 @@ def backward(learner, check):
             "Each child got its derivative alone. Along a path, multiply: what is the gradient of "
             "the node that passes on?": [-2.0, 2.0, 1.0, -8.0, 1.0],
             "The gradients were passed on as they are. Along a path, multiply by the derivative of "
-            "each step.": check.either([2.0, 1.0, 1.0, 1.0, 1.0], [1.0] * 5),
+            "each step.": [2.0, 1.0, 1.0, 1.0, 1.0],
+            "All gradients are 1. Only L begins with 1; does backward() of each child begin with 1 "
+            "again?": [1.0] * 5,
             "The leaves are right, but the nodes between are 0 again. Clear them before the walk, "
             "so that one can look at them after it.": (
                 check.either([16.0, -16.0, 0, 0, 0], [16.0, -16.0, 0, 0, 1.0])
@@ -329,6 +332,7 @@ def backward(learner, check):
             "children and local_grads belong together, in pairs: zip gives the pairs.": (
                 TypeError("can't multiply sequence")
             ),
+            "It calls itself without end. Does each call go on to the children?": RecursionError,
         },
     )  # fmt: skip
 
@@ -372,15 +376,17 @@ def backward(learner, check):
                 "share. A node may pass on once, when its gradient is complete.": (
                     check.either(2 * first + second, 2 * second + first)
                 ),
+                "b passed on its whole gradient twice, once for each use: each node should have "
+                "one turn only.": 12.0,
             },
         )  # fmt: skip
     check.equal(
         lambda: alone(Value), (), 1.0, by="the gradient of a result with respect to itself",
         call="x = Value(3.0); x.backward(), then x.grad",
     )  # fmt: skip
-    repeated(learner, check, example)
-    random_graphs(learner, check)
-    quickly(learner, check)
+    repeated(check, Value, example)
+    random_graphs(check, Value)
+    quickly(check, Value)
 
 
 def alone(Value):
@@ -389,9 +395,8 @@ def alone(Value):
     return x.grad
 
 
-def repeated(learner, check, example):
+def repeated(check, Value, example):
     """What a second call adds to, and what it clears."""
-    Value = learner.engine.Value
 
     def twice():
         a = Value(3.0)
@@ -440,9 +445,8 @@ def repeated(learner, check, example):
     )  # fmt: skip
 
 
-def random_graphs(learner, check):
+def random_graphs(check, Value):
     """Gradients of random formulas, compared with those from nudges of plain numbers."""
-    Value = learner.engine.Value
 
     def apply(name, a, b):
         if name == "tanh":
@@ -479,9 +483,8 @@ def random_graphs(learner, check):
         )  # fmt: skip
 
 
-def quickly(learner, check):
+def quickly(check, Value):
     """Neither walk every path nor search in a list."""
-    Value = learner.engine.Value
 
     def doubled():
         y = Value(1.0)
@@ -504,7 +507,7 @@ def quickly(learner, check):
         },
     )  # fmt: skip
     check.between(
-        wide, (), 0.0, 0.25, by="a step of the training has three times as many",
+        wide, (), 0.0, 0.25, by="a step of the training has more nodes",
         call="the seconds that backward() takes for a sum of 6,000 Values",
         mistakes={
             "The gradients are right, but it takes too long. Do you look for a node in a list? "
@@ -550,6 +553,8 @@ def neuron(learner, check):
         lambda: result.data, (), 1.25, call=call, by="0.5 * 3 - 1 * 1.25 + 1",
         mistakes={
             "The bias is missing.": 0.25,
+            "Two things. The bias is missing; and this neuron is linear, so leave the sum as it is, "
+            "without tanh.": math.tanh(0.25),
             "The bias is subtracted: add it.": -0.75,
             "The products are subtracted: add them.": 0.75,
             "The bias should be added once, not with each product.": check.either(2.25, 3.25),
@@ -582,7 +587,7 @@ def neuron(learner, check):
         },
     )  # fmt: skip
     gradient_of_neuron(learner, check, bent, x)
-    whole_network(learner, check)
+    whole_network(check, learner.nn.MLP)
 
 
 def gradient_of_neuron(learner, check, neuron, x):
@@ -617,8 +622,8 @@ def gradient_of_neuron(learner, check, neuron, x):
     )  # fmt: skip
 
 
-def whole_network(learner, check):
-    model = learner.nn.MLP([2, 3, 1])
+def whole_network(check, MLP):
+    model = MLP([2, 3, 1])
     for layer in model.layers:
         for neuron in layer.neurons:
             neuron.b.data = random.gauss(0, 1)

@@ -116,7 +116,7 @@ MUTANTS = [
     ("power", "return power, slope", "return power", "return both"),
     ("power", "n * math.pow(a, n - 1)", "math.pow(a, n - 1)", "lacks the factor n"),
     ("power", "n * math.pow(a, n - 1)", "n * math.pow(a, n)", "should have one less"),
-    ("power", " if n else 0.0", "", "n is 0"),
+    ("power", " if n else 0.0", "", "Here n is 0"),
     ("power", "except (ValueError, OverflowError)", "except ValueError", "has the wrong class"),
     ("power", POWER, "    return a**n, n * a ** (n - 1) if n else 0.0\n", "has the wrong class"),
     ("power", POWER, "    try:\n        return a**n, n * a ** (n - 1) if n else 0.0\n"
@@ -316,6 +316,37 @@ def backward(self):
         for child, local_grad in zip(v.children, v.local_grads):
             child.grad += local_grad * v.grad
 """, "b passed its gradient on before it was complete"),
+    ("backward", """
+def backward(self):
+    order = []
+    def visit(v):
+        for child in v.children:
+            visit(child)
+        order.append(v)
+    visit(self)
+    self.grad = 1.0
+    for v in reversed(order):
+        for child, local_grad in zip(v.children, v.local_grads):
+            child.grad += local_grad * v.grad
+""", "once for each use"),
+    ("backward", """
+def backward(self):
+    self.grad = 1.0
+    for child, local_grad in zip(self.children, self.local_grads):
+        child.grad += local_grad * self.grad
+        child.backward()
+""", "does backward() of each child begin with 1"),
+    ("backward", """
+def backward(self):
+    def visit(v):
+        for child in v.children:
+            visit(self)
+    visit(self)
+""", "It calls itself without end"),
+    ("neuron", """
+def __call__(self, x):
+    return sum(wi * xi for wi, xi in zip(self.w, x)).tanh()
+""", "Two things. The bias is missing"),
     ("neuron", """
 def __call__(self, x):
     for wi, xi in zip(self.w, x):
