@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from learn.exercises import Exercise
-from learn.source import blank, function_text, put
+from learn.source import blank, function_text, is_blank, put
 from learn_project import HELPER, MAIN, begun, project
 from stages import ROOT
 
@@ -93,6 +93,15 @@ def test_only_the_block_of_a_statement():
 def test_what_is_not_in_the_source(wanted):
     with pytest.raises(ValueError, match="has no"):
         blank(MAIN, wanted, 1)
+
+
+def test_blank_is_what_nobody_wrote_in():
+    for it in (exercise("double"), exercise("Box.total", inside="for x in")):
+        text = blank(MAIN, it, 1)
+        raising = 'raise NotImplementedError("exercise it: make hint 1")'
+        assert is_blank(text, it) and not is_blank(MAIN, it)
+        assert not is_blank(text.replace(raising, f"x = 1  # {raising}"), it)
+        assert not is_blank(text.replace(raising, f"x = 1; {raising}"), it)
 
 
 def test_put_replaces_a_function_with_its_decorators():

@@ -117,7 +117,7 @@ def test_a_newer_save_cancels_the_check(begun, watch):
 def test_the_next_exercise_comes_without_its_errors(begun, watch):
     begun.write("my/01_first/main.py", MAIN.replace("return 2 * x", "return 3 * x"))
     watched = watch(terminal=True)
-    watched.wait_for("square is not written yet")
+    watched.wait_for("Exercise 1 of 4: square")
     begun.write("my/01_first/helper.py", HELPER)
     watched.wait_for("1 of 4")
     watched.wait_for("Squares are never negative.")
@@ -135,14 +135,14 @@ def test_the_next_exercise_comes_without_its_errors(begun, watch):
 def test_keys(begun, watch):
     watched = watch(terminal=True)
     watched.wait_for("h hint   r check again   q quit")
-    watched.wait_for("not written yet")
+    watched.wait_for("Multiply.")
     watched.press("h")
     watched.wait_for("a question about square")
     watched.press("H")
     watched.wait_for("where square is explained")
     watched.press("r")
     watched.wait_for("checking ...")
-    watched.wait_for("not written yet")
+    watched.wait_for("Multiply.")
     watched.press("q")
     assert watched.child.wait(WAIT) == 0
 

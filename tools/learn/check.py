@@ -19,7 +19,7 @@ from learn.exercises import (
     stages_with_exercises,
     started,
 )
-from learn.report import bar, make_console, print_failure, task, where
+from learn.report import bar, make_console, print_open
 from learn.run_checks import run_checks
 from stages import ROOT, STAGES
 
@@ -46,11 +46,7 @@ def main(words):
     if outcome.complete:
         return finish(console, lesson, args.my, train=not args.no_train)
     name, failure = first_failure(outcome)
-    if failure.get("blank"):
-        console.print(Text.assemble(("  next    ", "bold"), (where(failure, folder), "dim")))
-        console.print(Padding(task(lesson, lesson.exercise(name)), (0, 0, 1, 10)))
-    else:
-        print_failure(console, name, failure, folder, args.verbose)
+    print_open(console, lesson, name, failure, folder, args.verbose)
     if name in before and not outcome.stop:
         console.print("    It passed before, so look at what you changed last.")
     console.print(f"{bar(lesson, passed)} passed. Stuck? make hint {lesson.number}")

@@ -156,7 +156,8 @@ def check_exercise(folder, lesson, exercise, report, limited):
         except (Exception, SystemExit) as error:
             failure = check.raised(error, {}).failure
             if not failure["line"]:
-                failure["words"] += " The check stumbled over what your code returned."
+                words = f"{failure['words']} The check stumbled over what your code returned."
+                failure["words"] = words.strip()
     stolen = sorted(opened_references)
     if stolen:
         stage = next(s for s, start in zip(STAGES, REFERENCES) if stolen[0].startswith(start))

@@ -19,6 +19,15 @@ def make_console():
     return console
 
 
+def print_open(console, lesson, name, failure, folder, verbose=False):
+    """The exercise at which a check ended: its failure, or its task if it is still blank."""
+    if failure.get("blank"):
+        console.print(Text.assemble(("  next    ", "bold"), (where(failure, folder), "dim")))
+        console.print(Padding(task(lesson, lesson.exercise(name)), (0, 0, 1, 10)))
+    else:
+        print_failure(console, name, failure, folder, verbose)
+
+
 def print_failure(console, name, failure, folder, verbose=False):
     """Four lines: the call, what came, what was expected, where. Then what to think about."""
     console.print(Text.assemble(("  failed  ", "bold red"), (name or "", "bold")))

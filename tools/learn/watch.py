@@ -14,7 +14,7 @@ from learn import hint, progress
 from learn.check import first_failure, remember
 from learn.exercises import find_stage, parser, read_lesson, short, started
 from learn.keys import Keys
-from learn.report import bar, make_console, print_failure, task
+from learn.report import bar, make_console, print_open, task
 from learn.run_checks import run_checks
 
 PAUSE = 0.2  # seconds between two looks at the files
@@ -105,7 +105,7 @@ class Watch:
         if current and current.name in passed:
             self.show_pass(current, self.lesson.exercise(name))
             return
-        print_failure(self.console, name, failure, self.folder)
+        print_open(self.console, self.lesson, name, failure, self.folder)
         if current and not outcome.stop and name != current.name:
             note = f"{name} passed before. Mend it first; you were working on {current.name}."
             self.console.print(Padding(Text(note, "bold"), (1, 0, 0, 4)))
