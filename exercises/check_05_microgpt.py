@@ -15,7 +15,8 @@ NUMERICAL = "measured: each number moved by a little"
 
 # What goes wrong when Values are used like numbers, whatever the exercise.
 OPERATORS = {
-    "A Value has no division: multiply by it to the power of -1.": TypeError("for /"),
+    "A Value has no division. For a number, multiply by 1 / number; for a Value, multiply by "
+    "value ** -1.": TypeError("for /"),
     "A Value has no minus: multiply by -1 and add.": TypeError("for -"),
     "A number on the left of a Value: the Value comes first, as in value * 2.": TypeError(
         "for *: 'float' and 'Value'"
@@ -854,9 +855,9 @@ def layer_by_hand(main, tokenizer, check):
         by="x is (1, 1), its value is (2, 4), and the MLP adds 0",
         call="the logits after one token, if all scores are 0 and the MLP gives 0",
         mistakes=OPERATORS | {
-            "A head looks at an empty list: append this token's own key and value before the heads "
-            "look.": check.either(
-                IndexError("list index"), ValueError("max()"), ValueError("empty")
+            "A head looks at an empty list. Are this token's key and value appended before the "
+            "heads look? And does a head take a part of every key, not of the list of keys?": (
+                check.either(IndexError("list index"), ValueError("max()"), ValueError("empty"))
             ),
             f"The result of attention replaces x. Add it to x; {plus}": [2.0, 4.0],
             f"The result of the MLP replaces x. Add it to x; {plus}": [0.0, 0.0],
@@ -870,6 +871,8 @@ def layer_by_hand(main, tokenizer, check):
                 TypeError("list"), AttributeError("'list'"), AttributeError("'tuple'"),
                 TypeError("tuple"),
             ),
+            "attentions is None unless somebody asks for the weights: append to it only if it is "
+            "not None.": check.either(AttributeError("'NoneType'"), TypeError("'NoneType'")),
             'A name is such as layer0.attn_wq: f"layer{i}.attn_wq".': KeyError,
         },
     )  # fmt: skip
