@@ -168,7 +168,7 @@ def train(python, folder, words, keep=False):
             status = run([python, twin, *words], lines)
         else:
             command = f"python {folder.name}/{twin.name}"
-            print(f"the twin did not run, because it has other flags; to train it: {command}")
+            print(f"the twin did not run, because its flags differ; to train it: {command}")
     if keep and status in (0, INTERRUPTED):
         output = ROOT / "out" / folder.name / "output.txt"
         output.parent.mkdir(parents=True, exist_ok=True)

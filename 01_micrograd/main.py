@@ -1,4 +1,4 @@
-"""A neural network that learns to tell two moons apart, on an autodiff engine of 130 lines.
+"""A neural network that learns to tell two moons apart, on an autodiff engine of its own.
 
 New in 01: a number that knows its gradient, neurons, a loss, gradient descent.
 Source: micrograd, A. Karpathy, 2020.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, SPLITS, STAGE, BadInput, flag
+from common import OUT, SPLITS, BadInput, flag
 
 from nn import MLP
 
@@ -28,7 +28,7 @@ class Config:
     noise: float = flag(0.1, "spread of the points around their moon, whose radius is 1", 0, 100)
     n_hidden: int = flag(8, "neurons in each of the two hidden layers", 1, 1000)
     learning_rate: float = flag(2.0, "weight change per unit of gradient; falls to 1/10", 0, 1000)
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json, model.json and moons.txt")
+    out: Path = flag(OUT, "folder for result.json, model.json and moons.txt")
 
 
 # ---- data ------------------------------------------------------------------------------------

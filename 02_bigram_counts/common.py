@@ -87,7 +87,7 @@ def read_text(path):
     Raises BadInput if the file is missing, empty, or not text in UTF-8.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
-    if path in fetched and not path.exists():
+    if path.absolute() in fetched and not path.exists():
         subprocess.call([sys.executable, str(ROOT / "data/prepare.py"), path.stem], stdout=2)
     try:
         raw = path.read_bytes()
@@ -205,7 +205,8 @@ class Steps:
         if self.seconds > 3 and not self.announced:
             self.announced = True
             if self.seconds / self.share > 10:
-                print(f"{self.what} will take another {left} (hours:minutes:seconds)", flush=True)
+                line = f"{self.what} will take another {left} (hours:minutes:seconds)"
+                print(line, file=sys.stderr, flush=True)
         if int(100 * self.share) > self.percent and sys.stderr.isatty():
             self.percent = int(100 * self.share)
             line = f"{self.what}: {self.percent}% done, {left} left" if self.share < 1 else ""
@@ -230,13 +231,13 @@ class Log(Steps):
         self.losses, self.curve = [], []
 
     def __iter__(self):
-        stop.training_began = True
         self.look()
+        stop.training_began = True
         yield from super().__iter__()
-        if self.val_loss and self.val is None:  # a stop came while it was being measured
-            self.curve.pop()
         if not self.curve or self.curve[-1][0] < self.done:
             self.look()
+        elif self.val_loss and self.val is None:  # a stop came while it was being measured
+            self.curve[-1][2] = self.val_loss()
 
     @property
     def val(self):
@@ -314,5 +315,5 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     result = json.loads(json.dumps(result), parse_constant=lambda constant: None)
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()]
     write_files(config.out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
-    losses = [f"{split} {loss:.4f}" for split, loss in result["loss"].items() if loss is not None]
+    losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
     print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")

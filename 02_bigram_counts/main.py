@@ -93,7 +93,10 @@ def letter_frequencies(counts, smoothing):
 
 
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+    """
     tokens = model.tokenizer.encode(text)
     with np.errstate(divide="ignore"):  # without smoothing, log 0 is -inf
         return np.log(model.P[tokens[:-1]]).tolist()
@@ -105,15 +108,15 @@ def sample(model, temperature=1.0, longest=100):
 
     P ** (1 / temperature) favours likely characters at a temperature below 1.
     """
-    BOS, tokens = model.tokenizer.BOS, []
-    while len(tokens) < longest:
-        row = model.P[tokens[-1] if tokens else BOS]  # (V,)
-        weights = (row / row.max()) ** (1 / temperature)  # over the largest, so not all round to 0
-        token = random.choices(range(len(row)), weights)[0]
-        if token == BOS:
+    BOS = model.tokenizer.BOS
+    tokens = [BOS]
+    while len(tokens) <= longest:
+        row = model.P[tokens[-1]]  # (V,)
+        weights = (row / row.max()) ** (1 / temperature)  # the largest is 1: not all round to 0
+        tokens.append(random.choices(range(len(row)), weights)[0])
+        if tokens[-1] == BOS:
             break
-        tokens.append(token)
-    return model.tokenizer.decode(tokens)
+    return model.tokenizer.decode(token for token in tokens if token != BOS)
 
 
 # ---- main ------------------------------------------------------------------------------------

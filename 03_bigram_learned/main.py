@@ -105,7 +105,10 @@ def evaluate(W, xs, ys):
 
 @torch.no_grad()
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+    """
     tokens = model.tokenizer.encode(text)
     return log_softmax(forward(model.W, torch.tensor(tokens[:-1]))).tolist()
 

@@ -450,11 +450,12 @@ def test_a_long_run_says_once_how_long_it_takes(steps, seconds, said, monkeypatc
     common = load_stage("04_embedding_mlp", "common")
     monkeypatch.setattr(common, "time", Clock(seconds))
     list(common.Steps(steps, "the training"))
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert out == ""
     if said is None:
-        assert out == ""
+        assert err == ""
     else:
-        assert out.count("\n") == 1 and f"the training will take another {said}" in out
+        assert err.count("\n") == 1 and f"the training will take another {said}" in err
 
 
 def test_the_log_measures_each_loss_once_and_averages_the_batches():

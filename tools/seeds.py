@@ -114,7 +114,7 @@ def run_all(todo, console, stopped):
             progress.update(bar, description=f"{number} of {len(todo)}: {what}")
             status, error = run_once(stage, seed)
             if status == INTERRUPTED or stopped.is_set():
-                console.print("stopped; finished runs are kept. The same command does the others")
+                console.print("stopped; finished runs are kept, and the same command continues")
                 return INTERRUPTED
             if status != 0:
                 console.print(f"{what}: ended with status {status}\n{error.strip()}")
