@@ -633,7 +633,7 @@ def strokes(names, begin=True, end=True, chars=""):
 # --- the baseline ---
 
 
-def letter_frequencies(learner, check):
+def baseline(learner, check):
     letter_frequencies = learner.main.letter_frequencies
 
     def five(row):

@@ -193,23 +193,23 @@ MUTANTS = [
      "stop one place earlier"),
     ("count", "for x, y in zip(tokens, tokens[1:]):\n            counts[x, y] += 1",
      "counts[tokens[:-1], tokens[1:]] += 1", "only one stroke"),
-    ("letter-frequencies", f"np.tile({LETTERS}, (len(counts), 1))", LETTERS, "This is one row"),
-    ("letter-frequencies", f"np.tile({LETTERS}, (len(counts), 1))",
+    ("baseline", f"np.tile({LETTERS}, (len(counts), 1))", LETTERS, "This is one row"),
+    ("baseline", f"np.tile({LETTERS}, (len(counts), 1))",
      f"np.tile({LETTERS}, (len(counts), 1)).T", "The columns are all the same"),
-    ("letter-frequencies", f"np.tile({LETTERS}, (len(counts), 1))",
+    ("baseline", f"np.tile({LETTERS}, (len(counts), 1))",
      "probabilities(counts, smoothing)", "The rows still differ"),
-    ("letter-frequencies", LETTERS, "probabilities(counts, smoothing).mean(axis=0)",
+    ("baseline", LETTERS, "probabilities(counts, smoothing).mean(axis=0)",
      "the mean of the rows"),
-    ("letter-frequencies", LETTERS, "counts.sum(axis=0, keepdims=True)", "let probabilities()"),
-    ("letter-frequencies", f"np.tile({LETTERS}, (len(counts), 1))",
+    ("baseline", LETTERS, "counts.sum(axis=0, keepdims=True)", "let probabilities()"),
+    ("baseline", f"np.tile({LETTERS}, (len(counts), 1))",
      "np.full(counts.shape, 1 / len(counts))", "a uniform guess"),
-    ("letter-frequencies", ", smoothing), (", ", 0), (", "The smoothing is missing"),
-    ("letter-frequencies", "counts.sum(", "(counts + smoothing).sum(", "no words"),
-    ("letter-frequencies", LETTERS,
+    ("baseline", ", smoothing), (", ", 0), (", "The smoothing is missing"),
+    ("baseline", "counts.sum(", "(counts + smoothing).sum(", "no words"),
+    ("baseline", LETTERS,
      "probabilities((counts + smoothing).sum(axis=0, keepdims=True), 0)", "in all V rows"),
-    ("letter-frequencies", "counts.sum(axis=0, keepdims=True)",
+    ("baseline", "counts.sum(axis=0, keepdims=True)",
      "counts.sum(axis=0, keepdims=True) + smoothing", "added twice"),
-    ("letter-frequencies", "counts.sum(axis=0, keepdims=True)", "counts.sum(axis=1)[None]",
+    ("baseline", "counts.sum(axis=0, keepdims=True)", "counts.sum(axis=1)[None]",
      "You add along the rows"),
     ("sample", "tokens = [BOS]", "tokens = [0]", "was not drawn: begin at BOS"),
     ("sample", "row.max()) ** (1 / temperature)", "row.max()) ** temperature",
@@ -416,19 +416,19 @@ def train(config, docs, val_docs, tokenizer):
         stroke(tokenizer.encode(docs[step]))
     return [counts, log]
 """),
-    ("letter-frequencies", """
+    ("baseline", """
 def letter_frequencies(counts, smoothing):
     sums = counts.sum(axis=0) + smoothing
     return np.ones((len(counts), 1)) * sums / sums.sum()
 """),
-    ("letter-frequencies", """
+    ("baseline", """
 def letter_frequencies(counts, smoothing):
     V = len(counts)
     sums = [sum(counts[x][y] for x in range(V)) for y in range(V)]
     total = sum(sums) + V * smoothing
     return np.array([[(s + smoothing) / total for s in sums]] * V)
 """),
-    ("letter-frequencies", """
+    ("baseline", """
 def letter_frequencies(counts, smoothing):
     return np.repeat(probabilities(sum(counts)[None, :], smoothing), len(counts), axis=0)
 """),
