@@ -39,6 +39,9 @@ def pairs(learner, check):
                 torch.tensor([2, 0, 1]), torch.tensor([2, 0, 1])
             ),
             "You return lists: torch.tensor(...) makes tensors of them.": ([2, 0, 1], [0, 1, 2]),
+            "There is a row for each document: put all tokens behind each other in one list.": (
+                torch.tensor([[2, 0, 1]]), torch.tensor([[0, 1, 2]])
+            ),
             "You return pairs: return two tensors, all first tokens and all second ones.": (
                 torch.tensor([[2, 0], [0, 1], [1, 2]])
             ),
@@ -100,8 +103,14 @@ def forward(learner, check):
         "F.one_hot gives whole numbers and W holds floats: .float() makes them fit.": (
             RuntimeError("same dtype")
         ),
+        "The other way round: the one-hot rows are on the left, onehot @ W.": (
+            RuntimeError("(3x3 and 2x3)")
+        ),
         "The one-hot rows have fewer columns than W has rows: tell F.one_hot how many there are.": (
-            RuntimeError("cannot be multiplied")
+            RuntimeError("(4x2 and 3x3)")
+        ),
+        "* multiplies number by number: the matrix product is @.": (
+            RuntimeError("must match the size")
         ),
     }
     xs = torch.tensor([2, 0])
@@ -150,6 +159,9 @@ def log_softmax(learner, check):
                 lambda z: z.log_softmax(0)
             ),
             "The logarithm of the sum is missing.": lambda z: z - z.max(),
+            "max(dim=1) gives the largest numbers and their places: take .values.": (
+                TypeError("return_types.max")
+            ),
             "You subtract the sum: subtract its logarithm.": (
                 lambda z: z - z.max() - (z - z.max()).exp().sum()
             ),
@@ -286,6 +298,10 @@ def cross_entropy(learner, check):
             "This is in bits: the loss is in nats, with the natural logarithm.": (
                 lambda z, ys: F.cross_entropy(z, ys) / math.log(2)
             ),
+            "A row has a number from 0 to N - 1, and ys[i] is the column in row i.": IndexError,
+            "F.one_hot(ys) has as many columns as it needs: tell it that there are V.": (
+                RuntimeError("must match the size")
+            ),
             "The result has shape (1,): take the mean over the rows.": (
                 lambda z, ys: F.cross_entropy(z, ys, reduction="none")
             ),
@@ -376,6 +392,13 @@ def logits_gradient(learner, check):
         "Only y is divided by N: the loss is a mean, so the whole difference is.": (
             lambda z, ys: p(z) - y(z, ys) / len(ys)
         ),
+        "[ys] picks rows: subtract 1 in row i only in its column ys[i].": IndexError,
+        "[:, ys] picks those columns in every row: subtract 1 in row i only in its column ys[i].": (
+            lambda z, ys: (p(z) - y(z, ys).sum(dim=0).clamp(max=1)) / len(ys)
+        ),
+        "F.one_hot(ys) has as many columns as it needs: tell it that there are V.": (
+            RuntimeError("must match the size")
+        ),
         "1 was subtracted everywhere: subtract it only at the token that came.": (
             lambda z, ys: (p(z) - 1) / len(ys)
         ),
@@ -421,7 +444,14 @@ def train(learner, check):
             "W needs its gradient: change W.data, and leave W the leaf that it is.": (
                 RuntimeError("leaf Variable")
             ),
-            "W.grad is missing: call loss.backward() before you use it.": TypeError("NoneType"),
+            "W.grad is None: was backward() called, and is W still the tensor that you were given? "
+            "W = W - ... makes another tensor.": TypeError("NoneType"),
+            "Before the first backward() W.grad is None: W.grad = None clears it in any case.": (
+                AttributeError("zero_")
+            ),
+            "These are not tokens: what you draw are places in xs and ys.": (
+                RuntimeError("Class values must be smaller")
+            ),
         },
     )  # fmt: skip
     call = "train(config, W, data)"
@@ -438,6 +468,16 @@ def train(learner, check):
         ),
         "The gradients of all steps add up: clear W.grad before backward().": (
             lambda steps: descend(start[1], steps, clear=False)
+        ),
+        "Two things: the gradients of all steps add up, so clear W.grad before backward(); and the "
+        "learning rate stays the same, but should fall in a straight line to 0.": (
+            lambda steps: descend(start[1], steps, rate=lambda share: 0.5, clear=False)
+        ),
+        "W moves more than once in a step: draw one batch, and make one update.": (
+            lambda steps: descend(start[1], steps, updates=2)
+        ),
+        "The learning rate does not end at 0: multiply it by the share that is left.": (
+            lambda steps: descend(start[1], steps, rate=lambda share: 0.5 - share)
         ),
         "The learning rate stays the same: let it fall in a straight line to 0.": (
             lambda steps: descend(start[1], steps, rate=lambda share: 0.5)
@@ -472,16 +512,20 @@ def train(learner, check):
     )  # fmt: skip
 
 
-def descend(row, steps, rate=lambda share: 0.5 * (1 - share), sign=1, clear=True):
+def descend(
+    row, steps, rate=lambda share: 0.5 * (1 - share), sign=1, clear=True, updates=1
+):  # fmt: skip
     """Gradient descent on one row of logits towards token 2, with the gradient p - y.
 
-    rate: the learning rate as a function of the share of the steps that is over.
+    rate: the learning rate as a function of the share of the steps that is over. The rest are
+    mistakes: the sign of the step, gradients that add up, several updates in a step.
     """
     row, total = row.double(), 0.0
     for step in range(steps):
-        gradient = row.softmax(dim=0) - torch.tensor([0.0, 0.0, 1.0])
-        total = gradient if clear else total + gradient
-        row = row - sign * rate(step / steps) * total
+        for _ in range(updates):
+            gradient = row.softmax(dim=0) - torch.tensor([0.0, 0.0, 1.0])
+            total = gradient if clear else total + gradient
+            row = row - sign * rate(step / steps) * total
     return row.float()
 
 
@@ -551,7 +595,9 @@ def sample(learner, check):
             "forward() of all tokens has a row for each: give it the latest token only.": (
                 RuntimeError("cannot be converted to Scalar")
             ),
-            "forward() takes a tensor of tokens: torch.tensor([token]).": TypeError("one_hot"),
+            "forward() takes a tensor of shape (N,): torch.tensor([token]), with brackets.": (
+                check.either(IndexError("Dimension out of range"), TypeError("one_hot"))
+            ),
             "PyTorch drew a tensor: .item() makes a number of it.": TypeError("Tensor"),
         },
     )  # fmt: skip

@@ -202,6 +202,13 @@ def test_order_and_labels(tmp_path):
     ]
 
 
+def test_a_learners_own_code_is_beside_the_reference(tmp_path):
+    put(tmp_path / "my" / "04_embedding_mlp", result(val=2.5))
+    put(tmp_path / "04_embedding_mlp", result(val=2.0))
+    labels = [row["label"] for row in read(tmp_path)[0]["rows"]]
+    assert labels == ["04_embedding_mlp", "04_embedding_mlp, yours"]
+
+
 def test_titles(tmp_path):
     put(tmp_path / "04_embedding_mlp", result())
     text = {"name": "tinyshakespeare", "sha256": "bb", "docs": {"train": 1, "val": 1, "test": 0}}

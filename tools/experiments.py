@@ -1,7 +1,13 @@
 """The Markdown tables of docs/experiments.md: one function for each kind of experiment."""
 
 import json
+import sys
 
+from stages import ROOT
+
+sys.path.append(str(ROOT / "extras"))
+
+import compare_runs
 from bench import number
 from published import CHECKS
 from published import rows as published_rows
@@ -20,25 +26,11 @@ def table(headers, rows, left=2):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def plus_minus(spread, sign=""):
-    """ "2.1234 ± 0.0012", or what is known of it."""
-    mean, sd = spread["mean"], spread["sd"]
-    return ("" if mean is None else f"{mean:{sign}.4f}") + ("" if sd is None else f" ± {sd:.4f}")
-
-
 def series(results, folder):
     """Runs that were compared with each other. folder: such as 05_microgpt/ablate"""
-    rows = []
-    for row in read(results / folder / "table.json")["rows"]:
-        val = plus_minus(row["val"])
-        if row["diverged"]:
-            val = f"{val} {row['diverged']} of {len(row['seeds'])} diverged".strip()
-        rows.append((row["entry"], row["what"], f"{row['params']:,}", f"{row['steps']:,}", val,
-                     plus_minus(row["difference"], "+"), f"{row['seconds']:.1f}"))  # fmt: skip
+    rows = [compare_runs.cells(row) for row in read(results / folder / "table.json")["rows"]]
     against = "the row before" if folder.endswith("bridge") else "the baseline"
-    return table(
-        ["entry", "what", "params", "steps", "val loss", f"against {against}", "seconds"], rows
-    )
+    return table(compare_runs.headers(against), rows)
 
 
 def published(results, _):

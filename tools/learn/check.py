@@ -19,7 +19,7 @@ from learn.exercises import (
     stages_with_exercises,
     started,
 )
-from learn.report import bar, make_console, print_failure
+from learn.report import bar, make_console, print_open
 from learn.run_checks import run_checks
 from stages import ROOT, STAGES
 
@@ -34,7 +34,8 @@ def main(words):
         return show_progress(console, args.my)
     lesson = read_lesson(find_stage(args.stage))
     folder = started(lesson, args.my)
-    console.print(f"checking {short(folder)}", style="dim")
+    files = dict.fromkeys(exercise.file for exercise in lesson.exercises)
+    console.print(f"checking {', '.join(short(folder / file) for file in files)}", style="dim")
     before = progress.read(args.my, lesson.stage).passed
 
     def tell(name):
@@ -44,8 +45,8 @@ def main(words):
     passed = remember(lesson, args.my, outcome)
     if outcome.complete:
         return finish(console, lesson, args.my, train=not args.no_train)
-    name, failure = first_failure(lesson, outcome, passed)
-    print_failure(console, name, failure, folder, args.verbose)
+    name, failure = first_failure(outcome)
+    print_open(console, lesson, name, failure, folder, args.verbose)
     if name in before and not outcome.stop:
         console.print("    It passed before, so look at what you changed last.")
     console.print(f"{bar(lesson, passed)} passed. Stuck? make hint {lesson.number}")
@@ -59,10 +60,10 @@ def print_pass(console, exercise, new):
         console.print(Padding(Markdown(exercise.explanation), (0, 0, 1, 10)))
 
 
-def first_failure(lesson, outcome, passed):
-    """(name, failure) to show. What keeps all from being checked has the name of no exercise."""
+def first_failure(outcome):
+    """(name, failure) to show. What keeps all from being checked has the name of its file."""
     if outcome.stop:
-        return "", outcome.stop
+        return outcome.stop.get("line", "the check").split(":")[0], outcome.stop
     return next(iter(outcome.failures.items()))
 
 
@@ -76,6 +77,15 @@ def remember(lesson, my, outcome):
     code = progress.fingerprint(my / lesson.stage)
     progress.save(my, lesson.stage, passed=outcome.passed, checked=code)
     return outcome.passed
+
+
+def known_progress(lesson, my):
+    """The Record of a stage. If there is none, because the file was lost, it checks first."""
+    record = progress.read(my, lesson.stage)
+    if not record.checked:
+        remember(lesson, my, run_checks(lesson, my.resolve() / lesson.stage))
+        record = progress.read(my, lesson.stage)
+    return record
 
 
 # --- after the last exercise ---

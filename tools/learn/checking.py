@@ -79,7 +79,7 @@ NOTHING_RETURNED = "It returns nothing. Did you print instead of return, or forg
 class Failed(Exception):
     """A check failed. failure: a dict of what to tell the learner, all of it optional.
 
-    call, came, expected, by, line, words, picture, traceback, printed.
+    call, came, expected, by, line, code, words, picture, traceback, printed, blank.
     """
 
     def __init__(self, **failure):
@@ -97,11 +97,11 @@ class Either:
 class Check:
     """Compares what the learner's functions do with what they should do; see the top of the file.
 
-    count: the number of comparisons so far.
+    count: the number of comparisons so far. doing: what to show if the time is over.
     """
 
     def __init__(self, exercise, folder):
-        self.exercise, self.folder, self.count = exercise, folder, 0
+        self.exercise, self.folder, self.count, self.doing = exercise, folder, 0, {}
 
     # --- what check functions call ---
 
@@ -123,6 +123,8 @@ class Check:
         words = self.recognise(came, args, mistakes, rtol, atol) or self.general(came, problem)
         about["came"], about["expected"] = values.show_both(result, expected)
         picture = None if problem else values.picture(result, expected, rtol, atol)
+        if picture:
+            about["came"], about["expected"] = values.show_first(result, expected, picture)
         raise Failed(**about, words=words, picture=picture)
 
     def between(self, function, args, low, high, mistakes=None, by="", call="", changes=False):
@@ -184,6 +186,7 @@ class Check:
 
     def guarded(self, function, args, mistakes, changes, about):
         """Call the function with deep copies of args, and turn what goes wrong into a Failed."""
+        self.doing = about
         given = copy.deepcopy(args)
         before = values.freeze(given)
         try:
@@ -195,7 +198,8 @@ class Check:
             place = next(i for i, (a, b) in places if not values.same(*map(values.freeze, (a, b))))
             came = f"argument {place} was changed to {values.show(given[place - 1])}"
             words = "Your function changes what it was given, and the caller still needs that."
-            raise Failed(**{**about, "came": came, "expected": "unchanged arguments"}, words=words)
+            expected = "unchanged arguments"
+            raise Failed(call=about["call"], came=came, expected=expected, words=words)
         return result
 
     def raised(self, error, mistakes, **about):

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from learn import progress
+from learn.check import known_progress
 from learn.exercises import find_stage, parser, read_lesson, started
 from learn.report import make_console, task
 
@@ -21,7 +22,7 @@ def main(words):
     lesson = read_lesson(find_stage(args.stage))
     started(lesson, args.my)
     console = make_console()
-    record = progress.read(args.my, lesson.stage)
+    record = known_progress(lesson, args.my)
     current = lesson.first_open(record.passed)
     chosen = lesson.exercise(args.exercise) if args.exercise else current
     if chosen is None:

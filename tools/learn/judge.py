@@ -25,7 +25,7 @@ from learn.source import find, is_blank
 from stages import ROOT, STAGES
 
 LAST_PRINTED = 1000  # characters
-REFERENCES = tuple(os.path.join(str(ROOT), stage, "") for stage in STAGES)
+REFERENCES = tuple(os.path.normcase(ROOT / stage) + os.sep for stage in STAGES)
 
 
 class Learner:
@@ -43,9 +43,15 @@ class Learner:
 
 
 class Printed(io.StringIO):
-    """Keeps the end of what was printed."""
+    """Keeps the end of what one file prints, and drops what others do, such as common.Log."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = str(path)
 
     def write(self, text):
+        if sys._getframe(1).f_code.co_filename != self.path:
+            return len(text)
         if self.tell() > 100 * LAST_PRINTED:
             end = self.getvalue()[-LAST_PRINTED:]
             self.seek(0)
@@ -122,10 +128,10 @@ def check_exercise(folder, lesson, exercise, report, limited):
         start = f"make start {lesson.number}"
         return {"words": f"{exercise.file} is missing. To get its blank form: {start}"}
     if node and is_blank(source, exercise):
-        return {"line": line, "words": f"{exercise.function} is not written yet."}
+        return {"line": line, "words": f"{exercise.function} is not written yet.", "blank": True}
     function = check_function(lesson, exercise)
     seed_all()
-    printed = Printed()
+    printed = Printed(path)
 
     def report_time_out(stack):
         own = [(Path(name), number) for name, number in stack if Path(name).parent == folder]
@@ -133,7 +139,8 @@ def check_exercise(folder, lesson, exercise, report, limited):
         words = f"It took longer than {exercise.seconds:g} seconds and was stopped at this line."
         words += " Is this an endless loop?"
         end = printed.getvalue()[-LAST_PRINTED:]
-        report({"end": exercise.name, "failure": {"line": where, "words": words, "printed": end}})
+        failure = {**check.doing, "line": where, "words": words, "printed": end}
+        report({"end": exercise.name, "failure": failure})
 
     failure = None
     limit = Watchdog(exercise.seconds, report_time_out) if limited else contextlib.nullcontext()
@@ -149,10 +156,12 @@ def check_exercise(folder, lesson, exercise, report, limited):
         except (Exception, SystemExit) as error:
             failure = check.raised(error, {}).failure
             if not failure["line"]:
-                failure["words"] += " The check stumbled over what your code returned."
+                words = f"{failure['words']} The check stumbled over what your code returned."
+                failure["words"] = words.strip()
     stolen = sorted(opened_references)
     if stolen:
-        words = f"This is not your code: it comes from {Path(stolen[0]).relative_to(ROOT)}."
+        stage = next(s for s, start in zip(STAGES, REFERENCES) if stolen[0].startswith(start))
+        words = f"This is not your code: it comes from {stage}/."
         failure = {"line": line, "words": words}
     if failure is not None:
         failure["line"] = failure.get("line") or line
@@ -221,6 +230,6 @@ opened_references = set()
 def note_opened_references(event, args):
     """An audit hook: notes whoever reads the code of a stage, by import or otherwise."""
     if event == "open" and isinstance(args[0], (str, bytes)):
-        path = os.path.abspath(os.fsdecode(args[0]))
+        path = os.path.normcase(os.path.abspath(os.fsdecode(args[0])))
         if path.startswith(REFERENCES) and path.endswith((".py", ".pyc")):
             opened_references.add(path)

@@ -101,7 +101,7 @@ def parse(question, text):
 
 
 def read_result(lesson, my):
-    """The result.json of the stage, or of the learner's own version of it; None if there is none."""
+    """The result.json of the stage, or of the learner's own version; None if there is none."""
     own = my.resolve().parent / "out" / "my" / lesson.stage
     for folder in (ROOT / "out" / lesson.stage, own):
         try:

@@ -1,5 +1,7 @@
 """What the learner sees: failures, progress, tables beside each other."""
 
+import os
+
 from rich.console import Console, Group
 from rich.markdown import Markdown
 from rich.padding import Padding
@@ -12,9 +14,18 @@ from learn.exercises import short
 def make_console():
     """A console that takes texts as they are and does not break lines that programs may read."""
     console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 100
     return console
+
+
+def print_open(console, lesson, name, failure, folder, verbose=False):
+    """The exercise at which a check ended: its failure, or its task if it is still blank."""
+    if failure.get("blank"):
+        console.print(Text.assemble(("  next    ", "bold"), (where(failure, folder), "dim")))
+        console.print(Padding(task(lesson, lesson.exercise(name)), (0, 0, 1, 10)))
+    else:
+        print_failure(console, name, failure, folder, verbose)
 
 
 def print_failure(console, name, failure, folder, verbose=False):
@@ -88,4 +99,4 @@ def task(lesson, exercise):
     number = lesson.names.index(exercise.name) + 1
     head = Text(f"Exercise {number} of {len(lesson.names)}: {exercise.name}", "bold")
     file = Text(f"write {exercise.function} in {exercise.file}{place}".replace("`", ""), "dim")
-    return Group(head, file, Markdown(exercise.task))
+    return Group(head, file, Text(), Markdown(exercise.task))

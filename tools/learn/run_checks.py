@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CHILD = Path(__file__).resolve().with_name("child.py")
+# -I leaves out the current folder, PYTHONPATH and the user's own packages. -B writes no bytecode,
+# which can be out of date after two saves in a second.
+PYTHON = [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore"]
 START = 60.0  # seconds for the child to import the libraries, the first time from a slow disk
 GRACE = 5.0  # seconds that the child has to report its own time limit
 
@@ -68,9 +71,9 @@ def run_child(lesson, folder, names, go_on, cancel, quiet):
     ("cancelled", None) if cancel() says so, and (None, failure) if nothing can be checked. The
     child ends after an exercise that exceeds its time limit, and those after it are not reported.
     """
-    words = [sys.executable, "-I", "-B", "-X", "utf8", CHILD, folder, lesson.stage, *names]
+    words = [*PYTHON, CHILD, folder, lesson.stage, *names, *(["--go-on"] if go_on else [])]
     child = subprocess.Popen(
-        [str(word) for word in words + (["--go-on"] if go_on else [])],
+        [str(word) for word in words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if quiet else None,
@@ -80,7 +83,7 @@ def run_child(lesson, folder, names, go_on, cancel, quiet):
     )
     events = queue.Queue()
     threading.Thread(target=read_events, args=(child.stdout, events), daemon=True).start()
-    current, deadline = None, time.monotonic() + START
+    current, reported, deadline = None, False, time.monotonic() + START
     try:
         while True:
             if cancel and cancel():
@@ -97,11 +100,11 @@ def run_child(lesson, folder, names, go_on, cancel, quiet):
                 deadline = time.monotonic() + START + lesson.exercise(current).seconds + GRACE
             elif "end" in event:
                 yield event["end"], event["failure"]
-                current = None
+                current, reported = None, True
             elif "stop" in event:
                 yield None, event["stop"]
                 return
-            elif "done" in event:
+            elif "done" in event or ("closed" in event and reported and current is None):
                 return
             else:  # it ended or hangs without a word
                 yield current, lost(event, current)

@@ -7,7 +7,7 @@ exercise that has not passed yet, it asks first.
 from rich.syntax import Syntax
 from rich.table import Table
 
-from learn import progress
+from learn.check import known_progress
 from learn.exercises import find_stage, parser, read_lesson, started
 from learn.report import make_console
 from learn.source import function_text, is_blank
@@ -24,7 +24,7 @@ def main(words):
     args = flags.parse_args(words)
     lesson = read_lesson(find_stage(args.stage))
     folder = started(lesson, args.my)
-    passed = progress.read(args.my, lesson.stage).passed
+    passed = known_progress(lesson, args.my).passed
     chosen = lesson.exercise(args.exercise) if args.exercise else choose(lesson, folder, passed)
     console = make_console()
     if chosen.name not in passed and not args.yes:

@@ -33,9 +33,20 @@ def function_text(source, dotted):
 
 
 def is_blank(source, exercise):
-    """Whether a function still holds the line that `make start` left in it."""
+    """Whether the line that `make start` left in a function is still all that is there."""
+    function = find(ast.parse(source), exercise.function)
     mark = MARK.format(name=exercise.name, number="")
-    return mark in function_text(source, exercise.function)
+    for node in ast.walk(function) if function else ():
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body:
+            rest = body[1:] if is_docstring(body[0]) else body
+            if len(rest) == 1 and isinstance(rest[0], ast.Raise) and mark in ast.unparse(rest[0]):
+                return True
+    return False
+
+
+def is_docstring(node):
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def blank(source, exercise, number):
@@ -51,9 +62,8 @@ def blank(source, exercise, number):
         raise ValueError(f"{exercise.function} has no statement {exercise.inside!r}")
     lines = source.splitlines()
     body = node.body
-    has_docstring = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
     indent = " " * (node.col_offset + 4)
-    if has_docstring:
+    if is_docstring(body[0]):
         before = lines[: body[0].end_lineno]
     elif body[0].lineno == header_end(node, lines):  # def f(x): return x
         line = lines[body[0].lineno - 1]

@@ -6,15 +6,14 @@ dicts of those. Neither library is imported here: a stage without them is checke
 
 import math
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST = 150  # characters of a value on one line
 PICTURE = (2, 12, 9)  # rows from, rows to, columns to: the tables that are worth a picture
 
 
-@dataclass(frozen=True)
-class Frozen:
-    """A copy of a value that nobody can change: what it is and its parts."""
+class Frozen(NamedTuple):
+    """A copy of a value that nobody can change, not even through sys._getframe()."""
 
     kind: str  # "number", "tensor", "list", ...
     parts: object  # for a tensor or an array a flat tuple of numbers, for a list a tuple of Frozen
@@ -102,7 +101,8 @@ def close(a, b, rtol, atol):
         return a == b
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
-    return a == b or abs(a - b) <= atol + rtol * abs(b) < math.inf
+    tolerance = atol + rtol * (b if b > 0 else -b)
+    return a == b or -tolerance <= a - b <= tolerance < math.inf
 
 
 def same(came, expected, rtol=0.0, atol=0.0):
@@ -201,11 +201,28 @@ def picture(came, expected, rtol, atol):
     if not low <= shape[0] <= high or shape[1] > wide:
         return None
     rows, wanted = both[0].tolist(), both[1].tolist()
+    wrong = [
+        [not close(a, b, rtol, atol) for a, b in zip(row, other)]
+        for row, other in zip(rows, wanted)
+    ]
+    fixed = any(x != round(x) for row in wanted for x in row if math.isfinite(x))
     return {
-        "came": [[show_number(x, 3) for x in row] for row in rows],
-        "expected": [[show_number(x, 3) for x in row] for row in wanted],
-        "wrong": [
-            [not close(a, b, rtol, atol) for a, b in zip(row, other)]
-            for row, other in zip(rows, wanted)
-        ],
+        "came": [[cell(x, fixed) for x in row] for row in rows],
+        "expected": [[cell(x, fixed) for x in row] for row in wanted],
+        "wrong": wrong,
     }
+
+
+def cell(number, fixed):
+    """A number in a picture; fixed: with three decimals, which keeps the points in a line."""
+    return f"{number:.3f}" if fixed and not isinstance(number, bool) else show_number(number, 3)
+
+
+def show_first(came, expected, tables):
+    """Two lines on the first number that differs, for tables of which there is a picture."""
+    flags = tables["wrong"]
+    row, column = next((i, j) for i, line in enumerate(flags) for j, bad in enumerate(line) if bad)
+    count, total = sum(map(sum, flags)), len(flags) * len(flags[0])
+    numbers = show_both(came[row, column].item(), expected[row, column].item())
+    place = f"in row {row}, column {column}"
+    return f"{numbers[0]} {place}; {count} of {total} numbers differ", f"{numbers[1]} {place}"
