@@ -51,7 +51,10 @@ def encode(learner, check):
             "stoi belongs to the tokenizer: self.stoi.": NameError("'stoi'"),
             "BOS belongs to the tokenizer: self.BOS.": NameError("'BOS'"),
             "+ joins lists: put a single number into brackets first.": (
-                check.either(TypeError("'int' and 'list'"), TypeError("can only concatenate list"))
+                check.either(
+                    TypeError("'int' and 'list'"), TypeError("can only concatenate list"),
+                    TypeError("'int' object is not iterable"), TypeError("must be an iterable"),
+                )
             ),
             "stoi is a dict: look a letter up with brackets, self.stoi[ch].": (
                 TypeError("'dict' object is not callable")
@@ -92,7 +95,9 @@ def split(learner, check):
         mistakes={
             "zlib.crc32 takes bytes: doc.encode() makes bytes of a text.": TypeError("bytes-like"),
             "A name may contain any letter, such as ë: encode() takes them all.": UnicodeError,
-            "The checksum is in the library zlib, which the file imports: zlib.crc32.": NameError,
+            "The checksum is in the library zlib, which the file imports: zlib.crc32.": (
+                NameError("'crc32'")
+            ),
         },
     )  # fmt: skip
     changed = [i for i in range(len(docs)) if answers[i] != again[i]]
@@ -216,6 +221,9 @@ def pairs(learner, check):
             ),
             "ys has one token too many: the first token has none before it.": (
                 np.array([2, 0, 1]), np.array([2, 0, 1, 2])
+            ),
+            "The last token has none after it: stop one place earlier.": (
+                IndexError("list index out of range")
             ),
             "You return lists: np.array(...) makes arrays of them.": ([2, 0, 1], [0, 1, 2]),
             "There is a row for each document: put all tokens behind each other in one list.": (
@@ -585,6 +593,8 @@ def count(learner, check):
             "The last token has none after it: stop one place earlier.": (
                 IndexError("list index out of range")
             ),
+            "pairs() takes a list of names. Given a single name, it takes every letter for a name "
+            "of its own.": strokes([letter for name in TEN for letter in name]),
         },
     )  # fmt: skip
     check.equal(
@@ -662,6 +672,9 @@ def baseline(learner, check):
             lambda counts, smoothing: np.array([counts.sum(axis=0) + smoothing] * len(counts)),
             lambda counts, smoothing: np.array([counts.sum(axis=0)] * len(counts)),
         ),
+        "A sum of shape (V,) is no table for probabilities(): keepdims=True makes it (1, V).": (
+            IndexError("axis 1 is out of bounds")
+        ),
         "This is a uniform guess: the sum of each column says how common a character is.": (
             lambda counts, smoothing: np.full(counts.shape, 1 / len(counts))
         ),
@@ -675,7 +688,7 @@ def baseline(learner, check):
         letter_frequencies, (TABLE, 1), five(p(sums, 1)), by=f"{BY_HAND}: 14 of 56 are a",
         call="letter_frequencies(counts, 1), for the table of the ten names",
         mistakes={
-            "The smoothing is missing: hand it to probabilities().": five(p(sums)),
+            "The smoothing is missing: add it once to each sum.": five(p(sums)),
             "The smoothing was added in all V rows before adding them together: add it once to "
             "each sum.": five(p(sums, 5)),
             "The smoothing was added twice.": five(p(sums, 2)),
