@@ -376,7 +376,7 @@ def probabilities(learner, check):
         by=f"{BY_HAND}: the row without counts stays zero",
         mistakes={
             "The row without counts became 0 / 0, which is nan: keep its sum from being 0 when "
-            "you divide.": lambda counts, smoothing: counts / rows(counts),
+            "you divide.": np.array([[1 / 2, 1 / 4, 1 / 4], [math.nan] * 3, [0, 1, 0]]),
             "0 / 0 became a uniform guess: without smoothing, a row of zeros stays a row of "
             "zeros.": np.array([[1 / 2, 1 / 4, 1 / 4], [1 / 3, 1 / 3, 1 / 3], [0, 1, 0]]),
             "The row without counts has the sum 0: do not divide by that.": ZeroDivisionError,

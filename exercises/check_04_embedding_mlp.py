@@ -47,6 +47,10 @@ def contexts(learner, check):
                     made([[0, 0, 0], [0, 0, 2], [0, 2, 0], [2, 0, 1]], [2, 0, 1, 2]),
                 )
             ),
+            "Only the contexts that lie inside the name are there: the first letters are targets, "
+            "too, and their contexts are filled up with BOS.": (
+                check.either(made([[2, 0, 1]], [2]), made([[0, 1, 2]], [2]))
+            ),
             "The last target is missing: the name ends, which is BOS.": made(right[:2], [0, 1]),
             "The first target is missing: the first letter comes after a context of BOS only.": (
                 made(right[1:], [1, 2])
@@ -227,6 +231,8 @@ def hidden(learner, check):
             ),
             "The vectors have the shape (B, T, C): put those of a context side by side first, "
             "(B, T * C).": RuntimeError("(12x2 and 6x4)"),
+            "The vectors side by side have T * C numbers, as many as mlp_fc1 has rows: do not use "
+            "fixed numbers, here T is 3 and C is 2.": RuntimeError("mat1 and mat2 shapes"),
             **mistakes,
         },
     )  # fmt: skip
@@ -335,8 +341,8 @@ def init(learner, check):
     )
     spread(check, model.mlp_fc1, 5 / 3 / 72**0.5, "mlp_fc1", {
         flat_start: (-0.1, 1e-6),
-        "A sum of 72 products adds up to far too much, and tanh saturates: a sum of n products is "
-        "about sqrt(n) times as large as one of them. Divide by that.": (0.9, 1.8),
+        "The sums inside the tanh are far too large, and it saturates: each of them adds up 72 "
+        "products. How much larger than one product is a sum of n of them?": (0.9, 1.8),
         "The gain of 5/3 is missing: without it, the sums have a spread of 1.": (0.113, 0.123),
         "You divide by the number of inputs: a sum of n products is only about sqrt(n) times as "
         "large as one of them.": (0.01, 0.025),
@@ -417,6 +423,7 @@ def spread(check, tensor, wanted, name, mistakes, config=""):
     """The standard deviation must be as wanted, to a tenth."""
     check.between(
         lambda: tensor.detach().std().item(), (), 0.9 * wanted, 1.1 * wanted,
+        by="a spread of 5/3 inside the tanh" if name == "mlp_fc1" else "",
         call=f"MLP(Config({config}), tokenizer).{name}.std(), its spread", mistakes=mistakes,
     )  # fmt: skip
 
@@ -607,7 +614,7 @@ def train(learner, check):
         mistakes={
             "config cannot be changed, and the optimizer does not look there: its rate is in "
             "optimizer.param_groups[0].": AttributeError("cannot assign to field"),
-            "The batch are places in xs and ys: xs[batch] picks the contexts.": (
+            "batch holds places in xs and ys: xs[batch] picks the contexts.": (
                 check.either(IndexError("too many indices"), TypeError("unhashable"))
             ),
             "param_groups is a list of dicts: the first is param_groups[0].": (
@@ -660,6 +667,15 @@ def train(learner, check):
         "The learning rate is a step late: set it before optimizer.step().": (
             lambda steps: adamw(
                 start[1], steps, rate=lambda share: 0.5 * (1 - max(0.0, share - 1 / steps))
+            )
+        ),
+        "The learning rate is multiplied again in every step, so it falls faster and faster: "
+        "compute it from config.learning_rate.": (
+            lambda steps: adamw(
+                start[1], steps,
+                rate=lambda share: 0.5 * math.prod(
+                    1 - i / steps for i in range(round(share * steps) + 1)
+                ),
             )
         ),
         "The learning rate does not start at config.learning_rate: multiply it by the share of "

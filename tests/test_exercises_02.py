@@ -53,7 +53,7 @@ MUTANTS = [
     ("encode", ENCODED, "self.BOS + [self.stoi[ch] for ch in doc] + self.BOS", "into brackets"),
     ("encode", ENCODED, "[self.stoi[ch] for ch in doc] + self.BOS", "into brackets"),
     ("encode", f"return {ENCODED}",
-     "ids = [self.BOS]\n        for ch in doc:\n            ids += self.stoi[ch]\n        return ids",
+     "ids = []\n        for ch in doc:\n            ids += self.stoi[ch]\n        return ids",
      "into brackets"),
     ("encode", "self.stoi[ch]", "self.stoi(ch)", "with brackets"),
     ("encode", "self.stoi[ch] for ch in doc", "self.stoi[ch] for ch in [doc]", "one letter at a"),

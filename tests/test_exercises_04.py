@@ -61,6 +61,9 @@ MUTANTS = [
      "the same list"),
     ("contexts", f"context = {MOVE}", "pass", "never moves"),
     ("contexts", "[tokenizer.BOS] * block_size", "[0] * block_size", "The padding is 0"),
+    ("contexts", "xs.append(context)\n            ys.append(token)",
+     "if context[0] != tokenizer.BOS or context[1] != tokenizer.BOS:\n"
+     "                xs.append(context)\n                ys.append(token)", "inside the name"),
     ("contexts", "tokenizer.encode(doc)[1:]", "tokenizer.encode(doc)[1:-1]", "The last target"),
     ("contexts", "xs.append(context)\n            ys.append(token)",
      "if token is not tokenizer.encode(doc)[1] or context[-1] != 2:\n"
@@ -104,6 +107,7 @@ MUTANTS = [
     ("hidden", "F.embedding(xb, self.wte)", "F.embedding(xb, wte)", "belong to the model"),
     ("hidden", "x.flatten(1)", "x.flatten()", "has lost the dimension of the batch"),
     ("hidden", "x.flatten(1)", "x.view(1, -1)", "one long vector"),
+    ("hidden", "x.flatten(1)", "x.reshape(-1, 4)", "fixed numbers"),
     ("hidden", "x.flatten(1)", "x", "side by side first"),
     ("hidden", LOOKUP, "xb.float()", "look up their vectors"),
     ("hidden", LOOKUP, "self.wte.data[xb]", "No gradient reaches wte"),
@@ -143,8 +147,8 @@ MUTANTS = [
     ("init", "torch.randn(V, C)", "torch.randn(V, C) * 0.1", "wte is small"),
     ("init", "torch.randn(V, C)", "torch.rand(V, C)", "draws from 0 to 1"),
     ("init", FC1, "torch.zeros(T * C, H)", "stay the same in training"),
-    ("init", FC1, "torch.randn(T * C, H)", "tanh saturates"),
-    ("init", FC1, "torch.randn(T * C, H) * (5 / 3)", "tanh saturates"),
+    ("init", FC1, "torch.randn(T * C, H)", "it saturates"),
+    ("init", FC1, "torch.randn(T * C, H) * (5 / 3)", "it saturates"),
     ("init", "* (5 / 3) ", "", "The gain of 5/3 is missing"),
     ("init", "(T * C) ** 0.5", "(T * C)", "divide by the number of inputs"),
     ("init", "(T * C) ** 0.5", "H ** 0.5", "and not of the outputs"),
@@ -192,6 +196,8 @@ MUTANTS = [
     ("train", "(1 - step / config.steps)", "step / config.steps", "The learning rate rises"),
     ("train", "(1 - step / config.steps)", "(1 - (step + 1) / config.steps)", "a step ahead"),
     ("train", RATE + STEP, STEP + RATE, "a step late"),
+    ("train", '["lr"] = config.learning_rate * ', '["lr"] *= ', "faster and faster"),
+    ("train", "model(xs[batch])", "model(batch)", "picks the contexts"),
     ("train", "config.learning_rate * (1 -", "(1 -", "does not start at config.learning_rate"),
     ("train", "param_groups[0]", "param_groups", "a list of dicts"),
     ("train", STEP, "        for p in model.parameters():\n            p.data -= "
