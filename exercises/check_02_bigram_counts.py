@@ -787,8 +787,8 @@ def sample(learner, check):
         },
     )  # fmt: skip
     check.between(
-        lambda: share_of_single(2.0), (), 0.32, 0.42, by="0.366, from the roots of 3/4 and 1/4",
-        call=f"temperature 2: {share}", mistakes={ignored: (0.19, 0.31)},
+        lambda: share_of_single(2.0), (), 0.31, 0.43, by="0.366, from the roots of 3/4 and 1/4",
+        call=f"temperature 2: {share}", mistakes={ignored: (0.19, 0.309)},
     )  # fmt: skip
     cold = main.Bigram(by_fractions(TABLE, 0), Tokenizer(TEN))
     rounded = (
