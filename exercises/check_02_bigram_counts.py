@@ -582,6 +582,9 @@ def count(learner, check):
             "The table forgets what it counted: += adds a stroke, = does not.": (
                 np.minimum(TABLE, 1)
             ),
+            "Pairs connect one name with the next: a step counts docs[step] only.": (
+                10 * connected(TEN)
+            ),
             "A stroke adds 1: the smoothing is added later, in probabilities().": 1.1 * TABLE,
             "Every pair got two strokes.": 2 * TABLE,
             "The letters are counted, each with itself: the column is the next token.": (
@@ -640,6 +643,13 @@ def strokes(names, begin=True, end=True, chars=""):
     return np.array([[float(seen.count(x + y)) for y in chars] for x in chars])
 
 
+def connected(names):
+    """The mistake of putting all names behind each other first."""
+    table = strokes(names)
+    table[-1, -1] += len(names) - 1
+    return table
+
+
 # --- the baseline ---
 
 
@@ -690,7 +700,7 @@ def baseline(learner, check):
         mistakes={
             "The smoothing is missing: add it once to each sum.": five(p(sums)),
             "The smoothing was added in all V rows before adding them together: add it once to "
-            "each sum.": five(p(sums, 5)),
+            "each sum.": check.either(five(p(sums, 5)), five(p(sums, 6))),
             "The smoothing was added twice.": five(p(sums, 2)),
             **general,
         },
