@@ -56,7 +56,7 @@ def parse_flags(config_class, description, presets=None):
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     for name, field in fields.items():
         kind = Path if isinstance(field.default, Path) else type(field.default)
-        how = {"type": kind, "metavar": kind.__name__.upper(), "choices": field.metadata["choices"]}
+        how = {"type": kind, "metavar": kind.__name__.upper()}
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
         flags = [f"--{n.replace('_', '-')}" for n in (name, field.metadata["alias"]) if n]
@@ -64,13 +64,15 @@ def parse_flags(config_class, description, presets=None):
         parser.add_argument(*flags, dest=name, default=field.default, help=text, **how)
     words = [re.sub("^--[^=]+", lambda found: found[0].replace("_", "-"), w) for w in sys.argv[1:]]
     if presets:
-        parser.set_defaults(**presets[parser.parse_known_args(words)[0].preset])
+        parser.set_defaults(**presets.get(parser.parse_known_args(words)[0].preset, {}))
     values = vars(parser.parse_args(words))
     for name, value in values.items():
-        low, high = fields[name].metadata["low"], fields[name].metadata["high"]
-        if low is not None and not low <= value <= high:
-            problem = f"--{name.replace('_', '-')} {value} is out of range"
-            parser.error(f"{problem}: give a value from {low} to {high}")
+        about, given = fields[name].metadata, f"--{name.replace('_', '-')} {value}"
+        if about["choices"] and value not in about["choices"]:
+            parser.error(f"{given} is unknown: give one of {', '.join(map(str, about['choices']))}")
+        if about["low"] is not None and not about["low"] <= value <= about["high"]:
+            between = f"from {about['low']} to {about['high']}"
+            parser.error(f"{given} is out of range: give a value {between}")
     try:
         return config_class(**values)
     except BadInput as error:

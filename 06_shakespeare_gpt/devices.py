@@ -1,41 +1,47 @@
 """Which device to compute on, and how several of them share the work.
 
 torchrun --standalone --nproc-per-node=2 06_shakespeare_gpt/main.py starts main.py twice, once for
-each rank. Every rank holds the whole model and takes its share of each batch; PyTorch's
-DistributedDataParallel averages the gradients, so that all ranks stay the same. Only rank 0 writes.
+each rank. Every rank holds the whole model and takes its share of each batch. PyTorch's
+DistributedDataParallel averages the gradients, so all ranks stay the same. Only rank 0 writes.
 """
 
+import atexit
 import os
+import signal
 import sys
+
+from common import BadInput
 
 import torch
 import torch.distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from plumbing import BadInput
-
 RANK, RANKS = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def pick_device(name):
-    """Return "cuda", "mps" or "cpu"; auto takes the first that is there. BadInput if it is not."""
-    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    """Return "cuda", "mps" or "cpu"; auto takes the first that is available.
+
+    Raises BadInput if this machine does not have the device.
+    """
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if name == "auto":
-        name = next((device for device, there in available.items() if there()), "cpu")
-    if name != "cpu" and not (name in available and available[name]()):
-        raise BadInput(f"--device {name} is not there; give auto or cpu")
+        return next(device for device in available if available[device])
+    if not available.get(name):
+        raise BadInput(f"--device {name} is not available on this machine: give auto or cpu")
     return name
 
 
 def pick_dtype(name, device):
-    """Return "bfloat16" or "float32"; auto takes bfloat16 where the device is faster at it.
+    """Return "bfloat16" or "float32"; auto takes bfloat16 if the device is faster at it.
 
-    bfloat16 keeps the range of float32 and 8 of its 24 bits of precision. Some CPUs have
-    instructions for it, as GPUs do; there training takes less than half the time. BadInput for
-    another name.
+    bfloat16 keeps the range of float32 and 8 of its 24 bits of precision. GPUs and some CPUs have
+    instructions for it. On such a CPU, training takes less than half the time.
     """
-    if name not in ("auto", "bfloat16", "float32"):
-        raise BadInput(f"--dtype {name} is none of auto, bfloat16 and float32")
     if name != "auto":
         return name
     if device == "cuda":
@@ -52,22 +58,26 @@ def autocast(device, dtype):
 
 
 def join_ranks(device):
-    """Meet the other ranks, if torchrun started any, and leave the printing to rank 0."""
+    """Meet the other ranks, if torchrun started any. Rank 0 alone prints and handles Ctrl-C."""
     if RANKS > 1:
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+        atexit.register(torch.distributed.destroy_process_group)
     if RANK > 0:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, open to the end
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # rank 0 needs the others for its last step
     if device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
 
 
 def share_gradients(model):
-    """The model, such that backward() averages its gradients over all ranks."""
+    """The model, with a backward() that averages its gradients over all ranks."""
     return DistributedDataParallel(model) if RANKS > 1 else model
 
 
 def mean_over_ranks(value):
     """A tensor's mean over all ranks."""
+    value = value / RANKS
     if RANKS > 1:
         torch.distributed.all_reduce(value)
-    return value / RANKS
+    return value

@@ -1,64 +1,100 @@
-"""Continue a prompt with the weights that main.py kept.
+"""Continue a prompt with the model that main.py trained, however long the text.
 
+model.py's GPT.generate computes all positions again for every character. Here a cache keeps the
+keys and values of earlier positions, so that each character costs only its own position. Positions
+are counted from the start of the window, so when it is full, the cache is of no more use. Then the
+later half of the window starts a new one.
 Run: python 06_shakespeare_gpt/generate.py --prompt "ROMEO:" --length 1000
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import common
+from common import OUT, BadInput, flag
+
 import torch
 
-import plumbing
 from devices import pick_device
-from model import GPT
-from plumbing import ROOT, STAGE, BadInput
+from main import load
+from model import draw
 
 
+# ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    model: Path = ROOT / "out" / STAGE / "model.pt"  # written by main.py
-    prompt: str = "\n"  # where the text begins
-    length: int = 500  # characters to add
-    temperature: float = 0.8  # divides the logits; below 1 is bolder about favourites
-    top_k: int = 200  # only so many of the likeliest characters can be drawn
-    seed: int = 1337  # starts the random numbers
-    device: str = "auto"  # auto, cpu, cuda or mps
+    model: Path = flag(OUT / "model.pt", "the model, as main.py wrote it")
+    prompt: str = flag("\n", "where the text begins")
+    length: int = flag(500, "characters to add", 0, 10**7)
+    temperature: float = flag(0.8, "lower favours likely characters", 0.01, 100)
+    top_k: int = flag(200, "draw from only that many likeliest characters", 1, 10**6)
+    seed: int = flag(1337, "starts the random numbers", 0, 2**32 - 1)
+    device: str = flag("auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"])
 
     def __post_init__(self):
-        plumbing.check_ranges(self, seed=(0, 2**32 - 1), length=(0, 10**7), top_k=(1, 10**6))
-        plumbing.check_ranges(self, temperature=(0.01, 100))
         if not self.prompt:
-            raise BadInput("--prompt is empty; give at least one character")
+            raise BadInput("--prompt is empty: give at least one character")
 
 
-def load(path, device):
-    """Return (model, chars) from a checkpoint, executing nothing in it. BadInput if it is none."""
+# ---- generation ------------------------------------------------------------------------------
+class Cache:
+    """The keys and values of a block's attention at all positions so far.
+
+    keys, values: (B, n_head, length, head_dim)
+    """
+
+    def __init__(self):
+        self.keys = self.values = None
+        self.length = 0
+
+    def add(self, keys, values):
+        """Add those of new positions, and return all."""
+        if self.length > 0:
+            keys = torch.cat((self.keys, keys), dim=2)
+            values = torch.cat((self.values, values), dim=2)
+        self.keys, self.values, self.length = keys, values, keys.shape[2]
+        return keys, values
+
+
+@torch.no_grad()
+def generate(model, tokens, length, temperature=1.0, top_k=None):
+    """Yield the same ids as model.generate, one at a time. The model's dropout must be off."""
+    window = new = tokens[-model.block_size :]
+    caches = [Cache() for _ in model.blocks]
+    for _ in range(length):
+        xb = torch.tensor([new], device=model.lm_head.weight.device)  # (1, T), then (1, 1)
+        token = draw(model(xb, caches)[0, -1], temperature, top_k)
+        yield token
+        window, new = [*window, token], [token]
+        if len(window) > model.block_size:
+            window = new = window[-(model.block_size // 2 + 1) :]
+            caches = [Cache() for _ in model.blocks]
+
+
+# ---- main ------------------------------------------------------------------------------------
+def load_model(path):
+    """The model in a file. Raises BadInput if there is none."""
     try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
-        model = GPT(**checkpoint["sizes"]).to(device)
-        model.load_state_dict(checkpoint["weights"])
+        return load(path.parent, path.name)
     except OSError as error:
-        message = f"--model {path}: {error.strerror}; run main.py first"
-        raise BadInput(message) from error
-    except Exception as error:  # torch.load has no one error of its own for files of another kind
-        message = f"--model {path} is no checkpoint of this stage; run main.py first"
-        raise BadInput(message) from error
-    return model, checkpoint["chars"]
+        raise BadInput(f"--model {path}: {error.strerror}; run main.py first") from error
+    except Exception as error:  # torch.load has no error of its own for other kinds of files
+        raise BadInput(f"--model {path} is not a model of this stage: run main.py first") from error
 
 
 def main():
-    config = plumbing.parse_flags(Config, __doc__)
-    model, chars = load(config.model, pick_device(config.device))
-    if unknown := set(config.prompt) - set(chars):
+    config = common.parse_flags(Config, __doc__)
+    device = pick_device(config.device)
+    model = load_model(config.model).to(device)
+    if unknown := set(config.prompt) - set(model.tokenizer.chars):
         raise BadInput(f"--prompt holds {min(unknown)!r}, which the model has never seen")
-    generator = torch.Generator().manual_seed(config.seed)
-    tokens = [chars.index(ch) for ch in config.prompt]
+    torch.manual_seed(config.seed)
+    tokens = model.tokenizer.encode(config.prompt)
     print(config.prompt, end="")
-    new = model.generate(tokens, config.length, config.temperature, config.top_k, generator)
-    for token in new:
-        print(chars[token], end="", flush=True)
+    for token in generate(model, tokens, config.length, config.temperature, config.top_k):
+        print(model.tokenizer.decode([token]), end="", flush=True)
     print()
 
 
 if __name__ == "__main__":
-    plumbing.run(main)
+    common.run(main)

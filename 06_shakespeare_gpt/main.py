@@ -10,20 +10,22 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import common
+from common import OUT, ROOT, BadInput, flag
+
 import torch
 import torch.nn.functional as F
 
 import devices
-import forecast
-import plumbing
 from devices import RANK, RANKS
 from model import GPT
-from optimizers import make_optimizers, schedule
-from plumbing import ROOT, SPLITS, STAGE, BadInput
+from muon import Muon
 
-# cpu: the defaults below, for five minutes on two cores. nanogpt-cpu: the CPU recipe of nanoGPT's
-# README. lecture: that of the lecture and of nanoGPT's train_shakespeare_char, for a GPU. microgpt:
-# stage 05's sizes on its names, read as one text: a line end is their BOS; val is its last tenth.
+# ---- config ----------------------------------------------------------------------------------
+# cpu: the defaults below, five minutes on two cores. nanogpt-cpu: the recipe for CPUs in nanoGPT's
+# README. lecture: the recipe for a GPU in the lecture and in nanoGPT's train_shakespeare_char.
+# microgpt: stage 05's sizes on its names, read as one text: a line end is their BOS; the last tenth
+# is val.
 PRESETS = {
     "cpu": {},
     "nanogpt-cpu": dict(
@@ -36,65 +38,63 @@ PRESETS = {
         compile=True,
     ),
     "microgpt": dict(
-        data=ROOT / "data" / "names.txt", batch_size=64, block_size=16, n_embd=16, n_head=4,
+        data=ROOT / "data/names.txt", batch_size=64, block_size=16, n_embd=16, n_head=4,
         n_layer=1, learning_rate=0.01, muon_learning_rate=0.0, weight_decay=0.0, warmup=0, clip=1e9,
     ),
-}
+}  # fmt: skip
 
 
-# ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = ROOT / "data" / "tinyshakespeare.txt"  # a text, or a folder of train and val.txt
-    preset: str = "cpu"  # cpu, nanogpt-cpu, lecture or microgpt; flags given besides it win
-    seed: int = 1337  # starts the random numbers of weights, batches and samples
-    steps: int = 3600  # updates of the weights
-    minutes: float = 0.0  # of training instead of steps; the schedule fits them. 0: go by steps
-    batch_size: int = 32  # excerpts in one step
-    block_size: int = 96  # characters in an excerpt, so the most the model can look back on
-    n_embd: int = 128  # numbers in the vector that stands for a character
-    n_head: int = 2  # attention heads that share those numbers
-    n_layer: int = 4  # blocks of attention and MLP
-    dropout: float = 0.0  # share of activations set to 0 in training
-    learning_rate: float = 0.005  # of AdamW at its highest
-    muon_learning_rate: float = 0.02  # of Muon, for the matrices in the blocks; 0: AdamW has all
-    weight_decay: float = 0.3  # share of each matrix taken off, times the learning rate
-    warmup: int = 50  # steps in which the learning rate rises to its highest
-    final: float = 0.0  # share of the learning rate left at the end, after a cosine decay
-    clip: float = 1.0  # largest norm of all gradients together; longer ones are shortened to it
-    eval_every: int = 400  # steps between two looks at the val loss
-    prompt: str = "\n"  # where the sample begins
-    temperature: float = 0.8  # divides the logits when sampling
-    top_k: int = 200  # only so many of the likeliest characters can be drawn
-    device: str = "auto"  # auto, cpu, cuda or mps
-    dtype: str = "auto"  # of matrix products: float32, or bfloat16 where that is faster
-    compile: bool = False  # torch.compile first: a minute's wait, then faster on a GPU
-    out: Path = ROOT / "out" / STAGE  # folder for result.json, model.pt and loss.png
+    data: Path = flag(ROOT / "data/tinyshakespeare.txt", "a text, or a folder of train and val.txt")
+    preset: str = flag("cpu", f"{', '.join(PRESETS)}; other flags win over it", choices=[*PRESETS])
+    seed: int = flag(1337, "starts the random numbers of weights, batches, samples", 0, 2**32 - 1)
+    steps: int = flag(3600, "updates of the weights", 0, 10**7)
+    minutes: float = flag(0.0, "train for that long instead; 0: go by steps", 0, 10**5)
+    batch_size: int = flag(32, "excerpts in one step", 1, 10**5)
+    block_size: int = flag(96, "characters in an excerpt: the model sees no more", 1, 10**5)
+    n_embd: int = flag(128, "numbers in the vector of a character", 1, 10**5)
+    n_head: int = flag(2, "attention heads that share those numbers", 1, 10**4)
+    n_layer: int = flag(4, "blocks of attention and MLP", 1, 1000)
+    dropout: float = flag(0.0, "share of activations set to 0 in training", 0, 0.99)
+    learning_rate: float = flag(0.005, "of AdamW at its highest", 0, 10)
+    muon_learning_rate: float = flag(
+        0.02, "of Muon, for the matrices in the blocks; 0: AdamW takes them, too", 0, 10
+    )
+    weight_decay: float = flag(0.3, "pulls every matrix towards 0, times learning rate", 0, 10)
+    warmup: int = flag(50, "steps in which the learning rate rises to its highest", 0, 10**7)
+    final: float = flag(0.0, "share of the learning rate that the decay leaves", 0, 1)
+    clip: float = flag(1.0, "largest norm of all gradients; longer ones are shortened", 1e-9, 1e9)
+    eval_every: int = flag(400, "steps between two looks at the val loss", 1, 10**7)
+    prompt: str = flag("\n", "where the sample begins")
+    temperature: float = flag(0.8, "of the sample; lower favours likely characters", 0.01, 100)
+    top_k: int = flag(200, "the sample draws from only that many likeliest characters", 1, 10**6)
+    device: str = flag("auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"])
+    dtype: str = flag(
+        "auto", "of matrix products: float32, or bfloat16; auto: the faster one",
+        choices=["auto", "float32", "bfloat16"],
+    )  # fmt: skip
+    compile: bool = flag(False, "torch.compile first: a minute's wait, then faster on a GPU")
+    out: Path = flag(OUT, "folder for result.json and model.pt")
 
     def __post_init__(self):
-        check = plumbing.check_ranges
-        check(self, seed=(0, 2**32 - 1), steps=(0, 10**7), minutes=(0, 10**5), warmup=(0, 10**7))
-        check(self, batch_size=(1, 10**5), block_size=(1, 10**5), n_embd=(1, 10**5))
-        check(self, n_head=(1, 10**4), n_layer=(1, 1000), dropout=(0, 0.99), clip=(1e-9, 1e9))
-        check(self, learning_rate=(0, 10), muon_learning_rate=(0, 10), weight_decay=(0, 10))
-        check(self, final=(0, 1), eval_every=(1, 10**7), temperature=(0.01, 100), top_k=(1, 10**6))
         if self.n_embd % self.n_head:
-            raise BadInput(f"--n-embd {self.n_embd} does not divide by --n-head {self.n_head}")
+            raise BadInput(f"--n-embd {self.n_embd} is not a multiple of --n-head {self.n_head}")
         if not self.prompt:
-            raise BadInput("--prompt is empty; give at least one character")
+            raise BadInput("--prompt is empty: give at least one character")
         if self.batch_size % RANKS or (self.minutes and RANKS > 1):
-            raise BadInput(f"{RANKS} ranks need --steps, and a --batch-size that they divide")
+            raise BadInput(f"{RANKS} ranks need --steps and a --batch-size that they divide")
 
 
 # ---- data ------------------------------------------------------------------------------------
 def load_text(path, block_size):
-    """Return {"train": str, "val": str}: a folder's two files, or the first 9 in 10 characters and
-    the rest. BadInput if a part is too short for one excerpt and the character after it.
+    """{"train": str, "val": str}: a folder's two files, or the first 9 in 10 characters and the
+    rest. BadInput if a part is too short for one excerpt and the character after it.
     """
     if path.is_dir():
-        splits = {name: plumbing.read_text(path / f"{name}.txt") for name in SPLITS[:2]}
+        splits = {name: common.read_text(path / f"{name}.txt") for name in ("train", "val")}
     else:
-        text = plumbing.read_text(path)
+        text = common.read_text(path)
         n = int(0.9 * len(text))
         splits = {"train": text[:n], "val": text[n:]}
     for name, text in splits.items():
@@ -104,147 +104,243 @@ def load_text(path, block_size):
     return splits
 
 
+class Tokenizer:
+    """Characters to ids and back. A running text needs no BOS."""
+
+    def __init__(self, text):
+        self.chars = sorted(set(text))
+        self.stoi = {ch: i for i, ch in enumerate(self.chars)}
+        self.itos = dict(enumerate(self.chars))
+        self.vocab_size = len(self.chars)
+
+    def encode(self, text):
+        return [self.stoi[ch] for ch in text]
+
+    def decode(self, tokens):
+        return "".join(self.itos[token] for token in tokens)
+
+
 def get_batch(data, config, generator):
     """Random excerpts and, one character later, what to predict. -> xb (B, T), yb (B, T)"""
     T = config.block_size
     starts = torch.randint(len(data) - T, (config.batch_size, 1), generator=generator)
-    starts = starts[RANK::RANKS]  # all ranks draw the same batch, and each does its share of it
+    starts = starts[RANK::RANKS]  # all ranks draw the same batch, and each takes its share of it
     excerpts = data[(starts + torch.arange(T + 1)).to(data.device)]  # (B, T + 1)
     return excerpts[:, :-1], excerpts[:, 1:]
 
 
+# ---- model -----------------------------------------------------------------------------------
+def make_model(config, tokenizer):
+    """A new GPT (see model.py) of the sizes in config, with random weights."""
+    sizes = ("block_size", "n_embd", "n_head", "n_layer", "dropout")
+    model = GPT(tokenizer.vocab_size, **{name: getattr(config, name) for name in sizes})
+    model.tokenizer = tokenizer
+    return model
+
+
 # ---- training --------------------------------------------------------------------------------
-def train(config, model, data, device, dtype, keep):
-    """Returns the curve and the finished Progress; calls keep(step, val loss) at each new best."""
+def make_optimizers(config, model):
+    """AdamW for embeddings, norms, biases and lm_head; Muon for the matrices inside the blocks.
+
+    AdamW scales each number of a matrix by itself, and its updates favour a few directions. Muon's
+    updates move all directions equally, which gets further in the same number of steps.
+    """
+    inner, outer, vectors = [], [], []
+    for name, p in model.named_parameters():
+        if not p.requires_grad:  # an ablation may freeze some
+            continue
+        if p.dim() == 1:
+            vectors.append(p)
+        elif name.startswith("blocks.") and config.muon_learning_rate:
+            inner.append(p)
+        else:
+            outer.append(p)
+    groups = [
+        {"params": outer, "weight_decay": config.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    optimizers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)]
+    if inner:
+        optimizers.append(Muon(inner, config.muon_learning_rate, config.weight_decay))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["highest_lr"] = group["lr"]
+    return optimizers
+
+
+def schedule(step, share, config):
+    """What to multiply the highest learning rates by: a linear warm-up, then half a cosine down to
+    config.final. share: how much of the training is done, from 0 to 1.
+    """
+    warmup = min(1.0, (step + 1) / max(1, config.warmup))
+    return warmup * (config.final + (1 - config.final) * (1 + math.cos(math.pi * share)) / 2)
+
+
+def train(config, model, data, device, dtype):
+    """Returns the log and the best weights: {"step", "val", "weights"}, those of the lowest val
+    loss. They are kept in memory, and nothing is written before the end.
+    """
     optimizers = make_optimizers(config, model)
     parallel = devices.share_gradients(model)
     compute = torch.compile(parallel) if config.compile else parallel
     generator = torch.Generator().manual_seed(config.seed)
-    curve, losses, best = [], [], math.inf
+    best = {"val": math.inf}
 
-    def look(step):
-        nonlocal best
-        mean = devices.mean_over_ranks(torch.stack(losses).mean()).item() if losses else None
-        val = evaluate(model, data["val"])
-        curve.append([step, mean, val])
-        if losses:
-            print(f"step {step:5d} | batch loss {mean:.4f} | val loss {val:.4f}", flush=True)
-        losses.clear()
-        if val < best:
-            best = val
-            keep(step, best)
+    def keep(val):
+        weights = {name: p.to("cpu", copy=True) for name, p in model.state_dict().items()}
+        best.update(step=log.done, val=val, weights=weights)
 
-    look(0)
-    for step in (progress := plumbing.Progress(config.steps, minutes=config.minutes)):
+    def val_loss():
+        loss = evaluate(model, data["val"])
+        if loss is not None and loss < best["val"]:
+            keep(loss)
+        return loss
+
+    looks = range(config.eval_every, 10**9, config.eval_every)
+    log = common.Log(config.steps, val_loss, looks=looks, minutes=config.minutes)
+    for step in log:
         xb, yb = get_batch(data["train"], config, generator)
 
         with devices.autocast(device, dtype):
-            logits = compute(xb)  # (B, T, V)
+            logits = compute(xb)  # (B, T) -> (B, T, V)
             loss = F.cross_entropy(logits.flatten(0, 1), yb.flatten())
 
         model.zero_grad()
         loss.backward()
-
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+
         for optimizer in optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group["highest_lr"] * schedule(step, progress.share, config)
+                group["lr"] = group["highest_lr"] * schedule(step, log.share, config)
             with devices.autocast(device, dtype):
                 optimizer.step()
 
-        losses.append(loss.detach())  # not item(), which would wait for the GPU
-        if step == forecast.LOOK_AT:
-            print(forecast.say(config, progress), flush=True)
-        if (step + 1) % config.eval_every == 0:
-            look(step + 1)
-    if losses:
-        look(progress.done)
-    return curve, progress
+        log.add(devices.mean_over_ranks(loss.detach()))  # not item(), which would wait for the GPU
+    if log.val is None:  # a second stop left the last weights unscored; they have learned the most
+        keep(None)
+    return log, best
 
 
 # ---- evaluation ------------------------------------------------------------------------------
 @torch.no_grad()
 def evaluate(model, data, batch_size=64):
-    """Mean of -log P over every character of a text but its first, in nats, with dropout off. The
-    text is read in stretches of block_size, each of which knows nothing of those before.
+    """Mean of -log P over every character of a text but its first, in nats, with dropout off.
+
+    The text is read in blocks of block_size; no context carries over. None after a stop.
     """
     was_training = model.training
     model.eval()
     T, total = model.block_size, 0.0
-    whole = (len(data) - 1) // T * T  # the last stretch is shorter
+    whole = (len(data) - 1) // T * T  # characters in whole blocks; the last block is shorter
     xs, ys = data[:whole].view(-1, T), data[1 : whole + 1].view(-1, T)  # (N, T)
     batches = list(zip(xs.split(batch_size), ys.split(batch_size)))
     if whole < len(data) - 1:
         batches.append((data[whole:-1][None], data[whole + 1 :][None]))
-    for xb, yb in batches:
+    steps = common.Steps(len(batches), "the evaluation")
+    for i in steps:
+        xb, yb = batches[i]
         logits = model(xb).flatten(0, 1)  # (B * T, V)
         total += F.cross_entropy(logits, yb.flatten(), reduction="sum").item()
     model.train(was_training)
-    return total / (len(data) - 1)
+    return None if steps.stopped else total / (len(data) - 1)
 
 
 def letter_frequencies(data, vocab_size):
-    """The losses of a guess that knows only how often each character stands in train."""
+    """The losses of a guess that knows only how often each character occurs in train."""
     counts = torch.bincount(data["train"], minlength=vocab_size) + 0.1  # (V,), as in stage 02
     probs = counts / counts.sum()  # (V,)
     return {name: -probs[text].log().mean().item() for name, text in data.items()}
 
 
+@torch.no_grad()
+def log_probs(model, text):
+    """log P of what could follow each character, given it and those before it, block_size in all.
+
+    -> list[N] of list[V]. evaluate() starts over in every block, so its loss is a little higher.
+    """
+    T, device = model.block_size, model.lm_head.weight.device
+    tokens = torch.tensor(model.tokenizer.encode(text), dtype=torch.long, device=device)  # (N,)
+    logits = [model(tokens[None, :T])[0]]  # (1, T) -> (T, V)
+    if len(tokens) > T:
+        for xb in tokens.unfold(0, T, 1)[1:].split(64):  # each window ends one character later
+            logits.append(model(xb)[:, -1])  # (B, T) -> (B, V)
+    return torch.cat(logits).log_softmax(dim=1).tolist()
+
+
+@torch.no_grad()
+def attention_weights(model, text):
+    """What every position of a text looks at: list [layer][head][T][T]; each row adds up to 1.
+
+    text: at most block_size characters.
+    """
+    tokens = torch.tensor([model.tokenizer.encode(text)], device=model.lm_head.weight.device)
+    attentions = []
+    model(tokens, attentions=attentions)
+    return [weights[0].tolist() for weights in attentions]  # (1, n_head, T, T) each
+
+
+# ---- samples ---------------------------------------------------------------------------------
+def sample(model, prompt="\n", length=500, temperature=0.8, top_k=None):
+    """The prompt and `length` more characters; see GPT.generate."""
+    new = model.generate(model.tokenizer.encode(prompt), length, temperature, top_k)
+    return prompt + model.tokenizer.decode(new)
+
+
 # ---- main ------------------------------------------------------------------------------------
+def load(folder, name="model.pt"):
+    """The trained model that main() wrote, with dropout off."""
+    saved = torch.load(folder / name, map_location="cpu", weights_only=True)  # runs no code in it
+    model = make_model(Config(**saved["config"]), Tokenizer(saved["chars"]))
+    model.load_state_dict(saved["weights"])
+    return model.eval()
+
+
 def main():
-    config = plumbing.parse_flags(Config, __doc__, PRESETS)
+    config = common.parse_flags(Config, __doc__, PRESETS)
     device = devices.pick_device(config.device)
     dtype = devices.pick_dtype(config.dtype, device)
     devices.join_ranks(device)
-    if config.data == Config.data:
-        plumbing.get_data("tinyshakespeare")
     splits = load_text(config.data, config.block_size)
-    plumbing.prepare_out(config.out)
-    chars = sorted(set("".join(splits.values())))
-    stoi = {ch: i for i, ch in enumerate(chars)}
-    V = len(chars)
-    if unknown := set(config.prompt) - set(chars):
-        raise BadInput(f"--prompt holds {min(unknown)!r}, which the text does not have")
-    data = {k: torch.tensor([stoi[c] for c in text]).to(device) for k, text in splits.items()}
+    common.prepare_out(config.out)
+    tokenizer = Tokenizer("".join(splits.values()))
+    V = tokenizer.vocab_size
+    if unknown := set(config.prompt) - set(tokenizer.chars):
+        raise BadInput(f"--prompt holds {min(unknown)!r}, which does not occur in the text")
+    data = {k: torch.tensor(tokenizer.encode(text)).to(device) for k, text in splits.items()}
 
     torch.manual_seed(config.seed)
-    shape = ("block_size", "n_embd", "n_head", "n_layer", "dropout")
-    sizes = {"vocab_size": V, **{name: getattr(config, name) for name in shape}}
-    model = GPT(**sizes).to(device)
+    model = make_model(config, tokenizer).to(device)
     params = sum(p.numel() for p in model.parameters())
     print(f"vocab size: {V}\nnum characters: {sum(map(len, data.values())):,}")
     print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
-    best = {}
 
-    def keep(step, val):
-        best.update(step=step, val=val)
-        weights = {name: p.to("cpu") for name, p in model.state_dict().items()}
-        checkpoint = {"sizes": sizes, "chars": "".join(chars), "step": step, "weights": weights}
-        if RANK == 0:
-            plumbing.save_tensors(config.out / "model.pt", checkpoint)
-
-    curve, progress = train(config, model, data, device, dtype, keep)
+    log, best = train(config, model, data, device, dtype)
     if RANK > 0:
-        return progress.status
-    loss = {name: evaluate(model, text) for name, text in data.items()} | {"test": None}
-    checkpoint = torch.load(config.out / "model.pt", weights_only=True)
-    model.load_state_dict(checkpoint["weights"])  # the best ones write the sample
-    generator = torch.Generator().manual_seed(config.seed)
-    tokens = [stoi[ch] for ch in config.prompt]
-    new = model.generate(tokens, 500, config.temperature, config.top_k, generator)
-    text = config.prompt + "".join(chars[token] for token in new)
+        return
+    loss = {"val": log.val}
+    if not log.stopped:  # train takes ten times as long as val, too long for somebody who stopped
+        loss["train"] = evaluate(model, data["train"])
+    model.load_state_dict(best["weights"])
+    torch.manual_seed(config.seed)
+    text = sample(model, config.prompt, 500, config.temperature, config.top_k)
     print(f"---- sample ----\n{text.strip()}\n----------------")
-    print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")
-    plumbing.save_result(
-        config, progress, "a deeper Transformer on running text",
+    if best["val"] is not None:
+        print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")
+    saved = {
+        "config": common.settings(config),
+        "chars": tokenizer.chars,
+        "weights": best["weights"],
+        "step": best["step"],
+    }
+    common.save_run(
+        config, log, "a deeper Transformer on running text", {"model.pt": saved},
         docs={name: 1 for name in data}, targets={name: len(data[name]) - 1 for name in data},
         vocab_size=V, params=params,
-        chars_seen=progress.done * config.batch_size * config.block_size,
-        loss=loss, best=best, curve=curve, samples=[text], torch=torch, device=device,
+        chars_seen=log.done * config.batch_size * config.block_size,
+        loss=loss, best={"step": best["step"], "val": best["val"]}, samples=[text], device=device,
         baselines={"letter frequencies": letter_frequencies(data, V)},
-    )
-    return progress.status
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    plumbing.run(main)
+    common.run(main)

@@ -10,8 +10,28 @@ import torch.nn.functional as F
 from torch import nn
 
 
+def attention(q, k, v, dropout=0.0, attentions=None):
+    """A weighted mean of the values: softmax(q @ k.mT / sqrt(head_dim)) @ v, the future masked.
+
+    q, k, v: (B, n_head, T, head_dim) each -> (B, n_head, T, head_dim). A list `attentions` receives
+    the weights, (B, n_head, T, T).
+    """
+    T, head_dim = q.shape[2:]
+    if q.is_cuda and attentions is None:
+        # The lines below as one operation, which never holds all the scores in memory. On a CPU it
+        # is slower, up to five times in bfloat16.
+        return F.scaled_dot_product_attention(q, k, v, is_causal=T > 1, dropout_p=dropout)
+    scores = q @ (k / math.sqrt(head_dim)).mT  # (B, n_head, T, T)
+    if T > 1:  # a single query comes from the newest position, which has no future
+        scores = scores + scores.new_full((T, T), -math.inf).triu(1)
+    weights = scores.softmax(dim=-1)  # (B, n_head, T, T); each row adds up to 1
+    if attentions is not None:
+        attentions.append(weights)
+    return F.dropout(weights, dropout).to(v.dtype) @ v  # (B, n_head, T, head_dim)
+
+
 class CausalSelfAttention(nn.Module):
-    """Every position gathers values from the positions before it, in n_head ways at once."""
+    """Every position looks back and collects what it needs, in n_head ways at once."""
 
     def __init__(self, n_embd, n_head, dropout):
         super().__init__()
@@ -21,26 +41,16 @@ class CausalSelfAttention(nn.Module):
         self.attn_wv = nn.Linear(n_embd, n_embd)
         self.attn_wo = nn.Linear(n_embd, n_embd)
 
-    def forward(self, x, cache=None):
-        """(B, T, C) -> (B, T, C). cache: [keys, values] of earlier positions, or [] for none."""
+    def forward(self, x, cache=None, attentions=None):
+        """(B, T, C) -> (B, T, C)"""
         B, T, C = x.shape
         q, k, v = (
             w(x).view(B, T, self.n_head, C // self.n_head).transpose(1, 2)
             for w in (self.attn_wq, self.attn_wk, self.attn_wv)
         )  # each (B, T, C) -> (B, n_head, T, head_dim)
         if cache is not None:
-            if cache:
-                k, v = torch.cat((cache[0], k), dim=2), torch.cat((cache[1], v), dim=2)
-            cache[:] = k, v  # each (B, n_head, all positions so far, head_dim)
-        dropout = self.dropout if self.training else 0.0
-        if x.is_cuda:  # the lines below as one fused operation, which keeps no scores
-            x = F.scaled_dot_product_attention(q, k, v, is_causal=T > 1, dropout_p=dropout)
-        else:  # where the fused one is slower, up to five times in bfloat16
-            scores = q @ (k / math.sqrt(C // self.n_head)).mT  # (B, n_head, T, positions so far)
-            if T > 1:  # one position alone, the newest, has no future to mask
-                scores = scores + scores.new_full((T, T), -math.inf).triu(1)
-            weights = F.dropout(scores.softmax(dim=-1), dropout)  # each row adds up to 1
-            x = weights.to(v.dtype) @ v  # (B, n_head, T, head_dim)
+            k, v = cache.add(k, v)  # those of earlier positions, too; see generate.py
+        x = attention(q, k, v, self.dropout if self.training else 0.0, attentions)
         x = x.transpose(1, 2).reshape(B, T, C)  # (B, n_head, T, head_dim) -> (B, T, C)
         return self.attn_wo(x)
 
@@ -48,33 +58,49 @@ class CausalSelfAttention(nn.Module):
 class Block(nn.Module):
     """Communication, then computation; each adds to what it read (the residual)."""
 
-    def __init__(self, n_embd, n_head, dropout):
+    def __init__(self, n_embd, n_head, dropout, norm, activation, residual):
         super().__init__()
-        self.ln_1 = nn.LayerNorm(n_embd)
+        self.ln_1 = norm(n_embd)
         self.attn = CausalSelfAttention(n_embd, n_head, dropout)
-        self.ln_2 = nn.LayerNorm(n_embd)
+        self.ln_2 = norm(n_embd)
         self.mlp_fc1 = nn.Linear(n_embd, 4 * n_embd)
-        self.activation = F.gelu
+        self.activation = activation
         self.mlp_fc2 = nn.Linear(4 * n_embd, n_embd)
         self.dropout = nn.Dropout(dropout)
+        self.residual = residual
 
-    def forward(self, x, cache=None):
-        x = x + self.dropout(self.attn(self.ln_1(x), cache))  # (B, T, C)
+    def forward(self, x, cache=None, attentions=None):
+        """(B, T, C) -> (B, T, C)"""
+        a = self.dropout(self.attn(self.ln_1(x), cache, attentions))  # (B, T, C)
+        x = x + a if self.residual else a
         h = self.activation(self.mlp_fc1(self.ln_2(x)))  # (B, T, C) -> (B, T, 4C)
-        return x + self.dropout(self.mlp_fc2(h))  # (B, T, 4C) -> (B, T, C)
+        m = self.dropout(self.mlp_fc2(h))  # (B, T, 4C) -> (B, T, C)
+        return x + m if self.residual else m
 
 
 class GPT(nn.Module):
-    """Token and position embeddings, n_layer blocks, a last LayerNorm, a score per character."""
+    """Token and position embeddings, n_layer blocks, a last LayerNorm, a score per character.
 
-    def __init__(self, vocab_size, block_size, n_embd, n_head, n_layer, dropout):
+    The arguments after dropout swap one part for another, to see what each is worth:
+    norm(n_embd) makes a norm; activation is the function between the two matrices of the MLP;
+    without residual, a branch replaces what it read; with norm_embeddings, the norm before lm_head
+    moves behind the embeddings, where stage 05 has it.
+    """
+
+    def __init__(
+        self, vocab_size, block_size, n_embd, n_head, n_layer, dropout,
+        norm=nn.LayerNorm, activation=F.gelu, residual=True, norm_embeddings=False,
+    ):  # fmt: skip
         super().__init__()
         self.block_size = block_size
         self.wte = nn.Embedding(vocab_size, n_embd)
         self.wpe = nn.Embedding(block_size, n_embd)
+        self.ln_0 = norm(n_embd) if norm_embeddings else nn.Identity()
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(n_embd, n_head, dropout) for _ in range(n_layer))
-        self.ln_f = nn.LayerNorm(n_embd)
+        self.blocks = nn.ModuleList(
+            Block(n_embd, n_head, dropout, norm, activation, residual) for _ in range(n_layer)
+        )
+        self.ln_f = nn.Identity() if norm_embeddings else norm(n_embd)
         self.lm_head = nn.Linear(n_embd, vocab_size)
         for name, p in self.named_parameters():
             if p.dim() == 2:
@@ -85,47 +111,48 @@ class GPT(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(p)
 
-    def forward(self, xb, caches=None):
+    def forward(self, xb, caches=None, attentions=None):
         """Logits of the character after each position. (B, T) -> (B, T, V), T at most block_size
 
-        caches, one list for each block, spares computing again what was computed for the positions
-        before xb: empty lists before the first call, after which xb is one token at a time (T = 1).
+        caches: one for each block, for generate.py. attentions: a list to which every block adds
+        its attention weights, (B, n_head, T, T).
         """
-        before = caches[0][0].shape[2] if caches and caches[0] else 0  # positions in the caches
-        positions = torch.arange(before, before + xb.shape[1], device=xb.device)
-        x = self.dropout(self.wte(xb) + self.wpe(positions))  # (B, T, C) + (T, C)
+        start = caches[0].length if caches else 0  # how many positions came before xb
+        positions = torch.arange(start, start + xb.shape[1], device=xb.device)
+        x = self.wte(xb) + self.wpe(positions)  # (B, T, C) + (T, C)
+        x = self.dropout(self.ln_0(x))
         for block, cache in zip(self.blocks, caches or [None] * len(self.blocks)):
-            x = block(x, cache)
+            x = block(x, cache, attentions)
         return self.lm_head(self.ln_f(x))  # (B, T, C) -> (B, T, V)
 
     @torch.no_grad()
-    def generate(self, tokens, length, temperature=1.0, top_k=None, generator=None):
-        """Yield `length` further token ids after the list `tokens`, one at a time.
+    def generate(self, tokens, length, temperature=1.0, top_k=None):
+        """The ids of `length` more characters, each drawn given those before it. Dropout is off.
 
-        Logits are divided by temperature; with top_k only that many likeliest ids can be drawn. The
-        model looks back on block_size tokens at most: when they are full, it goes on with the later
-        half of them, so that a token costs the same however long the text is. Dropout is off; the
-        mode is put back at the end. ValueError without a token to begin with.
+        The model sees at most block_size tokens. When they are full, it drops the older half, as
+        generate.py does, whose cache lasts until then.
         """
-        if not tokens:
-            raise ValueError("generate has nothing to continue: give at least one token")
         was_training = self.training
         self.eval()
-        window, caches = list(tokens)[-self.block_size :], [[] for _ in self.blocks]
-        new = window  # what the caches do not hold yet
-        try:
-            for _ in range(length):
-                xb = torch.tensor([new], device=self.lm_head.weight.device)  # (1, T)
-                logits = self(xb, caches)[0, -1] / temperature  # (V,)
-                if top_k is not None:
-                    least = logits.topk(min(top_k, len(logits))).values[-1]
-                    logits[logits < least] = -math.inf
-                probs = logits.softmax(dim=0).cpu()
-                token = torch.multinomial(probs, 1, generator=generator).item()
-                window, new = [*window, token], [token]
-                if len(window) > self.block_size:
-                    window = window[-(self.block_size // 2 + 1) :]
-                    caches, new = [[] for _ in self.blocks], window
-                yield token
-        finally:
-            self.train(was_training)
+        window, new = tokens[-self.block_size :], []
+        for _ in range(length):
+            xb = torch.tensor([window], device=self.lm_head.weight.device)  # (1, T)
+            logits = self(xb)[0, -1]  # (V,), of the character after the last one
+            new.append(draw(logits, temperature, top_k))
+            window = [*window, new[-1]]
+            if len(window) > self.block_size:
+                window = window[-(self.block_size // 2 + 1) :]
+        self.train(was_training)
+        return new
+
+
+def draw(logits, temperature=1.0, top_k=None):
+    """Draw an id from softmax(logits / temperature), (V,); with top_k, from the likeliest only.
+
+    A temperature below 1 favours likely ids. The random numbers are the CPU's on every device.
+    """
+    logits = logits / temperature  # (V,)
+    if top_k is not None:
+        least = logits.topk(min(top_k, len(logits))).values[-1]
+        logits[logits < least] = -math.inf
+    return torch.multinomial(logits.softmax(dim=0).cpu(), 1).item()

@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -19,32 +20,28 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import forecast
-import generate
-import main as stage
-import plumbing
-from devices import pick_device
-from main import (
-    PRESETS,
-    Config,
-    evaluate,
-    get_batch,
-    letter_frequencies,
-    load_text,
-    make_optimizers,
-    schedule,
-    train,
-)
-from model import GPT, CausalSelfAttention
-from muon import Muon, orthogonalize
-from plumbing import BadInput
+from stages import ROOT, load_stage
 
-HERE = Path(__file__).resolve().parent
+STAGE = "06_shakespeare_gpt"
+main, common, devices, generate, model_py, muon = (
+    load_stage(STAGE, name)
+    for name in ("main", "common", "devices", "generate", "model", "muon")
+)  # fmt: skip
+BadInput, pick_device = common.BadInput, devices.pick_device
+PRESETS, Config, Tokenizer = main.PRESETS, main.Config, main.Tokenizer
+evaluate, get_batch, letter_frequencies = main.evaluate, main.get_batch, main.letter_frequencies
+attention_weights, log_probs, sample = main.attention_weights, main.log_probs, main.sample
+load_text, make_optimizers, schedule = main.load_text, main.make_optimizers, main.schedule
+GPT, CausalSelfAttention = model_py.GPT, model_py.CausalSelfAttention
+Muon, orthogonalize = muon.Muon, muon.orthogonalize
+
+MAIN = ROOT / STAGE / "main.py"
 SPEECH = """To be, or not to be, that is the question: whether 'tis nobler in the mind to suffer the
 slings and arrows of outrageous fortune, or to take arms against a sea of troubles."""
 TEXT = " ".join(random.Random(1).choices(SPEECH.split(), k=400))
-CHARS = sorted(set(TEXT))
-TOKENS = torch.tensor([CHARS.index(ch) for ch in TEXT])
+TOKENIZER = Tokenizer(TEXT)
+CHARS = TOKENIZER.chars
+TOKENS = torch.tensor(TOKENIZER.encode(TEXT))
 V = len(CHARS)
 SIZES = {"block_size": 8, "n_embd": 16, "n_head": 2, "n_layer": 2, "dropout": 0.0}
 TINY = Config(**SIZES, steps=6, batch_size=4, warmup=2, eval_every=1, device="cpu")
@@ -54,6 +51,7 @@ def make_model(seed=0, vocab_size=V, large=True, **changes):
     """A small GPT; large: no weight near 0 or 1, so that none can be left out unnoticed."""
     torch.manual_seed(seed)
     model = GPT(vocab_size=vocab_size, **{**SIZES, **changes})
+    model.tokenizer = TOKENIZER
     if large:
         with torch.no_grad():
             for p in model.parameters():
@@ -62,11 +60,10 @@ def make_model(seed=0, vocab_size=V, large=True, **changes):
 
 
 def run_train(config, model, data):
-    """The curve, and what was given to keep."""
-    kept = []
-    curve, progress = train(config, model, data, "cpu", "float32", lambda *best: kept.append(best))
-    assert progress.done == config.steps
-    return curve, kept
+    """The curve and the best weights."""
+    log, best = main.train(config, model, data, "cpu", "float32")
+    assert log.done == config.steps
+    return log.curve, best
 
 
 def preset(name):
@@ -113,7 +110,16 @@ def test_a_text_whose_tenth_is_too_short_is_refused(tmp_path):
         load_text(path, 8)
 
 
-def test_every_excerpt_stands_in_the_text_and_targets_are_one_character_later():
+def test_the_tokenizer_has_an_id_for_each_character_and_no_bos():
+    tokenizer = Tokenizer("to be\n")
+    assert tokenizer.chars == ["\n", " ", "b", "e", "o", "t"]
+    assert tokenizer.vocab_size == 6
+    assert tokenizer.encode("bet") == [2, 3, 5]
+    assert tokenizer.decode([5, 4, 0]) == "to\n"
+    assert Tokenizer(tokenizer.chars).stoi == tokenizer.stoi  # as load() makes it
+
+
+def test_every_excerpt_occurs_in_the_text_and_targets_are_one_character_later():
     generator = torch.Generator().manual_seed(0)
     config = replace(TINY, batch_size=64)
     xb, yb = get_batch(TOKENS, config, generator)
@@ -247,6 +253,72 @@ def test_parameters_of_the_presets(name, n_layer, n_embd, block_size, expected):
     assert number_of_params(65, block_size, n_embd, n_layer) == expected
 
 
+# ---- other parts in the model ----------------------------------------------------------------
+def explicit_rms(x):
+    return x / (x.pow(2).mean(2, keepdim=True) + 1e-5).sqrt()
+
+
+def explicit_branches(block, x, norm, activation, residual):
+    a = explicit_attention(block.attn, norm(x))
+    x = x + a if residual else a
+    h = activation(norm(x) @ block.mlp_fc1.weight.T + block.mlp_fc1.bias)
+    m = h @ block.mlp_fc2.weight.T + block.mlp_fc2.bias
+    return x + m if residual else m
+
+
+@pytest.mark.parametrize("norm_embeddings", [False, True])
+@pytest.mark.parametrize("residual", [False, True])
+def test_forward_with_other_parts_agrees_with_an_independent_computation(residual, norm_embeddings):
+    """RMSNorm without a scale, ReLU, with or without residuals, the last norm where 05 has it."""
+    model = make_model(
+        norm=lambda C: torch.nn.RMSNorm(C, eps=1e-5, elementwise_affine=False),
+        activation=F.relu, residual=residual, norm_embeddings=norm_embeddings,
+    ).double()  # fmt: skip
+    xb = torch.randint(V, (3, 8))
+    x = model.wte.weight[xb] + model.wpe.weight
+    x = explicit_rms(x) if norm_embeddings else x
+    for block in model.blocks:
+        x = explicit_branches(block, x, explicit_rms, lambda h: h.clamp(min=0), residual)
+    x = x if norm_embeddings else explicit_rms(x)
+    expected = x @ model.lm_head.weight.T + model.lm_head.bias
+    torch.testing.assert_close(model(xb), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"norm": lambda C: torch.nn.RMSNorm(C, eps=1e-5)},
+        {"norm": lambda C: torch.nn.Identity()},
+        {"activation": F.relu},
+        {"residual": False},
+        {"norm_embeddings": True},
+    ],
+)
+def test_a_model_with_other_parts_starts_with_the_same_weights(parts):
+    """So that its runs compare with those of the model as it is."""
+    usual, other = make_model(large=False), make_model(large=False, **parts)
+    left = torch.rand(3)  # drawn after the weights
+    make_model(large=False)
+    assert torch.equal(left, torch.rand(3))
+    weights = usual.state_dict()
+    for name, p in other.state_dict().items():
+        assert name.startswith("ln_0.") or torch.equal(p, weights[name]), name
+    xb = TOKENS[None, :8]
+    assert not torch.equal(other(xb), usual(xb))
+
+
+def test_frozen_weights_stay_as_they_are_and_the_others_are_trained():
+    model = make_model(large=False)
+    frozen = [model.wpe, *(block.attn for block in model.blocks)]
+    for module in frozen:
+        module.requires_grad_(False)
+    before = copy.deepcopy(model.state_dict())
+    run_train(TINY, model, {"train": TOKENS[:1000], "val": TOKENS[1000:]})
+    for name, p in model.state_dict().items():
+        stays = "wpe" in name or "attn." in name
+        assert torch.equal(p, before[name]) == stays, name
+
+
 # ---- presets ---------------------------------------------------------------------------------
 def test_preset_nanogpt_cpu_is_the_recipe_of_nanogpts_readme():
     """Its command line, and what its config/train_shakespeare_char.py and train.py fill in."""
@@ -277,7 +349,7 @@ def test_preset_lecture_is_built_and_a_step_lowers_the_loss_of_its_excerpt():
 def test_flags_given_besides_a_preset_win(monkeypatch):
     argv = ["main.py", "--steps", "7", "--preset=nanogpt-cpu", "--n_layer", "2"]
     monkeypatch.setattr(sys, "argv", argv)
-    config = plumbing.parse_flags(Config, "", PRESETS)
+    config = common.parse_flags(Config, "", PRESETS)
     assert config == replace(preset("nanogpt-cpu"), steps=7, n_layer=2)
 
 
@@ -458,7 +530,7 @@ def test_training_agrees_with_an_independent_loop():
 def test_training_gives_every_optimizer_its_share_of_its_highest_rate(monkeypatch):
     made = []
     monkeypatch.setattr(
-        stage, "make_optimizers", lambda *a: made.extend(make_optimizers(*a)) or made
+        main, "make_optimizers", lambda *a: made.extend(make_optimizers(*a)) or made
     )
     run_train(TINY, make_model(), {"train": TOKENS[:1000], "val": TOKENS[1000:]})
     rates = [group["lr"] for optimizer in made for group in optimizer.param_groups]
@@ -509,35 +581,41 @@ def forgetting():
     return replace(TINY, steps=60, eval_every=5), {"train": train, "val": val}
 
 
-def test_each_new_best_is_kept_and_nothing_worse():
+def test_the_weights_of_the_lowest_val_loss_are_kept_and_nothing_worse():
     config, data = forgetting()
-    curve, kept = run_train(config, make_model(large=False), data)
-    expected, best = [], math.inf
-    for step, _, val in curve:
-        if val < best:
-            best = val
-            expected.append((step, val))
-    assert kept == expected
-    assert len(kept) > 1 and kept[-1][0] < config.steps
+    model = make_model(large=False)
+    curve, best = run_train(config, model, data)
+    assert best["val"] == min(val for _, _, val in curve)
+    assert [best["step"], best["val"]] in [[step, val] for step, _, val in curve]
+    assert 0 < best["step"] < config.steps
+    assert evaluate(model, data["val"]) == curve[-1][2] > best["val"]
+    model.load_state_dict(best["weights"])
+    assert evaluate(model, data["val"]) == best["val"]
+
+
+def test_of_equal_val_losses_the_first_is_kept():
+    config = replace(TINY, learning_rate=0.0, muon_learning_rate=0.0)
+    _, best = run_train(config, make_model(), {"train": TOKENS[:1000], "val": TOKENS[1000:]})
+    assert best["step"] == 0
 
 
 def test_training_by_the_clock_ends_with_it_and_has_run_its_schedule_down(monkeypatch):
     made = []
     monkeypatch.setattr(
-        stage, "make_optimizers", lambda *a: made.extend(make_optimizers(*a)) or made
+        main, "make_optimizers", lambda *a: made.extend(make_optimizers(*a)) or made
     )
     config = replace(TINY, steps=1, minutes=1 / 60, eval_every=1000)
     data = {"train": TOKENS[:1000], "val": TOKENS[1000:]}
-    curve, progress = train(config, make_model(), data, "cpu", "float32", lambda *best: None)
-    assert 1.0 <= progress.seconds < 1.5 and progress.done > 5
-    assert [row[0] for row in curve][-1] == progress.done
+    log, _ = main.train(config, make_model(), data, "cpu", "float32")
+    assert 1.0 <= log.seconds < 1.5 and log.done > 5
+    assert [row[0] for row in log.curve][-1] == log.done
     assert made[0].param_groups[0]["lr"] < 0.02 * config.learning_rate
 
 
 # ---- several ranks ---------------------------------------------------------------------------
 def on_two_ranks(script, *flags):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(MAIN.parent)}
     return subprocess.run(
         [*command, str(script), *flags], env=env, capture_output=True, encoding="utf-8", timeout=120
     )
@@ -553,9 +631,9 @@ def small_run(tmp_path, out):
 @pytest.mark.slow
 def test_two_ranks_give_the_losses_of_one(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    command = [sys.executable, HERE / "main.py", *small_run(tmp_path, one), "--steps=8"]
+    command = [sys.executable, MAIN, *small_run(tmp_path, one), "--steps=8"]
     subprocess.run(command, check=True, capture_output=True)
-    done = on_two_ranks(HERE / "main.py", *small_run(tmp_path, two), "--steps=8")
+    done = on_two_ranks(MAIN, *small_run(tmp_path, two), "--steps=8")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("num params") == 1
     results = [json.loads((out / "result.json").read_text(encoding="utf-8")) for out in (one, two)]
@@ -569,19 +647,38 @@ def test_two_ranks_give_the_losses_of_one(tmp_path):
 def test_a_rank_that_dies_ends_the_run(tmp_path):
     script = tmp_path / "dies.py"
     script.write_text(
-        "import os\nimport main, plumbing\n"
+        "import os\nimport common, main\n"
         "draw = main.get_batch\n"
         "def die(*arguments):\n"
         "    os._exit(3) if os.environ['RANK'] == '1' else None\n"
         "    return draw(*arguments)\n"
         "main.get_batch = die\n"
-        "plumbing.run(main.main)\n",
+        "common.run(main.main)\n",
         encoding="utf-8",
     )
     done = on_two_ranks(script, *small_run(tmp_path, tmp_path / "out"), "--steps=1000000")
     assert done.returncode != 0
     assert "(exitcode: 3)" in done.stderr  # it died as planned, and nothing else was wrong
     assert not (tmp_path / "out" / "result.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals another process as POSIX does")
+@pytest.mark.parametrize("to_all", [False, True])  # True: as Ctrl-C in a terminal does
+def test_a_stop_of_two_ranks_keeps_the_result(to_all, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    flags = [*small_run(tmp_path, tmp_path / "out"), "--steps=1000000", "--eval-every=100"]
+    child = subprocess.Popen(
+        [*command, str(MAIN), *flags], env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    assert any(b"step" in line for line in child.stdout)
+    os.killpg(child.pid, signal.SIGINT) if to_all else child.send_signal(signal.SIGINT)
+    child.communicate(timeout=60)
+    result = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
+    assert result["interrupted"] and 100 <= result["steps"] < 1_000_000
+    assert math.isfinite(result["loss"]["val"])
+    assert main.load(tmp_path / "out")
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -644,24 +741,49 @@ def test_greedy_generation_looks_back_on_block_size_characters_or_half_as_many()
         window.append(expected[-1])
         if len(window) > 8:
             window = window[-5:]
-    new = list(model.generate(prompt, 30, top_k=1))
+    new = model.generate(prompt, 30, top_k=1)
     assert new == expected
     assert len(set(new)) > 5  # a greedy sample that repeats itself would prove little
     assert prompt == TOKENS[:20].tolist()
-    assert list(model.generate(prompt[-8:], 30, top_k=1)) == new
-    assert list(model.generate(prompt, 30, temperature=0.001)) == new
+    assert model.generate(prompt[-8:], 30, top_k=1) == new
+    assert model.generate(prompt, 30, temperature=0.001) == new
 
 
 @pytest.mark.parametrize("prompt", [1, 3, 8])
 def test_logits_with_and_without_a_cache_are_equal(prompt):
     model = make_model(n_layer=3).double().eval()
-    xb, caches = TOKENS[None, :8], [[] for _ in model.blocks]
+    xb, caches = TOKENS[None, :8], [generate.Cache() for _ in model.blocks]
     logits = [model(xb[:, :prompt], caches)]
     logits += [model(xb[:, t : t + 1], caches) for t in range(prompt, 8)]
     torch.testing.assert_close(torch.cat(logits, dim=1), model(xb), rtol=0, atol=1e-12)
 
 
-def test_a_character_costs_the_same_late_in_a_long_text(monkeypatch):
+@pytest.mark.parametrize("block_size", [1, 2, 7, 8])
+@pytest.mark.parametrize("prompt", [1, 5, 20])
+def test_generation_with_a_cache_draws_the_same_ids_however_long_the_text(block_size, prompt):
+    model = make_model(seed=9, block_size=block_size).double().eval()
+    tokens = TOKENS[:prompt].tolist()
+    torch.manual_seed(3)
+    expected = model.generate(tokens, 60, 0.9, 10)
+    torch.manual_seed(3)
+    assert list(generate.generate(model, tokens, 60, 0.9, 10)) == expected
+    assert len(set(expected)) > 3
+    assert tokens == TOKENS[:prompt].tolist()
+
+
+def test_within_block_size_generation_is_crop_and_sample():
+    model, tokens, expected = make_model(seed=9), [0], []
+    torch.manual_seed(3)
+    for _ in range(8):
+        probs = model(torch.tensor([[0, *expected][-8:]]))[0, -1].div(0.9).softmax(dim=0)
+        expected.append(torch.multinomial(probs, 1).item())
+    torch.manual_seed(3)
+    assert model.generate(tokens, 8, 0.9) == expected
+    torch.manual_seed(3)
+    assert list(generate.generate(model, tokens, 8, 0.9)) == expected
+
+
+def test_with_a_cache_a_character_costs_the_same_late_in_a_long_text(monkeypatch):
     model, positions = make_model(), []
     forward = GPT.forward
 
@@ -670,14 +792,16 @@ def test_a_character_costs_the_same_late_in_a_long_text(monkeypatch):
         return forward(self, xb, caches)
 
     monkeypatch.setattr(GPT, "forward", counted)
-    list(model.generate([0], 400))
+    list(generate.generate(model, [0], 400))
     assert sum(positions[200:]) <= sum(positions[:200]) + 10
     assert sum(positions) < 400 * 3
 
 
 @pytest.mark.parametrize("length", [0, 1, 13])
-def test_generate_yields_as_many_ids_as_asked_for(length):
-    new = list(make_model().generate([0], length))
+@pytest.mark.parametrize("cached", [False, True])
+def test_generate_gives_as_many_ids_as_asked_for(length, cached):
+    model = make_model()
+    new = list(generate.generate(model, [0], length) if cached else model.generate([0], length))
     assert len(new) == length
     assert set(new) <= set(range(V))
 
@@ -695,8 +819,8 @@ def biased_model():
     "temperature, top_k", [(0.5, None), (1.0, None), (2.0, None), (2.0, 2), (1.0, 5), (1.0, 99)]
 )
 def test_temperature_divides_logits_and_top_k_leaves_the_likeliest(temperature, top_k):
-    generator = torch.Generator().manual_seed(0)
-    counts = Counter(biased_model().generate([0], 1500, temperature, top_k, generator))
+    torch.manual_seed(0)
+    counts = Counter(biased_model().generate([0], 1500, temperature, top_k))
     shares = [(k + 1) ** (1 / temperature) for k in range(5)]
     shares = [s if k >= 5 - (top_k or 5) else 0 for k, s in enumerate(shares)]
     for k, share in enumerate(shares):
@@ -707,21 +831,85 @@ def test_temperature_divides_logits_and_top_k_leaves_the_likeliest(temperature, 
 @pytest.mark.parametrize("training", [True, False])
 def test_generate_drops_nothing_and_puts_the_mode_back(training):
     model = make_model(dropout=0.9).train(training)
-    expected = list(make_model(dropout=0.0).generate([0], 20, top_k=1))
-    assert list(model.generate([0], 20, top_k=1)) == expected
+    expected = make_model(dropout=0.0).generate([0], 20, top_k=1)
+    assert model.generate([0], 20, top_k=1) == expected
     assert model.training == model.blocks[0].attn.training == training
 
 
-def test_the_generator_alone_makes_a_sample_repeatable():
+def test_the_seed_of_torch_alone_makes_a_sample_repeatable():
     model = make_model(large=False)
 
     def draw(seed):
-        return list(model.generate([0], 40, generator=torch.Generator().manual_seed(seed)))
+        torch.manual_seed(seed)
+        return sample(model, "to ", 40)
 
     assert draw(1) == draw(1) != draw(2)
+    assert draw(1).startswith("to ") and len(draw(1)) == 43
 
 
-# ---- the checkpoint --------------------------------------------------------------------------
+def test_a_sample_begins_with_a_new_line_and_has_500_characters_more():
+    model = make_model(vocab_size=V + 1, large=False)
+    model.tokenizer = Tokenizer(TEXT + "\n")
+    text = sample(model)
+    assert text[0] == "\n" and len(text) == 501
+    assert set(text) <= set(model.tokenizer.chars)
+
+
+# ---- log_probs and attention_weights ---------------------------------------------------------
+def tensor64(numbers):
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 8, 9, 30, 90])
+def test_log_probs_score_each_character_from_the_block_size_before_it(length):
+    model = make_model().double().eval()
+    rows = log_probs(model, TEXT[:length])
+    assert len(rows) == length and all(len(row) == V for row in rows)
+    for i, row in enumerate(rows):
+        xb = TOKENS[None, max(0, i + 1 - 8) : i + 1]
+        expected = explicit_gpt(model, xb)[0, -1].log_softmax(0)
+        torch.testing.assert_close(tensor64(row), expected, rtol=0, atol=1e-9)
+        assert sum(map(math.exp, row)) == pytest.approx(1, abs=1e-9)
+
+
+def test_log_probs_of_a_text_within_block_size_give_the_loss_of_evaluate():
+    model = make_model().eval()
+    rows = log_probs(model, TEXT[:8])
+    losses = [-row[token] for row, token in zip(rows, TOKENS[1:9].tolist())]
+    assert sum(losses) / 8 == pytest.approx(evaluate(model, TOKENS[:9]), abs=1e-6)
+
+
+def test_no_text_has_no_log_probs():
+    assert log_probs(make_model().eval(), "") == []
+
+
+@pytest.mark.parametrize("length", [1, 5, 8])
+def test_attention_weights_are_those_of_the_formula(length):
+    model = make_model().double().eval()
+    weights = attention_weights(model, TEXT[:length])
+    assert len(weights) == 2 and all(len(heads) == 2 for heads in weights)
+    x = model.wte.weight[TOKENS[None, :length]] + model.wpe.weight[:length]
+    future = torch.ones(length, length).triu(1).bool()
+    for block, heads in zip(model.blocks, weights):
+        attn, h = block.attn, norm(x, block.ln_1)
+        q, k = (h @ w.weight.T + w.bias for w in (attn.attn_wq, attn.attn_wk))
+        for i, head in enumerate(heads):
+            part = slice(8 * i, 8 * i + 8)
+            scores = q[0, :, part] @ k[0, :, part].T / math.sqrt(8)
+            expected = scores.masked_fill(future, -math.inf).softmax(1)
+            torch.testing.assert_close(tensor64(head), expected, rtol=0, atol=1e-9)
+            assert all(value == 0 for t, row in enumerate(head) for value in row[t + 1 :])
+        x = block(x)
+
+
+def test_asking_for_attention_weights_changes_no_logits():
+    model, attentions = make_model().eval(), []
+    xb = TOKENS[:16].view(2, 8)
+    assert torch.equal(model(xb, attentions=attentions), model(xb))
+    assert [weights.shape for weights in attentions] == [(2, 2, 8, 8)] * 2
+
+
+# ---- the saved model -------------------------------------------------------------------------
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Call main() on a text and some flags; the result, and the model as training left it."""
@@ -732,19 +920,27 @@ def run(tmp_path, monkeypatch):
         sizes = {**SIZES, "batch_size": 4, "warmup": 2, "eval_every": 5, "prompt": "b", **flags}
         argv = [f"--{name}={value}" for name, value in sizes.items()]
         models = []
-        monkeypatch.setattr(stage, "GPT", lambda **s: models.append(GPT(**s)) or models[-1])
+        train = main.train
+
+        def watched(config, model, *arguments):
+            found = train(config, model, *arguments)
+            models.append(copy.deepcopy(model))
+            return found
+
+        monkeypatch.setattr(main, "train", watched)
         monkeypatch.setattr(sys, "argv", ["main.py", *files, *argv])
-        assert stage.main() == 0
-        return json.loads((tmp_path / "result.json").read_text()), models[0]
+        main.main()
+        monkeypatch.setattr(main, "train", train)
+        return json.loads((tmp_path / "result.json").read_text()), models[0].eval()
 
     return run
 
 
-def test_the_kept_checkpoint_gives_the_same_logits_and_text(run, tmp_path, monkeypatch, capsys):
+def test_the_saved_model_gives_the_same_logits_and_text(run, tmp_path, monkeypatch, capsys):
     result, model = run(TEXT, steps=10)
-    assert result["best"]["step"] == 10  # so that what was kept is what training left
-    loaded, chars = generate.load(tmp_path / "model.pt", "cpu")
-    assert chars == "".join(CHARS)
+    assert result["best"]["step"] == 10  # so that what was saved is what training left
+    loaded = main.load(tmp_path)
+    assert loaded.tokenizer.chars == CHARS
     xb = TOKENS[None, :8]
     assert torch.equal(loaded(xb), model(xb))
     argv = ["generate.py", f"--model={tmp_path / 'model.pt'}", "--prompt=b", "--device=cpu"]
@@ -755,33 +951,64 @@ def test_the_kept_checkpoint_gives_the_same_logits_and_text(run, tmp_path, monke
     assert len(result["samples"][0]) == 501
 
 
-def test_the_kept_checkpoint_has_the_best_val_loss_of_the_run(run, tmp_path):
+def test_load_needs_the_folder_alone_and_switches_dropout_off(run, tmp_path):
+    result, _ = run(TEXT, steps=10, dropout=0.5)
+    saved = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert saved.keys() == {"config", "chars", "weights", "step"}
+    assert saved["config"] == result["config"]
+    assert saved["step"] == result["best"]["step"]
+    model = main.load(tmp_path)
+    assert not model.training and model.dropout.p == 0.5
+    xb = TOKENS[None, :8]
+    assert torch.equal(model(xb), model(xb))
+    torch.manual_seed(1337)
+    assert sample(model, "b", 500, 0.8, 200) == result["samples"][0]
+    with pytest.raises(OSError):
+        main.load(tmp_path / "nowhere")
+
+
+def test_the_saved_weights_have_the_best_val_loss_of_the_run(run, tmp_path):
     """The val text has the letters of train in no order: what a long run learns misleads there."""
     val = "".join(random.Random(2).choices(TEXT, k=len(TEXT) // 9))
     result, _ = run(TEXT + val, steps=40, dropout=0.1)
-    loaded, _ = generate.load(tmp_path / "model.pt", "cpu")
     best = min(row[2] for row in result["curve"])
     assert result["best"]["val"] == best < result["loss"]["val"] - 0.01
     assert 0 < result["best"]["step"] < 40
     val = load_text(tmp_path / "text.txt", 8)["val"]
     tokens = torch.tensor([CHARS.index(ch) for ch in val])
-    assert evaluate(loaded, tokens) == pytest.approx(best, abs=1e-6)
+    assert evaluate(main.load(tmp_path), tokens) == pytest.approx(best, abs=1e-6)
+
+
+def save_model(path, model, **changes):
+    """Write a model as main() does."""
+    saved = {
+        "config": common.settings(TINY),
+        "chars": CHARS,
+        "weights": model.state_dict(),
+        "step": 0,
+    }
+    torch.save({**saved, **changes}, path)
 
 
 def test_generate_continues_the_very_prompt_it_is_given(tmp_path, monkeypatch, capsys):
-    model, path = make_model(seed=9), tmp_path / "model.pt"
-    sizes = {"vocab_size": V, **SIZES}
-    checkpoint = {"sizes": sizes, "chars": "".join(CHARS), "weights": model.state_dict()}
-    plumbing.save_tensors(path, checkpoint)
+    model, path = make_model(seed=9), tmp_path / "other.pt"
+    save_model(path, model)
     texts = []
     for prompt in ("to be", "question"):
         flags = [f"--prompt={prompt}", "--length=20", "--top-k=1", "--device=cpu"]
         monkeypatch.setattr(sys, "argv", ["generate.py", f"--model={path}", *flags])
         generate.main()
-        new = model.generate([CHARS.index(ch) for ch in prompt], 20, top_k=1)
-        texts.append("".join(CHARS[token] for token in new))
-        assert capsys.readouterr().out == f"{prompt}{texts[-1]}\n"
-    assert texts[0] != texts[1]
+        texts.append(sample(model, prompt, 20, top_k=1))
+        assert capsys.readouterr().out == f"{texts[-1]}\n"
+    assert texts[0].removeprefix("to be") != texts[1].removeprefix("question")
+
+
+def test_generate_names_a_character_that_the_model_has_never_seen(tmp_path, monkeypatch):
+    save_model(tmp_path / "model.pt", make_model())
+    flags = [f"--model={tmp_path / 'model.pt'}", "--prompt=to be 日"]
+    monkeypatch.setattr(sys, "argv", ["generate.py", *flags])
+    with pytest.raises(BadInput, match="日"):
+        generate.main()
 
 
 class Intruder:
@@ -797,44 +1024,208 @@ class Intruder:
 @pytest.mark.parametrize(
     "write", [torch.save, lambda x, path: path.write_bytes(pickle.dumps(x, 2))]
 )
-def test_a_checkpoint_with_code_in_it_is_refused_and_not_executed(write, tmp_path):
+def test_a_model_file_with_code_in_it_is_refused_and_not_executed(write, tmp_path):
     path, trace = tmp_path / "model.pt", tmp_path / "executed"
-    write({"sizes": {}, "chars": "", "weights": Intruder(trace)}, path)
-    with pytest.raises(BadInput, match="no checkpoint of this stage"):
-        generate.load(path, "cpu")
+    write({"config": {}, "chars": [], "weights": Intruder(trace)}, path)
+    with pytest.raises(BadInput, match="is not a model of this stage"):
+        generate.load_model(path)
+    with pytest.raises(pickle.UnpicklingError):
+        main.load(tmp_path)
     assert not trace.exists()
     with path.open("rb") as file:  # and it is a danger to those who load it carelessly
         torch.load(path, weights_only=False) if write is torch.save else pickle.load(file)
     assert trace.exists()
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_a_file_that_is_no_model_is_refused(tmp_path):
     path = tmp_path / "model.pt"
     with pytest.raises(BadInput, match="run main.py first"):
-        generate.load(path, "cpu")
+        generate.load_model(path)
     weights = make_model().state_dict()
-    good = {"sizes": {"vocab_size": V, **SIZES}, "chars": "".join(CHARS), "weights": weights}
+    settings = common.settings(TINY)
     wrong = [
-        {},
-        {"wte": torch.zeros(3, 3)},
-        {**good, "sizes": {**good["sizes"], "n_embd": 32}},
-        {**good, "weights": dict(itertools.islice(weights.items(), 5))},
+        {"config": {}},
+        {"config": {**settings, "n_embd": 32}},
+        {"config": {**settings, "n_embd": 3}},
+        {"config": {**settings, "banana": 1}},
+        {"chars": CHARS[1:]},
+        {"weights": {}},
+        {"weights": dict(itertools.islice(weights.items(), 5))},
     ]
-    for checkpoint in wrong:
-        plumbing.save_tensors(path, checkpoint)
-        with pytest.raises(BadInput, match="no checkpoint of this stage"):
-            generate.load(path, "cpu")
-    path.write_text("no checkpoint at all")
-    with pytest.raises(BadInput, match="no checkpoint of this stage"):
-        generate.load(path, "cpu")
-    plumbing.save_tensors(path, good)
-    assert generate.load(path, "cpu")[1] == "".join(CHARS)
+    for changes in wrong:
+        save_model(path, make_model(), **changes)
+        with pytest.raises(BadInput, match="is not a model of this stage"):
+            generate.load_model(path)
+    for saved in ({}, {"wte": torch.zeros(3, 3)}):
+        torch.save(saved, path)
+        with pytest.raises(BadInput, match="is not a model of this stage"):
+            generate.load_model(path)
+    path.write_text("no model at all")
+    with pytest.raises(BadInput, match="is not a model of this stage"):
+        generate.load_model(path)
+    save_model(path, make_model())
+    assert generate.load_model(path).tokenizer.chars == CHARS
+
+
+# ---- stopping --------------------------------------------------------------------------------
+# Runs main.py, and at each of the given moments says so and waits for a signal. The moments are
+# "training" (three steps of it are done), and "evaluation 0", "evaluation 1" and so on.
+WATCHED = """
+import sys, time
+sys.path.insert(0, sys.argv.pop(1))
+from stages import load_stage
+moments = sys.argv.pop(1).split(",")
+main, common = load_stage("06_shakespeare_gpt"), load_stage("06_shakespeare_gpt", "common")
+iterate, evaluations = common.Steps.__iter__, []
+
+def watched(self):
+    moment, first = "training", 3
+    if type(self) is common.Steps:
+        moment, first = f"evaluation {len(evaluations)}", 0
+        evaluations.append(self)
+    for step in iterate(self):
+        if step == first and moment in moments:
+            before = common.stop.count
+            print("in " + moment, flush=True)
+            while common.stop.count == before:
+                time.sleep(0.01)
+        yield step
+
+common.Steps.__iter__ = watched
+common.run(main.main)
+"""
+EARLIER = {"model.pt": b"an earlier model", "result.json": b"an earlier result"}
+
+
+def stopped_run(tmp_path, *moments, signum=signal.SIGINT, **flags):
+    """Run main.py over an earlier run's files, with a signal at each of the moments.
+
+    Returns (status, stdout, stderr).
+    """
+    (tmp_path / "text.txt").write_text(TEXT * 3)  # so much that an evaluation has several batches
+    out = tmp_path / "out"
+    out.mkdir()
+    for name, content in EARLIER.items():
+        (out / name).write_bytes(content)
+    sizes = {**SIZES, "steps": 6, "batch_size": 4, "eval_every": 100, "prompt": "b", **flags}
+    argv = [f"--{name}={value}" for name, value in sizes.items()]
+    argv += [f"--data={tmp_path / 'text.txt'}", f"--out={out}", "--device=cpu"]
+    command = [sys.executable, "-c", WATCHED, str(ROOT / "tools"), ",".join(moments), *argv]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    printed = ""
+    for moment in moments:
+        for line in child.stdout:
+            printed += line
+            if line == f"in {moment}\n":
+                break
+        child.send_signal(signum)
+    rest, err = child.communicate(timeout=60)
+    assert "Traceback" not in err
+    return child.returncode, printed + rest, err
+
+
+def saved_run(tmp_path):
+    """The result in a folder and the model that was written with it."""
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    saved = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
+    assert saved["config"] == result["config"]
+    assert saved["step"] == result["best"]["step"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(EARLIER)
+    return result, main.load(tmp_path / "out")
+
+
+def val_loss_of(model, tmp_path):
+    val = load_text(tmp_path / "text.txt", 8)["val"]
+    return evaluate(model, torch.tensor(TOKENIZER.encode(val)))
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="signals another process as POSIX does")
+
+
+@posix
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
+    status, printed, _ = stopped_run(tmp_path, "training", signum=signum, steps=1000)
+    assert status == 130
+    result, model = saved_run(tmp_path)
+    assert (result["steps"], result["interrupted"]) == (4, True)
+    assert [row[0] for row in result["curve"]] == [0, 4]
+    assert result["loss"]["val"] == result["curve"][-1][2] == result["best"]["val"]
+    assert result["loss"]["train"] is result["loss"]["test"] is None
+    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert "---- sample ----" in printed and len(result["samples"][0]) == 501
+
+
+@posix
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
+    status, _, err = stopped_run(tmp_path, "evaluation 2", signum=signum)
+    assert status == 130 and err.count("stopping; the result so far will be kept") == 1
+    result, model = saved_run(tmp_path)
+    assert (result["steps"], result["interrupted"]) == (6, True)
+    assert result["loss"]["train"] is None
+    assert result["loss"]["val"] == result["curve"][-1][2]
+    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert len(result["samples"][0]) == 501
+
+
+@posix
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ["training", "evaluation 1"],  # stopped, and again while the last weights are scored
+        ["evaluation 1", "evaluation 2"],  # both times while step 2 is scored
+    ],
+)
+def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(moments, tmp_path):
+    eval_every = 100 if moments[0] == "training" else 2
+    flags = {"steps": 1000, "eval_every": eval_every}
+    status, printed, _ = stopped_run(tmp_path, *moments, **flags)
+    assert status == 130
+    result, model = saved_run(tmp_path)
+    assert result["loss"] == {"train": None, "val": None, "test": None}
+    done = 4 if moments[0] == "training" else 2
+    assert result["steps"] == done and result["best"] == {"step": done, "val": None}
+    assert [row[0] for row in result["curve"]] == [0, done]
+    assert result["curve"][-1][1] is not None and result["curve"][-1][2] is None
+    assert val_loss_of(model, tmp_path) < result["curve"][0][2]  # it has learned something
+    assert len(result["samples"][0]) == 501 and "best val loss" not in printed
+
+
+@posix
+def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_path):
+    status, _, _ = stopped_run(tmp_path, "evaluation 1", steps=1000, eval_every=2)
+    assert status == 130
+    result, model = saved_run(tmp_path)
+    assert [row[0] for row in result["curve"]] == [0, 2] and result["steps"] == 2
+    assert None not in result["curve"][-1]
+    assert result["loss"]["val"] == result["curve"][-1][2]
+    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+
+
+@posix
+@pytest.mark.parametrize(
+    "moment, signum",
+    [
+        ("evaluation 0", signal.SIGINT),  # of the untrained model
+        ("evaluation 0", signal.SIGTERM),
+        ("evaluation 0", signal.SIGKILL),
+        ("training", signal.SIGKILL),
+        ("evaluation 1", signal.SIGKILL),
+    ],
+)
+def test_a_run_that_ends_without_a_result_leaves_the_earlier_one(moment, signum, tmp_path):
+    status, _, _ = stopped_run(tmp_path, moment, signum=signum)
+    assert status == (-signum if signum == signal.SIGKILL else 130)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert files == EARLIER
 
 
 # ---- whole runs ------------------------------------------------------------------------------
 def whole_run(name, out):
-    plumbing.get_data("tinyshakespeare")
-    command = [sys.executable, HERE / "main.py", f"--preset={name}", "--device=cpu", "--out", out]
+    command = [sys.executable, MAIN, f"--preset={name}", "--device=cpu", "--out", out]
     assert subprocess.run(command).returncode == 0
     return json.loads((out / "result.json").read_text())
 
@@ -851,39 +1242,3 @@ def test_preset_cpu_reaches_its_loss(tmp_path):
     result = whole_run("cpu", tmp_path)
     assert (result["steps"], result["params"], result["vocab_size"]) == (3600, 822_337, 65)
     assert result["best"]["val"] <= 1.50
-
-
-# ---- forecast --------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "steps, expected",
-    [(150, 2.247), (3600, 1.458), (149, None), (3601, None), (1414, (1.548 + 1.479) / 2)],
-)
-def test_the_expected_loss_is_measured_or_between_two_that_are(steps, expected):
-    """1414 is halfway from 1000 to 2000 in logarithms."""
-    loss = forecast.val_loss(steps)
-    assert loss is None if expected is None else loss == pytest.approx(expected, abs=1e-4)
-
-
-def pace(done, seconds):
-    progress = plumbing.Progress(1000)
-    progress.done, progress.seconds = done, seconds
-    return progress
-
-
-def test_a_run_by_steps_says_its_time_and_one_by_the_clock_its_steps():
-    said = forecast.say(Config(steps=1000), pace(40, 4.0))
-    assert said == "100 ms a step: 1,000 steps in about 1.7 minutes; expect a val loss near 1.55"
-    said = forecast.say(Config(minutes=1.0), pace(40, 4.0))
-    assert said.startswith("100 ms a step: 600 steps in about 60 seconds; expect")
-
-
-@pytest.mark.parametrize("change", [{"n_embd": 64}, {"weight_decay": 0.1}, {"data": Path("other")}])
-def test_no_loss_is_expected_of_what_was_not_measured(change):
-    assert "expect" not in forecast.say(Config(steps=1000, **change), pace(40, 4.0))
-
-
-def test_the_forecast_is_that_of_the_default_model():
-    config = Config()
-    for name, value in (forecast.MODEL | forecast.RECIPE).items():
-        assert getattr(config, name) == value, name
-    assert forecast.val_loss(config.steps) is not None
