@@ -376,7 +376,7 @@ def probabilities(learner, check):
         by=f"{BY_HAND}: the row without counts stays zero",
         mistakes={
             "The row without counts became 0 / 0, which is nan: keep its sum from being 0 when "
-            "you divide.": lambda counts, smoothing: counts / rows(counts),
+            "you divide.": np.array([[1 / 2, 1 / 4, 1 / 4], [math.nan] * 3, [0, 1, 0]]),
             "0 / 0 became a uniform guess: without smoothing, a row of zeros stays a row of "
             "zeros.": np.array([[1 / 2, 1 / 4, 1 / 4], [1 / 3, 1 / 3, 1 / 3], [0, 1, 0]]),
             "The row without counts has the sum 0: do not divide by that.": ZeroDivisionError,
@@ -582,6 +582,9 @@ def count(learner, check):
             "The table forgets what it counted: += adds a stroke, = does not.": (
                 np.minimum(TABLE, 1)
             ),
+            "Pairs connect one name with the next: a step counts docs[step] only.": (
+                10 * connected(TEN)
+            ),
             "A stroke adds 1: the smoothing is added later, in probabilities().": 1.1 * TABLE,
             "Every pair got two strokes.": 2 * TABLE,
             "The letters are counted, each with itself: the column is the next token.": (
@@ -640,6 +643,13 @@ def strokes(names, begin=True, end=True, chars=""):
     return np.array([[float(seen.count(x + y)) for y in chars] for x in chars])
 
 
+def connected(names):
+    """The mistake of putting all names behind each other first."""
+    table = strokes(names)
+    table[-1, -1] += len(names) - 1
+    return table
+
+
 # --- the baseline ---
 
 
@@ -690,7 +700,7 @@ def baseline(learner, check):
         mistakes={
             "The smoothing is missing: add it once to each sum.": five(p(sums)),
             "The smoothing was added in all V rows before adding them together: add it once to "
-            "each sum.": five(p(sums, 5)),
+            "each sum.": check.either(five(p(sums, 5)), five(p(sums, 6))),
             "The smoothing was added twice.": five(p(sums, 2)),
             **general,
         },
@@ -787,8 +797,8 @@ def sample(learner, check):
         },
     )  # fmt: skip
     check.between(
-        lambda: share_of_single(2.0), (), 0.32, 0.42, by="0.366, from the roots of 3/4 and 1/4",
-        call=f"temperature 2: {share}", mistakes={ignored: (0.19, 0.31)},
+        lambda: share_of_single(2.0), (), 0.31, 0.43, by="0.366, from the roots of 3/4 and 1/4",
+        call=f"temperature 2: {share}", mistakes={ignored: (0.19, 0.309)},
     )  # fmt: skip
     cold = main.Bigram(by_fractions(TABLE, 0), Tokenizer(TEN))
     rounded = (

@@ -47,6 +47,10 @@ def contexts(learner, check):
                     made([[0, 0, 0], [0, 0, 2], [0, 2, 0], [2, 0, 1]], [2, 0, 1, 2]),
                 )
             ),
+            "Only the contexts that lie inside the name are there: the first letters are targets, "
+            "too, and their contexts are filled up with BOS.": (
+                check.either(made([[2, 0, 1]], [2]), made([[0, 1, 2]], [2]))
+            ),
             "The last target is missing: the name ends, which is BOS.": made(right[:2], [0, 1]),
             "The first target is missing: the first letter comes after a context of BOS only.": (
                 made(right[1:], [1, 2])
@@ -227,6 +231,8 @@ def hidden(learner, check):
             ),
             "The vectors have the shape (B, T, C): put those of a context side by side first, "
             "(B, T * C).": RuntimeError("(12x2 and 6x4)"),
+            "The vectors side by side have T * C numbers, as many as mlp_fc1 has rows: do not use "
+            "fixed numbers, here T is 3 and C is 2.": RuntimeError("mat1 and mat2 shapes"),
             **mistakes,
         },
     )  # fmt: skip
@@ -320,10 +326,11 @@ def init(learner, check):
     )  # fmt: skip
     form(check, model, tokenizer)
     for name in ("mlp_bias", "lm_bias"):
-        bias = getattr(model, name).detach()
-        check.equal(
-            lambda bias=bias: bias.abs().max(), (), torch.tensor(0.0),
-            call=f"the largest number of model.{name}", by="biases start at 0",
+        largest = getattr(model, name).detach().abs().max().item()
+        check.true(
+            largest == 0, f"{name} is not 0: the sums should start without a bias.",
+            call=f"MLP(Config(), tokenizer).{name}", came=f"numbers up to {largest:.2g}",
+            expected="zeros",
         )  # fmt: skip
     spread(check, model.wte, 1.0, "wte", {
         "wte is small: it should have a spread of 1, as torch.randn has.": (0.001, 0.25),
@@ -335,8 +342,8 @@ def init(learner, check):
     )
     spread(check, model.mlp_fc1, 5 / 3 / 72**0.5, "mlp_fc1", {
         flat_start: (-0.1, 1e-6),
-        "A sum of 72 products adds up to far too much, and tanh saturates: a sum of n products is "
-        "about sqrt(n) times as large as one of them. Divide by that.": (0.9, 1.8),
+        "The sums inside the tanh are far too large, and it saturates: each of them adds up 72 "
+        "products. How much larger than one product is a sum of n of them?": (0.9, 1.8),
         "The gain of 5/3 is missing: without it, the sums have a spread of 1.": (0.113, 0.123),
         "You divide by the number of inputs: a sum of n products is only about sqrt(n) times as "
         "large as one of them.": (0.01, 0.025),
@@ -417,6 +424,7 @@ def spread(check, tensor, wanted, name, mistakes, config=""):
     """The standard deviation must be as wanted, to a tenth."""
     check.between(
         lambda: tensor.detach().std().item(), (), 0.9 * wanted, 1.1 * wanted,
+        by="a spread of 5/3 inside the tanh" if name == "mlp_fc1" else "",
         call=f"MLP(Config({config}), tokenizer).{name}.std(), its spread", mistakes=mistakes,
     )  # fmt: skip
 
@@ -607,7 +615,7 @@ def train(learner, check):
         mistakes={
             "config cannot be changed, and the optimizer does not look there: its rate is in "
             "optimizer.param_groups[0].": AttributeError("cannot assign to field"),
-            "The batch are places in xs and ys: xs[batch] picks the contexts.": (
+            "batch holds places in xs and ys: xs[batch] picks the contexts.": (
                 check.either(IndexError("too many indices"), TypeError("unhashable"))
             ),
             "param_groups is a list of dicts: the first is param_groups[0].": (
@@ -662,6 +670,15 @@ def train(learner, check):
                 start[1], steps, rate=lambda share: 0.5 * (1 - max(0.0, share - 1 / steps))
             )
         ),
+        "The learning rate is multiplied again in every step, so it falls faster and faster: "
+        "compute it from config.learning_rate.": (
+            lambda steps: adamw(
+                start[1], steps,
+                rate=lambda share: 0.5 * math.prod(
+                    1 - i / steps for i in range(round(share * steps) + 1)
+                ),
+            )
+        ),
         "The learning rate does not start at config.learning_rate: multiply it by the share of "
         "the steps that is left.": slow(rate=lambda share: 1 - share),
         "This is plain gradient descent: let optimizer.step() make the update.": check.either(
@@ -672,7 +689,9 @@ def train(learner, check):
         "already.": check.either(
             slow(fresh=True), slow(fresh=True, decay=0.01), slow(fresh=True, decay=0.0)
         ),
-        "The weights move twice in a step: draw one batch, and make one update.": slow(updates=2),
+        "The weights move twice in a step: draw one batch, and make one update.": (
+            check.either(slow(updates=2), slow(steps_each=2))
+        ),
         "The loss goes up: backward() belongs to the loss, without a minus.": slow(sign=-1),
     }
     for steps in (3, 10):
@@ -700,13 +719,13 @@ def train(learner, check):
 
 def adamw(
     row, steps, rate=lambda share: 0.5 * (1 - share), decay=0.2, clear=True, fresh=False,
-    plain=False, updates=1, sign=1,
+    plain=False, updates=1, steps_each=1, sign=1,
 ):  # fmt: skip
     """AdamW on a row of logits towards token 2, by the lesson's formulas, with the gradient p - y.
 
     rate: the learning rate as a function of the share of the steps that is over. The rest are
     mistakes: gradients that add up, a new optimizer in each step, no AdamW, several updates in a
-    step, the wrong sign.
+    step, with a new gradient or the same, the wrong sign.
     """
     w, g = row.double(), 0.0
     m = v = torch.zeros(3, dtype=torch.float64)
@@ -720,11 +739,12 @@ def adamw(
                 continue
             if fresh:
                 m, v, t = 0 * m, 0 * v, 0
-            t += 1
-            m = 0.9 * m + 0.1 * g
-            v = 0.999 * v + 0.001 * g**2
-            m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
-            w = w - rate(step / steps) * (m_hat / (v_hat.sqrt() + 1e-8) + decay * w)
+            for _ in range(steps_each):
+                t += 1
+                m = 0.9 * m + 0.1 * g
+                v = 0.999 * v + 0.001 * g**2
+                m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
+                w = w - rate(step / steps) * (m_hat / (v_hat.sqrt() + 1e-8) + decay * w)
     return w.float()
 
 

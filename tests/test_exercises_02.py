@@ -53,7 +53,7 @@ MUTANTS = [
     ("encode", ENCODED, "self.BOS + [self.stoi[ch] for ch in doc] + self.BOS", "into brackets"),
     ("encode", ENCODED, "[self.stoi[ch] for ch in doc] + self.BOS", "into brackets"),
     ("encode", f"return {ENCODED}",
-     "ids = [self.BOS]\n        for ch in doc:\n            ids += self.stoi[ch]\n        return ids",
+     "ids = []\n        for ch in doc:\n            ids += self.stoi[ch]\n        return ids",
      "into brackets"),
     ("encode", "self.stoi[ch]", "self.stoi(ch)", "with brackets"),
     ("encode", "self.stoi[ch] for ch in doc", "self.stoi[ch] for ch in [doc]", "one letter at a"),
@@ -69,7 +69,6 @@ MUTANTS = [
     ("split", CRC, "__import__('random').randrange(10)", "lands in different splits"),
     ("split", f"bucket = {CRC}", "global calls\n    calls = globals().get('calls', 0) + 1\n"
      "    bucket = calls % 10", "lands in different splits"),
-    ("split", "bucket == 8", "bucket == 9 and 'swapped'", "no words"),
     ("split", CRC, "17 - zlib.crc32(doc.encode()) % 10", "Val and test are swapped"),
     ("split", CRC, "8 + zlib.crc32(doc.encode()) % 10", "digits are others"),
     ("split", CRC, "7 + zlib.crc32(doc.encode()) % 10", "digits are others"),
@@ -186,7 +185,7 @@ MUTANTS = [
      "for x, y in zip(*pairs(docs[step], tokenizer)):", "every letter for a name"),
     ("count", "counts[x, y] += 1\n", "counts[x, y] += 1\n        break\n", "end the loop"),
     ("count", "tokens = tokenizer.encode(docs[step])",
-     "tokens = [t for doc in docs for t in tokenizer.encode(doc)]", "no words"),
+     "tokens = [t for doc in docs for t in tokenizer.encode(doc)]", "connect one name"),
     ("count", "        tokens = tokenizer.encode(docs[step])\n        for x, y in zip(tokens, "
      "tokens[1:]):\n            counts[x, y] += 1",
      "        for doc in docs:\n            tokens = tokenizer.encode(doc)\n            for x, y "
@@ -213,7 +212,7 @@ MUTANTS = [
      "np.full(counts.shape, 1 / len(counts))", "a uniform guess"),
     ("baseline", ", keepdims=True", "", "A sum of shape (V,) is no table"),
     ("baseline", ", smoothing), (", ", 0), (", "The smoothing is missing"),
-    ("baseline", "counts.sum(", "(counts + smoothing).sum(", "no words"),
+    ("baseline", "counts.sum(", "(counts + smoothing).sum(", "in all V rows"),
     ("baseline", LETTERS,
      "probabilities((counts + smoothing).sum(axis=0, keepdims=True), 0)", "in all V rows"),
     ("baseline", "counts.sum(axis=0, keepdims=True)",
