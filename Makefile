@@ -1,14 +1,15 @@
-# Every target is one call of run.py, which holds the list of what each does: make help
-#   make stage 4                               a stage or a diff takes its number as a word, or as N=4
-#   make stage 4 ARGS="--steps 500 --seed 7"   ARGS is passed on as it is
+# Every target calls run.py. `make help` says what each one does.
+#   make stage 4                               a stage's number is a word, or N=4
+#   make stage 4 ARGS="--steps 500 --seed 7"   ARGS is passed on unchanged
 PYTHON ?= python3
 ARGS :=
 
 .DEFAULT_GOAL := help
-# Those take a word that is no target (a stage's number): it becomes N, and doing it is nothing.
+# These targets take a word after them, such as a stage's number, which becomes N. make takes that
+# word for a target as well, so it gets a rule that does nothing.
 WITH_N := stage ablate notebook diff
-ALONE := help stages extras seeds published table bench plots notebooks check-setup \
-	test data readme reference lint
+ALONE := stages table extras plots check-setup test data help \
+	seeds published notebooks readme reference bench lint
 TARGETS := $(ALONE) $(WITH_N) score
 .PHONY: $(TARGETS)
 

@@ -4,6 +4,9 @@ import os
 
 from stages import ROOT
 
+# PyTorch reads this when it is imported, which some tests do before a stage's common.py sets it.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 # A folder beside the checkout that holds the text files spares the tests the network.
 COPIES = ROOT.parent / "shared" / "data"
 if COPIES.is_dir():

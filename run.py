@@ -1,10 +1,9 @@
 """The launcher: `make TARGET` is `python run.py TARGET`. Standard library only.
 
-It uses the Python that runs it when that one has what requirements.txt asks for. Otherwise it makes
-.venv on first use. A new target is one entry in TARGETS, at the end, and one word in the Makefile.
+It uses the Python that runs it if the required packages are installed there. Otherwise it makes
+.venv and installs them into it. To add a target, add a line to LEARNING or MAINTAINING, at the end,
+and a word to the Makefile.
 """
-
-from __future__ import annotations
 
 import ast
 import hashlib
@@ -20,15 +19,15 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 10)
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements.txt"
+DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-STAMP = VENV / "installed.txt"
-INTERRUPTED = 130  # 128 + SIGINT: what a stage returns after Ctrl-C, its result written
+INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
 PIN = re.compile(r'([\w.-]+)==([\w.+]+)(?:\s*;\s*python_version\s*(<|>=)\s*"(\d+)\.(\d+)")?')
 
 
-def fail(message: str):
-    """End with status 2 and one line that says what is wrong and what to do about it."""
+def fail(message):
+    """End with status 2 and one line that says what is wrong and how to fix it."""
     print(f"run.py: {message}", file=sys.stderr)
     sys.exit(2)
 
@@ -36,25 +35,27 @@ def fail(message: str):
 # --- the environment ---
 
 
-def read_pins(text: str, python: tuple[int, int]) -> list[tuple[str, str]]:
-    """The (name, version) pairs that the text of a requirements.txt asks of this version of Python.
+def read_pins(path, python):
+    """The packages that a requirements file asks for on this version of Python: [(name, version)].
 
-    Raises ValueError for a line that is not `name==version`, alone or with a python_version marker.
+    ValueError for a line that is not `name==version`, alone or with a python_version marker.
     """
     pins = []
-    for line in filter(None, (line.split("#")[0].strip() for line in text.splitlines())):
+    for line in path.read_text(encoding="utf-8").splitlines():
+        line = line.split("#")[0].strip()
         pin = PIN.fullmatch(line)
-        if pin is None:
-            raise ValueError(f"requirements.txt: write {line!r} in the form name==version")
-        name, version, comparison, major, minor = pin.groups()
-        if comparison is None or (python < (int(major), int(minor))) == (comparison == "<"):
-            pins.append((name, version))
+        if line and pin is None:
+            raise ValueError(f"{path.name}: write {line!r} in the form name==version")
+        if line:
+            name, version, comparison, major, minor = pin.groups()
+            if comparison is None or (python < (int(major), int(minor))) == (comparison == "<"):
+                pins.append((name, version))
     return pins
 
 
-def satisfied(pins: list[tuple[str, str]]) -> bool:
-    """Whether the running Python has these versions; a local one such as 2.13.0+cpu is 2.13.0."""
-    from importlib.metadata import PackageNotFoundError, version  # slow to import; `help` does not
+def satisfied(pins):
+    """Whether the running Python has these versions. 2.13.0+cpu counts as 2.13.0."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     try:
         return all(wanted in (version(name), version(name).split("+")[0]) for name, wanted in pins)
@@ -62,8 +63,8 @@ def satisfied(pins: list[tuple[str, str]]) -> bool:
         return False
 
 
-def venv_version() -> str:
-    """The version of .venv's Python, or "" where that Python is missing, moved or without pip."""
+def venv_version():
+    """The version of .venv's Python, or "" if that Python is missing, broken or without pip."""
     probe = [str(VENV_PYTHON), "-c", "import pip, sys; print('%d.%d' % sys.version_info[:2])"]
     try:
         return subprocess.run(probe, capture_output=True, encoding="utf-8").stdout.strip()
@@ -71,73 +72,79 @@ def venv_version() -> str:
         return ""
 
 
-def stamp(requirements: str) -> str:
-    """What .venv's stamp says once these requirements are installed for .venv's Python."""
-    return f"{hashlib.sha256(requirements.encode()).hexdigest()} {venv_version()}\n"
+def stamp_of(files):
+    """Where .venv notes that these requirements files are installed, and what the note says."""
+    content = b"".join(file.read_bytes() for file in files)
+    note = f"{hashlib.sha256(content).hexdigest()} {venv_version()}\n"
+    return VENV / f"{files[-1].name}.installed", note
 
 
-def install(requirements: str) -> None:
-    """Bring .venv up to requirements.txt. The stamp comes last, so a broken install is resumed."""
-    print("Installing requirements.txt into .venv: once, 1 GB or more, some minutes.", flush=True)
-    STAMP.unlink(missing_ok=True)
+def install(files):
+    """Install requirements files into .venv. The stamp comes last: a broken install is resumed."""
+    size = "1 GB or more, which takes minutes" if files == [REQUIREMENTS] else "less than a minute"
+    print(f"Installing {files[-1].name} into .venv, once: {size}.", flush=True)
+    stamp, _ = stamp_of(files)
+    stamp.unlink(missing_ok=True)
     if not venv_version() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         shutil.rmtree(VENV, ignore_errors=True)
         fail("could not make .venv; the lines above say why")
-    pip = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check"]
-    if run([*pip, "install", "-r", REQUIREMENTS]) != 0:
-        fail("pip did not finish; the lines above say why, and the same command again goes on")
-    STAMP.write_text(stamp(requirements), encoding="utf-8")
+    pip = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "install"]
+    if run(pip + [word for file in files for word in ("-r", file)]) != 0:
+        fail("pip failed; the lines above say why, and the same command resumes the installation")
+    stamp, note = stamp_of(files)
+    stamp.write_text(note, encoding="utf-8")
 
 
-def find_python() -> str:
-    """The Python to run everything with: this one if it has the requirements, else .venv's."""
-    requirements = REQUIREMENTS.read_text(encoding="utf-8")
-    if satisfied(read_pins(requirements, sys.version_info[:2])):
+def find_python(dev=False):
+    """The Python to run everything with: this one if it has what is needed, otherwise .venv's.
+
+    dev: also ask for what only tests, lint and notebooks need.
+    """
+    files = [REQUIREMENTS, DEV_REQUIREMENTS] if dev else [REQUIREMENTS]
+    if all(satisfied(read_pins(file, sys.version_info[:2])) for file in files):
         return sys.executable
-    if not STAMP.exists() or STAMP.read_text(encoding="utf-8") != stamp(requirements):
-        install(requirements)
+    for count in range(1, len(files) + 1):
+        stamp, note = stamp_of(files[:count])
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != note:
+            install(files[:count])
     return str(VENV_PYTHON)
 
 
 # --- children ---
 
 
-def start(command: list, **options) -> subprocess.Popen:
-    """Start a child that prints UTF-8 on every system, and each line as soon as it has it."""
+def start(command, **options):
+    """Start a child that prints UTF-8 on every system, and each line at once."""
     env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen([str(word) for word in command], env=env, **options)
 
 
-def run(command: list, **options) -> int:
-    """Run a child to its end and return its status; for a signal 128 + its number, as shells do."""
-    status = start(command, **options).wait()
+def run(command, lines=None, **options):
+    """Run a child to its end and return its status; for a signal 128 + its number, as shells do.
+
+    lines: a list. If given, every line that the child prints is shown and appended to it, as bytes.
+    """
+    if lines is None:
+        status = start(command, **options).wait()
+    else:
+        with start(command, stdout=subprocess.PIPE, **options) as child:
+            for line in child.stdout:
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+                lines.append(line.replace(b"\r\n", b"\n"))
+        status = child.returncode
     return status if status >= 0 else 128 - status
-
-
-def run_and_keep(command: list, path: Path) -> int:
-    """Run a child, show what it prints, and unless it failed write that to `path`."""
-    lines = []
-    with start(command, stdout=subprocess.PIPE) as child:
-        for line in child.stdout:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-            lines.append(line.replace(b"\r\n", b"\n"))
-    if child.returncode in (0, INTERRUPTED):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".part").write_bytes(b"".join(lines))
-        os.replace(path.with_suffix(".part"), path)
-    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 # --- targets ---
 
 
-def stage_folders() -> list[Path]:
+def stage_folders():
     return sorted(main.parent for main in ROOT.glob("[0-9][0-9]_*/main.py"))
 
 
-def find_stage(words: list[str]) -> Path:
-    """The folder that the first word means: 4, 04 or 04_embedding_mlp."""
+def find_stage(words):
+    """The folder of the stage that the first word names: 4, 04 or 04_embedding_mlp."""
     word = words[0].rstrip("/\\") if words else ""
     for folder in stage_folders():
         if word in (folder.name, folder.name[:2], folder.name[:2].lstrip("0")):
@@ -146,113 +153,152 @@ def find_stage(words: list[str]) -> Path:
     return fail(f"{problem}; the stages are {', '.join(f.name for f in stage_folders())}")
 
 
-def run_stage(words: list[str]) -> int:
+def train(python, folder, words, keep=False):
+    """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
+
+    The twin gets the same words, and runs only if they mean the same to it. keep: write what both
+    print to output.txt, unless one fails.
+    """
+    lines = [] if keep else None
+    status = run([python, folder / "main.py", *words], lines)
+    twin = folder / "torch_twin.py"
+    if status == 0 and twin.exists():
+        flags = {word.split("=")[0] for word in words if word.startswith("-")}
+        if flags <= {"--data", "--seed"}:
+            status = run([python, twin, *words], lines)
+        else:
+            command = f"python {folder.name}/{twin.name}"
+            print(f"the twin did not run, because its flags differ; to train it: {command}")
+    if keep and status in (0, INTERRUPTED):
+        output = ROOT / "out" / folder.name / "output.txt"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.with_suffix(".part").write_bytes(b"".join(lines))
+        os.replace(output.with_suffix(".part"), output)
+    return status
+
+
+def show_results(python):
+    """Print the loss table and draw the pictures of out/. Returns the status of the table."""
+    status = run([python, ROOT / "tools/table.py"])
+    run([python, ROOT / "tools/plots.py"], stdout=subprocess.DEVNULL)
+    return status
+
+
+def run_stage(words):
     folder, python, began = find_stage(words), find_python(), time.time()
-    status = run([python, folder / "main.py", *words[1:]])
+    status = train(python, folder, words[1:])
     result = ROOT / "out" / folder.name / "result.json"
     if result.exists() and result.stat().st_mtime > began:
-        # Nobody waits for the pictures: to draw them takes longer than the whole of stage 02.
+        # In the background, because drawing takes longer than all of stage 02.
         plots = [python, ROOT / "tools/plots.py", "--stage", folder.name[:2]]
         start(plots, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         print(f"pictures are being drawn into out/{folder.name}")
     return status
 
 
-def run_stages(words: list[str]) -> int:
+def run_stages(words):
     python, folders, began, status = find_python(), stage_folders(), time.monotonic(), 0
     for number, folder in enumerate(folders, 1):
-        main = folder / "main.py"
-        idea = ast.get_docstring(ast.parse(main.read_text(encoding="utf-8"))).splitlines()[0]
+        source = (folder / "main.py").read_text(encoding="utf-8")
+        idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
         print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea}", flush=True)
-        status = run_and_keep([python, main, *words], ROOT / "out" / folder.name / "output.txt")
+        status = train(python, folder, words, keep=True)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
             break
     print(flush=True)
-    run([python, ROOT / "tools/table.py"])
-    run([python, ROOT / "tools/plots.py"], stdout=subprocess.DEVNULL)
+    show_results(python)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"{minutes} min {seconds} s in all")
     return status
 
 
-def run_extras(words: list[str]) -> int:
-    python, status = find_python(), 0
-    for number, extra in enumerate(EXTRAS, 1):
-        print(f"\n=== {number} of {len(EXTRAS)}: {' '.join(extra)}", flush=True)
-        status = run([python, ROOT / extra[0], *extra[1:], *words])
+def run_extras(words):
+    python = find_python()
+    for number, (script, *flags) in enumerate(EXTRAS, 1):
+        print(f"\n=== {number} of {len(EXTRAS)}: {' '.join([script, *flags])}", flush=True)
+        status = run([python, ROOT / script, *flags, *words])
         if status != 0:
-            print(f"run.py: {extra[0]} ended with status {status}", file=sys.stderr)
+            print(f"run.py: {script} ended with status {status}", file=sys.stderr)
             return status
-    return run([python, ROOT / "tools/table.py"])
+    return show_results(python)
 
 
-def run_ablate(words: list[str]) -> int:
-    folder = find_stage(words)
-    if not (folder / "ablate.py").exists():
-        fail(f"{folder.name} has no ablations; 5 and 6 have")
-    return run([find_python(), folder / "ablate.py", *words[1:]])
+def run_ablate(words):
+    stage = find_stage(words).name
+    if stage not in ABLATIONS:
+        fail(f"{stage} has no ablations; {' and '.join(ABLATIONS)} have")
+    return run([find_python(), ROOT / ABLATIONS[stage], *words[1:]])
 
 
-def run_notebook(words: list[str]) -> int:
-    folder = find_stage(words)
-    notebooks = ROOT / "tools/notebooks.py"
-    return run([find_python(), notebooks, "--open", "--stage", folder.name, *words[1:]])
+def run_notebook(words):
+    stage, notebooks = find_stage(words).name, ROOT / "tools/notebooks.py"
+    return run([find_python(dev=True), notebooks, "--open", "--stage", stage, *words[1:]])
 
 
-def run_diff(words: list[str]) -> int:
-    folder = find_stage(words)
-    return run([find_python(), ROOT / "tools/diff.py", folder.name, *words[1:]])
+def run_diff(words):
+    stage = find_stage(words).name
+    return run([find_python(), ROOT / "tools/diff.py", stage, *words[1:]])
 
 
-def show_help(words: list[str]) -> int:
-    print("make TARGET [ARGS='...']    or    python run.py TARGET [arguments]\n")
-    for name, (_, line) in TARGETS.items():
-        print(f"  {name:<13}{line}")
+def show_help(words):
+    print("make TARGET [ARGS='...']    or    python run.py TARGET [arguments]")
+    for heading, targets in (("To learn", LEARNING), ("To maintain the project", MAINTAINING)):
+        print(f"\n{heading}:")
+        for name, (_, line) in targets.items():
+            print(f"  {name:<13}{line}")
     return 0
 
 
-# Files beside a main.py that go further; each is one or more rows of the table.
+# Programs that go further than the stages. Each adds one or more rows to the table.
 EXTRAS = (
-    ("02_bigram_counts/ngram.py",),
-    ("04_embedding_mlp/batchnorm.py",),
-    ("04_embedding_mlp/wavenet.py",),
-    ("05_microgpt/twin.py", "--preset", "best"),
-    ("06_shakespeare_gpt/bigram.py",),
-    ("06_shakespeare_gpt/tokens.py",),
+    ("extras/ngrams.py",),
+    ("extras/batchnorm.py",),
+    ("extras/wavenet.py",),
+    ("05_microgpt/torch_twin.py", "--preset", "best"),
+    ("extras/shakespeare_bigram.py",),
+    ("extras/byte_pair_gpt.py",),
 )
+ABLATIONS = {
+    "05_microgpt": "extras/ablate_microgpt.py",
+    "06_shakespeare_gpt": "extras/ablate_shakespeare.py",
+}
 
 # name: (a function of the words after it, or the start of a command for Python; the line of help)
-TARGETS = {
+LEARNING = {
     "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
-    "extras": (run_extras, "the rows that go further: n-grams, WaveNet, byte pairs and others"),
-    "seeds": (["tools/seeds.py"], "run the fast stages with three seeds, for the spread"),
-    "published": (["tools/published.py"], "published numbers against ours: --long for all"),
-    "ablate": (run_ablate, "what each ingredient is worth: make ablate 5, make ablate 6"),
-    "score": (["tools/score.py"], "the surprise in a text, by every model: make score NAME=emma"),
-    "plots": (["tools/plots.py"], "draw the pictures of out/ anew"),
+    "extras": (run_extras, "programs that go further: n-grams, WaveNet, byte pairs, ..."),
+    "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
+    "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
+    "plots": (["tools/plots.py"], "draw the pictures of out/ again"),
     "notebook": (run_notebook, "open a lesson in JupyterLab: make notebook 3"),
-    "notebooks": (["tools/notebooks.py"], "run all lessons and write NN/lesson.ipynb"),
-    "check-setup": (["tools/check_setup.py"], "is everything there? 20 seconds"),
-    "test": (["-m", "pytest"], "the whole test suite"),
+    "diff": (run_diff, "what a stage's main.py changes in the one before: make diff 4"),
+    "check-setup": (["tools/check_setup.py"], "check that everything works, in 20 seconds"),
+    "test": (["-m", "pytest"], "run all tests but the slow ones"),
     "data": (["data/prepare.py"], "get every data set and verify it"),
-    "diff": (run_diff, "what changed from one stage's main.py to the next: make diff 4"),
-    "readme": (["tools/readme.py"], "fill the READMEs from results/: --check to see what is stale"),
-    "reference": (["tools/reference.py"], "copy a complete run from out/ to results/, then readme"),
-    "bench": (["tools/bench.py"], "how fast everything is: --published FILE --nanogpt FOLDER"),
-    "lint": (["-m", "ruff", "check"], "check the style of the code"),
-    "help": (show_help, "this list"),
+    "help": (show_help, "print this list"),
 }
+MAINTAINING = {
+    "seeds": (["tools/seeds.py"], "run the fast stages with three seeds, for the spread"),
+    "published": (["tools/published.py"], "rerun published numbers and compare; --long for all"),
+    "notebooks": (["tools/notebooks.py"], "run all lessons and write NN/lesson.ipynb"),
+    "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
+    "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),
+    "bench": (["tools/bench.py"], "measure the speed: --published FILE --nanogpt FOLDER"),
+    "lint": (["-m", "ruff", "check"], "check the style of the code"),
+}
+TARGETS = {**LEARNING, **MAINTAINING}
+NEED_DEV = ("test", "notebooks", "lint")  # of those that are a command
 
 
-def main(words: list[str]) -> int:
+def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
-        fail(f"this is Python {have}, and 3.10 or newer is needed; with make: PYTHON=python3.12")
-    # The terminal sends Ctrl-C to the child as well: it ends in its own time, and this one waits.
+        fail(f"this is Python {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
+    # The terminal sends Ctrl-C to the child as well. The child ends in its own time; wait for it.
     signal.signal(signal.SIGINT, lambda *_: None)
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target
@@ -261,9 +307,10 @@ def main(words: list[str]) -> int:
     action, _ = TARGETS[target]
     if callable(action):
         return action(words[1:])
+    python = find_python(dev=target in NEED_DEV)
     if action[0] == "-m":  # pytest and ruff look for pyproject.toml where they start
-        return run([find_python(), *action, *words[1:]], cwd=ROOT)
-    return run([find_python(), ROOT / action[0], *words[1:]])
+        return run([python, *action, *words[1:]], cwd=ROOT)
+    return run([python, ROOT / action[0], *words[1:]])
 
 
 if __name__ == "__main__":

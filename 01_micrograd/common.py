@@ -23,8 +23,10 @@ from pathlib import Path
 # imported; that is why main.py imports this file first.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-STAGE = Path(__file__).resolve().parent.name  # such as 02_bigram_counts
-ROOT = Path(__file__).resolve().parent.parent
+FOLDER = Path(__file__).resolve().parent
+STAGE = FOLDER.name  # such as 02_bigram_counts
+ROOT = next((up for up in FOLDER.parents if (up / "data").is_dir()), FOLDER.parent)
+OUT = ROOT / "out" / FOLDER.relative_to(ROOT)  # where a run writes: out/02_bigram_counts
 SPLITS = ("train", "val", "test")
 
 
@@ -39,13 +41,6 @@ def flag(default, help, low=None, high=None, choices=None, alias=None):
     return dataclasses.field(default=default, metadata=about)
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """argparse, except that a mistake costs one line instead of the whole usage text."""
-
-    def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
-
-
 def parse_flags(config_class, description, presets=None):
     """Return the Config of this command line; `--n_embd` means `--n-embd`.
 
@@ -53,25 +48,31 @@ def parse_flags(config_class, description, presets=None):
     out of range ends the program with one line and status 2.
     """
     style = argparse.RawTextHelpFormatter
-    parser = OneLineParser(description=description, formatter_class=style, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=style, allow_abbrev=False
+    )
+    # A mistake costs one line, not argparse's whole usage text.
+    parser.error = lambda problem: parser.exit(2, f"{parser.prog}: error: {problem}; see --help\n")
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     for name, field in fields.items():
-        flags = ["--" + n.replace("_", "-") for n in (name, field.metadata["alias"]) if n]
         kind = Path if isinstance(field.default, Path) else type(field.default)
-        how = {"type": kind, "metavar": kind.__name__.upper(), "choices": field.metadata["choices"]}
+        how = {"type": kind, "metavar": kind.__name__.upper()}
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
+        flags = [f"--{n.replace('_', '-')}" for n in (name, field.metadata["alias"]) if n]
         text = f"{field.metadata['help']} (default: {field.default})".replace("%", "%%")
         parser.add_argument(*flags, dest=name, default=field.default, help=text, **how)
     words = [re.sub("^--[^=]+", lambda found: found[0].replace("_", "-"), w) for w in sys.argv[1:]]
     if presets:
-        parser.set_defaults(**presets[parser.parse_known_args(words)[0].preset])
+        parser.set_defaults(**presets.get(parser.parse_known_args(words)[0].preset, {}))
     values = vars(parser.parse_args(words))
     for name, value in values.items():
-        low, high = fields[name].metadata["low"], fields[name].metadata["high"]
-        if low is not None and not low <= value <= high:
-            problem = f"--{name.replace('_', '-')} {value} is out of range"
-            parser.error(f"{problem}: give a value from {low} to {high}")
+        about, given = fields[name].metadata, f"--{name.replace('_', '-')} {value}"
+        if about["choices"] and value not in about["choices"]:
+            parser.error(f"{given} is unknown: give one of {', '.join(map(str, about['choices']))}")
+        if about["low"] is not None and not about["low"] <= value <= about["high"]:
+            between = f"from {about['low']} to {about['high']}"
+            parser.error(f"{given} is out of range: give a value {between}")
     try:
         return config_class(**values)
     except BadInput as error:
@@ -88,15 +89,14 @@ def read_text(path):
     Raises BadInput if the file is missing, empty, or not text in UTF-8.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
-    if path in fetched and not path.exists():
+    if path.absolute() in fetched and not path.exists():
         subprocess.call([sys.executable, str(ROOT / "data/prepare.py"), path.stem], stdout=2)
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8-sig")  # with or without a byte order mark
-    except OSError as error:
-        raise BadInput(f"--data {path}: {error.strerror}; give a text file") from error
-    except UnicodeDecodeError as error:
-        raise BadInput(f"--data {path} is not text in UTF-8: save it as UTF-8") from error
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", "this is not text in UTF-8")
+        raise BadInput(f"--data {path}: {problem}; give a text file") from error
     if not text.strip() or "\0" in text:
         raise BadInput(f"--data {path} is empty or a binary file: give a text file")
     read_hashes[path] = hashlib.sha256(raw).hexdigest()
@@ -156,8 +156,10 @@ def run(main):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # a console without the letter shows its code
     stop.count, stop.training_began, status = 0, False, 0
-    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
-    previous = {number: signal.signal(number, stop) for number in numbers if number}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number == signal.SIGINT or number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)  # nohup has SIGHUP ignored: leave it so
     try:
         main()
     except BadInput as error:
@@ -166,8 +168,6 @@ def run(main):
     except KeyboardInterrupt:
         print("\nstopped before there was a result to keep", file=sys.stderr)
         status = 130
-    for number, handler in previous.items():
-        signal.signal(number, handler)
     sys.exit(130 if stop.count else status)
 
 
@@ -207,7 +207,8 @@ class Steps:
         if self.seconds > 3 and not self.announced:
             self.announced = True
             if self.seconds / self.share > 10:
-                print(f"{self.what} takes {left} more (hours:minutes:seconds)", flush=True)
+                line = f"{self.what} will take another {left} (hours:minutes:seconds)"
+                print(line, file=sys.stderr, flush=True)
         if int(100 * self.share) > self.percent and sys.stderr.isatty():
             self.percent = int(100 * self.share)
             line = f"{self.what}: {self.percent}% done, {left} left" if self.share < 1 else ""
@@ -232,13 +233,13 @@ class Log(Steps):
         self.losses, self.curve = [], []
 
     def __iter__(self):
-        stop.training_began = True
         self.look()
+        stop.training_began = True
         yield from super().__iter__()
-        if self.val_loss and self.val is None:  # a stop came while it was being measured
-            self.curve.pop()
         if not self.curve or self.curve[-1][0] < self.done:
             self.look()
+        elif self.val_loss and self.val is None:  # a stop came while it was being measured
+            self.curve[-1][2] = self.val_loss()
 
     @property
     def val(self):
@@ -262,7 +263,8 @@ class Log(Steps):
         if train is not None or val is not None:
             self.curve.append([self.done, train, val])
         if self.done:
-            words = [f"step {self.done:{len(f'{self.steps:,}')},} / {self.steps:,}"]
+            words = [f"step {self.done:{len(f'{self.steps:,}')},}"]
+            words[0] += "" if self.limit else f" / {self.steps:,}"
             if self.val_loss is None:
                 words += [f"loss {self.losses[-1]:.4f}"]
             elif train is not None:
@@ -288,9 +290,10 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     """
     data, docs, torch = data or config.data, measured.pop("docs"), sys.modules.get("torch")
     measured["loss"] = {split: measured["loss"].get(split) for split in SPLITS}
-    paths = [data / f"{split}.txt" for split in SPLITS] if data.is_dir() else [data]
-    hashes = [read_hashes[path] for path in paths if path in read_hashes]
-    sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest() if data.is_dir() else hashes[0]
+    sha256 = read_hashes.get(data)
+    if data.is_dir():
+        hashes = [read_hashes.get(data / f"{split}.txt", "") for split in SPLITS]
+        sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     result = {
         "schema": 1,
         "stage": STAGE,
@@ -314,5 +317,5 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     result = json.loads(json.dumps(result), parse_constant=lambda constant: None)
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()]
     write_files(config.out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
-    losses = [f"{split} {loss:.4f}" for split, loss in result["loss"].items() if loss is not None]
+    losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
     print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")

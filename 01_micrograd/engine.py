@@ -1,4 +1,4 @@
-"""Numbers that remember how they were computed and can say how each input moved the result.
+"""Numbers that remember how they were computed and can tell how each input moves the result.
 
 Source: micrograd, A. Karpathy, 2020, and "The spelled-out intro to neural networks and
 backpropagation: building micrograd", 2022.
@@ -8,19 +8,21 @@ import math
 
 
 class Value:
-    """One number (data) and how much the final result changes with it (grad).
+    """One number (data), and how much the final result changes with it (grad).
 
-    children are the Values it was computed from and local_grads its derivative with respect to each
-    of them, worked out on the spot. That is all the chain rule needs.
+    children are the Values that it was computed from, and local_grads its derivative with respect
+    to each of them. That is all the chain rule needs. op names the operation, such as "*" or "**2",
+    for whoever draws the graph. A leaf is a number that was not computed: it has no children.
     """
 
-    __slots__ = ("data", "grad", "children", "local_grads")
+    __slots__ = ("data", "grad", "children", "local_grads", "op")
 
-    def __init__(self, data, children=(), local_grads=()):
+    def __init__(self, data, children=(), local_grads=(), op=""):
         self.data = data
         self.grad = 0.0
         self.children = children
         self.local_grads = local_grads
+        self.op = op
 
     def __repr__(self):
         return f"Value(data={self.data:.4f}, grad={self.grad:.4f})"
@@ -28,46 +30,38 @@ class Value:
     # ---- the operations: a number and its derivatives ----
     def __add__(self, other):
         other = other if isinstance(other, Value) else Value(other)
-        return Value(self.data + other.data, (self, other), (1.0, 1.0))
+        return Value(self.data + other.data, (self, other), (1.0, 1.0), "+")
 
     def __mul__(self, other):
         other = other if isinstance(other, Value) else Value(other)
-        return Value(self.data * other.data, (self, other), (other.data, self.data))
+        return Value(self.data * other.data, (self, other), (other.data, self.data), "*")
 
-    def __pow__(self, other):
-        """self ** other. ValueError where that or a slope of it is no real, finite number."""
-        a, b = self.data, other.data if isinstance(other, Value) else other
-        try:
-            power, slope = a**b, b * a ** (b - 1) if b else 0.0  # slope: d a**b / da
-        except (OverflowError, ZeroDivisionError) as error:
-            raise ValueError(f"{a} ** {b} or its slope is infinite") from error
-        if isinstance(power, complex):
-            raise ValueError(f"{a} ** {b} is not a real number: the base must not be negative")
-        if not isinstance(other, Value):
-            return Value(power, (self,), (slope,))
-        if a <= 0:
-            raise ValueError(f"{a} ** Value({b}) has no slope: its base must be above 0")
-        return Value(power, (self, other), (slope, power * math.log(a)))
+    def __pow__(self, n):
+        """self ** n. ValueError if the power or its derivative is not a finite real number."""
+        if isinstance(n, Value):
+            return (n * self.log()).exp()  # a ** n = e ** (n * log a)
+        power, slope = power_and_slope(self.data, n)
+        return Value(power, (self,), (slope,), f"**{n}")
 
     def exp(self):
         try:
             e = math.exp(self.data)
-        except OverflowError:  # above 709.78 a float has no room left; PyTorch says inf as well
+        except OverflowError:  # above 709.78 this overflows a float; PyTorch gives inf, too
             e = math.inf
-        return Value(e, (self,), (e,))
+        return Value(e, (self,), (e,), "exp")
 
     def log(self):
-        """Natural logarithm. ValueError for 0 and below."""
+        """The natural logarithm. ValueError for 0 and below."""
         if self.data <= 0:
             raise ValueError(f"log of {self.data}: only numbers above 0 have a logarithm")
-        return Value(math.log(self.data), (self,), (1 / self.data,))
+        return Value(math.log(self.data), (self,), (1 / self.data,), "log")
 
     def tanh(self):
         t = math.tanh(self.data)  # (e**2x - 1) / (e**2x + 1) would overflow at large x
-        return Value(t, (self,), (1 - t * t,))
+        return Value(t, (self,), (1 - t * t,), "tanh")
 
     def relu(self):
-        return Value(max(self.data, 0.0), (self,), (1.0 if self.data > 0 else 0.0,))
+        return Value(max(self.data, 0.0), (self,), (1.0 if self.data > 0 else 0.0,), "relu")
 
     # ---- the rest is made of those ----
     def __neg__(self):
@@ -98,21 +92,24 @@ class Value:
     def backward(self):
         """Add d self / d v to the grad of every leaf v that self was computed from.
 
-        A node must have its whole gradient before it hands it on, so each comes after everything
-        that uses it: a topological sort. It is a loop, not a recursion, since deep graphs would
-        overflow the stack. Calling backward again, on this or another result, adds again to the
-        leaves, so set their grad to 0 between two steps; the nodes in between show the last call.
+        A node may pass its gradient on only when the gradient is complete, that is, after all
+        nodes that use it have passed on theirs. Such an order is called a topological sort. The
+        walk is a loop, because recursion would overflow the stack on a deep graph.
+
+        Each call adds to the leaves, whether on this result or on another. So set their grad to 0
+        between two steps. The grad of all other nodes starts from 0 at each call.
         """
-        order, entered, stack = {}, set(), [self]  # order is a dict for its keys, kept in order
+        order, visited, stack = [], set(), [(self, False)]
         while stack:
-            v = stack[-1]
-            if v not in entered:  # its children come first; leaves have nothing to pass on
-                entered.add(v)
+            v, children_done = stack.pop()
+            if children_done:
+                order.append(v)
+            elif v not in visited:
+                visited.add(v)
+                stack.append((v, True))  # v comes up again when its children are done
                 for child in v.children:
-                    if child.children:
-                        stack.append(child)
-            else:  # they are done; arriving once more changes nothing
-                order[stack.pop()] = None
+                    if child.children:  # a leaf has nothing to pass on
+                        stack.append((child, False))
         for v in order:
             if v.children:
                 v.grad = 0.0
@@ -121,3 +118,13 @@ class Value:
             grad = v.grad
             for child, local_grad in zip(v.children, v.local_grads):
                 child.grad += local_grad * grad
+
+
+def power_and_slope(a, n):
+    """a ** n, and its derivative with respect to a."""
+    try:
+        power = math.pow(a, n)
+        slope = n * math.pow(a, n - 1) if n else 0.0
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{a} ** {n} or its derivative is not a finite real number") from error
+    return power, slope

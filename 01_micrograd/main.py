@@ -1,4 +1,4 @@
-"""A neural network that learns to tell two moons apart, on an autodiff engine of 100 lines.
+"""A neural network that learns to tell two moons apart, on an autodiff engine of its own.
 
 New in 01: a number that knows its gradient, neurons, a loss, gradient descent.
 Source: micrograd, A. Karpathy, 2020.
@@ -12,26 +12,23 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import plumbing
+import common
+from common import OUT, SPLITS, BadInput, flag
+
 from nn import MLP
-from plumbing import ROOT, SPLITS, STAGE, BadInput
 
 
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = Path("moons")  # moons makes two; else a file of lines "x y label", label -1 or 1
-    seed: int = 42  # starts the random numbers of points and weights
-    steps: int = 150  # updates of the weights, each on all train points
-    points: int = 100  # made for each of train, val and test
-    noise: float = 0.1  # spread of the points around their moon; its radius is 1
-    n_hidden: int = 8  # neurons in each of two hidden layers
-    learning_rate: float = 2.0  # weight change per unit of gradient; falls linearly to a tenth
-    out: Path = ROOT / "out" / STAGE  # folder for result.json, weights.json, loss.png
-
-    def __post_init__(self):
-        plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**7), points=(2, 10**6))
-        plumbing.check_ranges(self, noise=(0, 100), n_hidden=(1, 1000), learning_rate=(0, 1000))
+    data: Path = flag(Path("moons"), 'moons, or a file of lines "x y label", label -1 or 1')
+    seed: int = flag(42, "starts the random numbers of points and weights", 0, 2**32 - 1)
+    steps: int = flag(150, "updates of the weights, each on all train points", 0, 10**7)
+    points: int = flag(100, "points to make for each of train, val and test", 2, 10**6)
+    noise: float = flag(0.1, "spread of the points around their moon, whose radius is 1", 0, 100)
+    n_hidden: int = flag(8, "neurons in each of the two hidden layers", 1, 1000)
+    learning_rate: float = flag(2.0, "weight change per unit of gradient; falls to 1/10", 0, 1000)
+    out: Path = flag(OUT, "folder for result.json, model.json and moons.txt")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -47,19 +44,39 @@ def make_moons(n, noise):
     return lines
 
 
+def write_moons(config):
+    """Make moons for all splits and write them to a file: first train, then val, then test."""
+    lines = [line for _ in SPLITS for line in make_moons(config.points, config.noise)]
+    common.write_files(config.out, {"moons.txt": "\n".join(lines)})
+    return config.out / "moons.txt"
+
+
+def read_lines(path):
+    """The lines of a file without surrounding spaces and blank lines."""
+    return [line.strip() for line in common.read_text(path).split("\n") if line.strip()]
+
+
 def load_lines(path):
-    """Return {"train": lines, "val": lines, "test": lines}; a line's own hash decides."""
+    """{"train": lines, "val": lines, "test": lines}: each line's own hash decides.
+
+    A folder's train.txt, val.txt and test.txt are used as they are. Raises BadInput for an empty
+    split.
+    """
     if path.is_dir():
-        return {name: plumbing.read_docs(path / f"{name}.txt") for name in SPLITS}
-    splits = {name: [] for name in SPLITS}
-    for line in plumbing.read_docs(path):
-        bucket = zlib.crc32(line.encode()) % 10
-        splits[{8: "val", 9: "test"}.get(bucket, "train")].append(line)
+        splits = {name: read_lines(path / f"{name}.txt") for name in SPLITS}
+    else:
+        splits = {name: [] for name in SPLITS}
+        for line in read_lines(path):
+            bucket = zlib.crc32(line.encode()) % 10
+            splits[{8: "val", 9: "test"}.get(bucket, "train")].append(line)
+    for name, lines in splits.items():
+        if not lines:
+            raise BadInput(f"--data {path}: the {name} split is empty; give more different lines")
     return splits
 
 
 def parse_points(lines, path):
-    """Return a list of ((x, y), label). BadInput for a line that is not three such numbers."""
+    """A list of ((x, y), label). Raises BadInput for a line that does not hold these numbers."""
     points = []
     for line in lines:
         try:
@@ -67,10 +84,24 @@ def parse_points(lines, path):
             if label not in (-1, 1) or not (math.isfinite(x) and math.isfinite(y)):
                 raise ValueError
         except ValueError:
-            message = f'{line!r} is no "x y label" with a label of -1 or 1'
-            raise BadInput(f"--data {path}: {message}") from None
+            problem = f'{line!r} is not a line "x y label" with a label of -1 or 1'
+            raise BadInput(f"--data {path}: {problem}") from None
         points.append(((x, y), label))
     return points
+
+
+def load_points(config):
+    """The file of the points, and {"train": points, "val": points, "test": points} from it.
+
+    Without a file of the user's, moons are made first and written to config.out.
+    """
+    if config.data == Config.data:
+        path, n = write_moons(config), config.points
+        lines = read_lines(path)
+        splits = {"train": lines[:n], "val": lines[n : 2 * n], "test": lines[2 * n :]}
+    else:
+        path, splits = config.data, load_lines(config.data)
+    return path, {name: parse_points(lines, path) for name, lines in splits.items()}
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -85,17 +116,22 @@ def point_loss(score, label):
 def train(config, model, points):
     """Gradient descent on all train points at once.
 
-    Returns the curve, the weights at each of its steps and the finished Progress.
+    Returns rows of [step, weights], one for each row of the log's curve, and the log.
     """
     parameters = model.parameters()
-    look_every = max(1, config.steps // 10)
-    curve = [[0, *(evaluate(model, points[name])[0] for name in ("train", "val"))]]
-    weights = [[0, [p.data for p in parameters]]]
-    for step in (progress := plumbing.Progress(config.steps)):
-        batch = points["train"]
+    weights = []
 
-        losses = [point_loss(model(x)[0], label) for x, label in batch]
-        loss = sum(losses) / len(batch)
+    def train_loss():
+        weights.append([log.done, [p.data for p in parameters]])
+        return evaluate(model, points["train"])[0]
+
+    def val_loss():
+        return evaluate(model, points["val"])[0]
+
+    log = common.Log(config.steps, val_loss, train_loss)
+    for step in log:
+        losses = [point_loss(model(x)[0], label) for x, label in points["train"]]
+        loss = sum(losses) / len(losses)
 
         for p in parameters:
             p.grad = 0.0
@@ -105,56 +141,61 @@ def train(config, model, points):
         for p in parameters:
             p.data -= learning_rate * p.grad
 
-        if (step + 1) % look_every == 0:
-            curve.append([step + 1, loss.data, evaluate(model, points["val"])[0]])
-            weights.append([step + 1, [p.data for p in parameters]])
-            print("step {:4d} | train loss {:.4f} | val loss {:.4f}".format(*curve[-1]), flush=True)
-    return curve, weights, progress
+        log.add(loss.data)
+    return weights, log
 
 
 # ---- evaluation ------------------------------------------------------------------------------
 def evaluate(model, points):
-    """Return (mean loss in nats per point, share of points on the right side of 0)."""
+    """The mean loss in nats per point, and the share of points on the right side of 0."""
     scores = [(model(x)[0], label) for x, label in points]
     loss = sum(point_loss(score, label).data for score, label in scores) / len(points)
     return loss, sum(score.data * label > 0 for score, label in scores) / len(points)
 
 
 # ---- main ------------------------------------------------------------------------------------
+def set_weights(model, weights):
+    """Give the parameters these numbers, in the order of model.parameters()."""
+    for p, weight in zip(model.parameters(), weights):
+        p.data = weight
+
+
+def load(folder):
+    """The trained model that main() wrote, and its weights on the way there.
+
+    Returns an MLP and rows of [step, weights]; the last row holds the weights of the MLP.
+    set_weights puts in those of another row.
+    """
+    saved = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    model = MLP(saved["layers"])
+    set_weights(model, saved["weights"][-1][1])
+    return model, saved["weights"]
+
+
 def main():
-    config = plumbing.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__)
     random.seed(config.seed)
-    data = config.data
-    if data == Config.data:
-        lines = {name: make_moons(config.points, config.noise) for name in SPLITS}
-    else:
-        lines = load_lines(data)
-    plumbing.check_splits(data, lines)
-    points = {name: parse_points(lines[name], data) for name in SPLITS}
-    plumbing.prepare_out(config.out)
-    if data == Config.data:
-        data = config.out / "moons.txt"
-        plumbing.write_atomically(data, "\n".join(sum(lines.values(), [])).encode())
-    model = MLP(layers := [2, config.n_hidden, config.n_hidden, 1])
+    common.prepare_out(config.out)
+    path, points = load_points(config)
+    sizes = {name: len(points[name]) for name in SPLITS}
+    layers = [2, config.n_hidden, config.n_hidden, 1]
+    model = MLP(layers)
     params = len(model.parameters())
-    print(f"points: {', '.join(f'{len(points[name])} {name}' for name in SPLITS)}")
+    print(f"points: {', '.join(f'{size} {name}' for name, size in sizes.items())}")
     print(f"num params: {params}")
 
-    curve, weights, progress = train(config, model, points)
-    checkpoint = json.dumps({"layers": layers, "weights": weights})
-    plumbing.write_atomically(config.out / "weights.json", checkpoint.encode())
-    scored = {name: evaluate(model, points[name]) for name in SPLITS}
-    accuracy = {name: right for name, (_, right) in scored.items()}
+    weights, log = train(config, model, points)
+    scores = {name: evaluate(model, points[name]) for name in SPLITS}
+    loss = {name: loss for name, (loss, _) in scores.items()}
+    accuracy = {name: right for name, (_, right) in scores.items()}
     print("accuracy:", ", ".join(f"{name} {right:.0%}" for name, right in accuracy.items()))
-    sizes = {name: len(points[name]) for name in SPLITS}
-    plumbing.save_result(
-        config, progress, "the chain rule trains a network", unit="nats/point", data=data,
-        docs=sizes, targets=sizes, params=params, chars_seen=progress.done * sizes["train"],
-        loss={name: loss for name, (loss, _) in scored.items()}, accuracy=accuracy,
-        curve=curve, samples=[],
-    )
-    return progress.status
+    saved = {"config": common.settings(config), "layers": layers, "weights": weights}
+    common.save_run(
+        config, log, "the chain rule trains a network", {"model.json": json.dumps(saved)},
+        unit="nats/point", data=path, docs=sizes, targets=sizes, params=params,
+        chars_seen=log.done * sizes["train"], loss=loss, samples=[], accuracy=accuracy,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    plumbing.run(main)
+    common.run(main)

@@ -1,4 +1,4 @@
-"""Neurons made of Values, layers of neurons, and the network they form."""
+"""Neurons made of Values, layers of neurons, and a network of layers."""
 
 import random
 
@@ -6,10 +6,10 @@ from engine import Value
 
 
 class Neuron:
-    """tanh(w . x + b), or just w . x + b where linear."""
+    """tanh(w . x + b), or only w . x + b if the neuron is linear."""
 
     def __init__(self, n_in, linear=False):
-        # Divided by sqrt(n_in), the sum of n_in products keeps the same spread for any n_in.
+        # Dividing by sqrt(n_in) gives the sum of n_in products the same spread for any n_in.
         self.w = [Value(random.gauss(0, 1) / n_in**0.5) for _ in range(n_in)]
         self.b = Value(0.0)
         self.linear = linear
@@ -25,7 +25,7 @@ class Neuron:
 
 
 class Layer:
-    """n_out neurons that read the same n_in numbers."""
+    """n_out neurons that all read the same n_in numbers."""
 
     def __init__(self, n_in, n_out, linear=False):
         self.neurons = [Neuron(n_in, linear) for _ in range(n_out)]
@@ -38,9 +38,10 @@ class Layer:
 
 
 class MLP:
-    """Layers one after the other; sizes [2, 8, 8, 1] reads 2 numbers and answers with 1.
+    """Layers in a row: each reads what the one before it computed.
 
-    The last layer is linear, so that the answer can be any number.
+    MLP([2, 8, 8, 1]) reads 2 numbers, has two layers of 8 neurons and answers with 1 number. The
+    last layer is linear, so the answer can be any number.
     """
 
     def __init__(self, sizes):

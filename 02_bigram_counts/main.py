@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, SPLITS, STAGE, BadInput, flag
+from common import OUT, ROOT, SPLITS, BadInput, flag
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Config:
     seed: int = flag(42, "starts the random numbers that draw the samples", 0, 2**32 - 1)
     steps: int = flag(1_000_000, "names to count, one a step; at most all of them", 0, 10**9)
     smoothing: float = flag(0.1, "pseudo-count that every pair starts with", 0, 1e9)
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.json")
+    out: Path = flag(OUT, "folder for result.json and model.json")
 
     def __post_init__(self):
         if self.steps == 0 and self.smoothing == 0:
@@ -93,7 +93,10 @@ def letter_frequencies(counts, smoothing):
 
 
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+    """
     tokens = model.tokenizer.encode(text)
     with np.errstate(divide="ignore"):  # without smoothing, log 0 is -inf
         return np.log(model.P[tokens[:-1]]).tolist()
@@ -105,15 +108,15 @@ def sample(model, temperature=1.0, longest=100):
 
     P ** (1 / temperature) favours likely characters at a temperature below 1.
     """
-    BOS, tokens = model.tokenizer.BOS, []
-    while len(tokens) < longest:
-        row = model.P[tokens[-1] if tokens else BOS]  # (V,)
-        weights = (row / row.max()) ** (1 / temperature)  # over the largest, so not all round to 0
-        token = random.choices(range(len(row)), weights)[0]
-        if token == BOS:
+    BOS = model.tokenizer.BOS
+    tokens = [BOS]
+    while len(tokens) <= longest:
+        row = model.P[tokens[-1]]  # (V,)
+        weights = (row / row.max()) ** (1 / temperature)  # the largest is 1: not all round to 0
+        tokens.append(random.choices(range(len(row)), weights)[0])
+        if tokens[-1] == BOS:
             break
-        tokens.append(token)
-    return model.tokenizer.decode(tokens)
+    return model.tokenizer.decode(token for token in tokens if token != BOS)
 
 
 # ---- main ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, flag
+from common import OUT, ROOT, flag
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ class Config:
     steps: int = flag(2000, "updates of the weights", 0, 10**7)
     batch_size: int = flag(4096, "pairs of characters in one step", 1, 10**6)
     learning_rate: float = flag(50.0, "weight change per gradient; falls linearly to 0", 0, 1000)
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.pt")
+    out: Path = flag(OUT, "folder for result.json and model.pt")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -105,7 +105,10 @@ def evaluate(W, xs, ys):
 
 @torch.no_grad()
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+    """
     tokens = model.tokenizer.encode(text)
     return log_softmax(forward(model.W, torch.tensor(tokens[:-1]))).tolist()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, flag
+from common import OUT, ROOT, flag
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class Config:
     n_hidden: int = flag(256, "neurons in the hidden layer", 1, 65536)
     learning_rate: float = flag(0.01, "of AdamW; falls linearly to 0", 0, 10)
     weight_decay: float = flag(0.12, "of AdamW: pulls every weight towards 0", 0, 10)
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.pt")
+    out: Path = flag(OUT, "folder for result.json and model.pt")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -71,11 +71,15 @@ class MLP:
     def parameters(self):
         return [self.wte, self.mlp_fc1, self.mlp_bias, self.lm_head, self.lm_bias]
 
-    def __call__(self, xb):
-        """Logits of the next character. (B, T) -> (B, V)"""
+    def hidden(self, xb):
+        """The outputs of the hidden layer. (B, T) -> (B, H)"""
         x = F.embedding(xb, self.wte)  # (B, T) -> (B, T, C); the row of a one-hot product, as in 03
         x = x.flatten(1)  # (B, T, C) -> (B, T * C)
-        h = torch.tanh(x @ self.mlp_fc1 + self.mlp_bias)  # (B, T * C) -> (B, H)
+        return torch.tanh(x @ self.mlp_fc1 + self.mlp_bias)  # (B, T * C) -> (B, H)
+
+    def __call__(self, xb):
+        """Logits of the next character. (B, T) -> (B, V)"""
+        h = self.hidden(xb)  # (B, T) -> (B, H)
         return h @ self.lm_head + self.lm_bias  # (B, H) -> (B, V)
 
 
@@ -115,7 +119,10 @@ def evaluate(model, xs, ys):
 
 @torch.no_grad()
 def log_probs(model, text):
-    """log P of what could come at each place of a text and at its end. -> list[N + 1] of list[V]"""
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+    """
     xs, _ = contexts([text], model.tokenizer, model.block_size)  # (N + 1, T)
     return model(xs).log_softmax(dim=1).tolist()
 

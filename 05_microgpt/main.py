@@ -1,206 +1,378 @@
-"""A GPT in plain Python: name by name, number by number, nothing but the standard library.
+"""A GPT in plain Python: the complete algorithm in one file, on nothing but the standard library.
 
 Same as 04: the data, the loss, token embeddings. Same as 01: numbers that know their gradient.
-New in 05: positions, attention to every earlier character, residuals, RMSNorm, Adam by hand.
+New in 05: attention to all earlier characters, positions, residuals, RMSNorm, Adam by hand.
 Source: "microgpt", A. Karpathy, 2026; --published repeats its published run.
-Run: python 05_microgpt/main.py --steps 200 --no-twin
+Run: python 05_microgpt/main.py --steps 200
 """
 
 import gc
 import json
 import math
-import os
 import random
-import zlib
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from operator import mul
 from pathlib import Path
 
-import plumbing
-from engine import Value
-from nn import add, cross_entropy, linear, relu, rmsnorm, softmax
-from plumbing import ROOT, SPLITS, STAGE, BadInput
+import common
+from common import OUT, ROOT, BadInput, flag
+
+from names import Tokenizer, count_docs, load_splits, read_docs
 
 
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = ROOT / "data" / "names.txt"  # one name a line, or a folder of train, val, test.txt
-    seed: int = 42  # starts the random numbers of order, weights and samples
-    steps: int = 1000  # updates of the weights, one name each
-    block_size: int = 16  # positions, so the most characters the model can look back on
-    n_embd: int = 16  # numbers in the vector that stands for a character
-    n_head: int = 4  # attention heads that share those numbers
-    n_layer: int = 1  # blocks of attention and MLP
-    learning_rate: float = 0.01  # of Adam; falls linearly to 0
-    temperature: float = 0.5  # divides the logits when sampling; below 1 is bolder about favourites
-    published: bool = False  # the published run: train on all of makemore's names, nothing held out
-    twin: bool = True  # afterwards train the same model in PyTorch, on batches (twin.py)
-    out: Path = ROOT / "out" / STAGE  # folder for result.json, weights.json and loss.png
+    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
+    seed: int = flag(42, "starts the random numbers of order, weights and samples", 0, 2**32 - 1)
+    steps: int = flag(1000, "updates of the weights, one name each", 0, 10**7, alias="num_steps")
+    block_size: int = flag(16, "positions: the model sees at most this many characters", 1, 1024)
+    n_embd: int = flag(16, "numbers in the vector of a character", 1, 1024)
+    n_head: int = flag(4, "attention heads, which share these numbers equally", 1, 1024)
+    n_layer: int = flag(1, "layers, each of attention and an MLP", 1, 100)
+    learning_rate: float = flag(0.01, "of Adam; falls linearly to 0", 0, 10)
+    temperature: float = flag(0.5, "below 1, samples favour likely characters", 0.01, 100)
+    published: bool = flag(False, "the published run: learn all of makemore's names, hold out none")
+    out: Path = flag(OUT, "folder for result.json and model.json")
 
     def __post_init__(self):
-        plumbing.check_ranges(self, seed=(0, 2**32 - 1), steps=(0, 10**7), learning_rate=(0, 10))
-        plumbing.check_ranges(self, block_size=(1, 1024), n_embd=(1, 1024), n_head=(1, 1024))
-        plumbing.check_ranges(self, n_layer=(1, 100), temperature=(0.01, 100))
         if self.n_embd % self.n_head:
-            raise BadInput(f"--n-embd {self.n_embd} does not divide by --n-head {self.n_head}")
+            raise BadInput(f"--n-embd {self.n_embd} is not a multiple of --n-head {self.n_head}")
 
 
-# ---- data ------------------------------------------------------------------------------------
-# Same as 02_bigram_counts
-def load_splits(path):
-    """Return {"train": docs, "val": docs, "test": docs}, each a list of str.
+# ---- engine ----------------------------------------------------------------------------------
+tape = []  # every Value that was computed, in the order of computing
 
-    A folder's train.txt, val.txt and test.txt are used as they are. In a single file each line's
-    own hash decides: 8 in 10 train, 1 in 10 val, 1 in 10 test. No random numbers, and a name that
-    stands twice falls on one side, so none leaks from train into test. BadInput if one is empty.
+
+class Value:
+    """A number that knows its gradient, as in 01. Its children are the Values it was computed from.
+
+    A Value comes after its children on the tape. So backward() needs no topological sort: it goes
+    back along the tape. It empties the tape, so each forward pass allows one backward pass.
     """
-    if path.is_dir():
-        splits = {name: plumbing.read_docs(path / f"{name}.txt") for name in SPLITS}
-    else:
-        splits = {name: [] for name in SPLITS}
-        for doc in plumbing.read_docs(path):
-            bucket = zlib.crc32(doc.encode()) % 10
-            splits[{8: "val", 9: "test"}.get(bucket, "train")].append(doc)
-    plumbing.check_splits(path, splits)
-    return splits
+
+    __slots__ = ("data", "grad", "children", "local_grads")
+
+    def __init__(self, data, children=(), local_grads=()):
+        self.data = data
+        self.grad = 0.0
+        self.children = children
+        self.local_grads = local_grads  # d self / d child, a number for each child
+        if children:
+            tape.append(self)
+
+    def __add__(self, other):
+        if isinstance(other, Value):
+            return Value(self.data + other.data, (self, other), (1.0, 1.0))
+        return Value(self.data + other, (self,), (1.0,))
+
+    def __mul__(self, other):
+        if isinstance(other, Value):
+            return Value(self.data * other.data, (self, other), (other.data, self.data))
+        return Value(self.data * other, (self,), (other,))
+
+    def __pow__(self, n):
+        return Value(self.data**n, (self,), (n * self.data ** (n - 1),))
+
+    def backward(self):
+        """Add d self / d v to the grad of every Value v that self was computed from."""
+        self.grad = 1.0
+        while tape:
+            v = tape.pop()
+            grad = v.grad
+            if grad:  # it is 0 where a ReLU is off, and there is nothing to pass on
+                for child, local_grad in zip(v.children, v.local_grads):
+                    child.grad += local_grad * grad  # the chain rule
 
 
-# Same as 02_bigram_counts
-class Tokenizer:
-    """Characters to integers and back; BOS, the last id, marks both ends of a document."""
+# ---- operations ------------------------------------------------------------------------------
+# They work on lists of Values. A whole dot product is one Value with many children, because many
+# small ones would be slower. On lists of floats the same functions compute the same numbers, but
+# leave nothing on the tape: evaluation and sampling need no gradients.
+def dot(a, b):
+    """The sum of a[i] * b[i]: d dot / d a[i] = b[i] and d dot / d b[i] = a[i]."""
+    if isinstance(a[0], float):
+        return sum(map(mul, a, b))
+    a_data, b_data = [ai.data for ai in a], [bi.data for bi in b]
+    return Value(sum(map(mul, a_data, b_data)), a + b, b_data + a_data)
 
-    def __init__(self, docs):
-        self.chars = sorted(set("".join(docs)))
-        self.stoi = {ch: i for i, ch in enumerate(self.chars)}
-        self.itos = dict(enumerate(self.chars))
-        self.BOS = len(self.chars)
-        self.vocab_size = len(self.chars) + 1
 
-    def encode(self, doc):
-        """ "ab" -> [BOS, a, b, BOS]"""
-        return [self.BOS, *(self.stoi[ch] for ch in doc), self.BOS]
+def linear(x, w):
+    """w @ x: the dot product of every row of w with x. list[n_in] -> list[n_out]"""
+    if isinstance(x[0], float):
+        return [dot(row, x) for row in w]
+    # The same for Values, but this reads the numbers of x once and not for every row: that makes
+    # the whole training 10% faster.
+    x_data = [xi.data for xi in x]
+    out = []
+    for row in w:
+        row_data = [wi.data for wi in row]
+        out.append(Value(sum(map(mul, row_data, x_data)), row + x, x_data + row_data))
+    return out
 
-    def decode(self, tokens):
-        return "".join(self.itos[token] for token in tokens)
+
+def weighted_mean(vectors, weights):
+    """The mean of T vectors with weights that add up to 1. list[T] of list[n] -> list[n]"""
+    return [dot(list(column), weights) for column in zip(*vectors)]
+
+
+def add(x, y):
+    return [xi + yi for xi, yi in zip(x, y)]
+
+
+def relu(x):
+    if isinstance(x[0], float):
+        return [max(xi, 0.0) for xi in x]
+    return [Value(max(xi.data, 0.0), (xi,), (1.0 if xi.data > 0 else 0.0,)) for xi in x]
+
+
+def rmsnorm(x):
+    """Scale x to a mean square of 1 (Zhang and Sennrich, 2019). list[C] -> list[C]"""
+    mean_square = dot(x, x) * (1 / len(x))
+    scale = (mean_square + 1e-5) ** -0.5
+    return [xi * scale for xi in x]
+
+
+def softmax(logits):
+    """Probabilities: d p_i / d logit_j = p_i * ((i == j) - p_j). list[n] -> list[n]"""
+    numbers = logits if isinstance(logits[0], float) else [logit.data for logit in logits]
+    highest = max(numbers)  # subtracted so that exp cannot overflow
+    exps = [math.exp(number - highest) for number in numbers]
+    total = sum(exps)
+    probs = [e / total for e in exps]
+    if numbers is logits:
+        return probs
+    return [
+        Value(p, logits, [p * ((i == j) - q) for j, q in enumerate(probs)])
+        for i, p in enumerate(probs)
+    ]
+
+
+def cross_entropy(logits, target):
+    """-log P(target): d loss / d logits = p - y, as in 03. list[V] -> one number"""
+    numbers = logits if isinstance(logits[0], float) else [logit.data for logit in logits]
+    highest = max(numbers)
+    exps = [math.exp(number - highest) for number in numbers]
+    total = sum(exps)
+    loss = math.log(total) - (numbers[target] - highest)
+    if numbers is logits:
+        return loss
+    return Value(loss, logits, [e / total - (i == target) for i, e in enumerate(exps)])
 
 
 # ---- model -----------------------------------------------------------------------------------
+@dataclass
+class Model:
+    config: Config
+    weights: dict  # name -> matrix, a list[n_out] of list[n_in] of Values; of floats once trained
+    tokenizer: Tokenizer
+
+
 def init_weights(config, vocab_size):
-    """Name -> matrix as list[n_out] of list[n_in] of Value, normally distributed, spread 0.08."""
+    """The weights of an untrained model: normally distributed, standard deviation 0.08."""
     C = config.n_embd
     shapes = {"wte": (vocab_size, C), "wpe": (config.block_size, C), "lm_head": (vocab_size, C)}
-    layer = {f"attn_{w}": (C, C) for w in ("wq", "wk", "wv", "wo")}
-    layer |= {"mlp_fc1": (4 * C, C), "mlp_fc2": (C, 4 * C)}
     for i in range(config.n_layer):
-        shapes |= {f"layer{i}.{name}": shape for name, shape in layer.items()}
+        for name in ("attn_wq", "attn_wk", "attn_wv", "attn_wo"):
+            shapes[f"layer{i}.{name}"] = (C, C)
+        shapes[f"layer{i}.mlp_fc1"] = (4 * C, C)
+        shapes[f"layer{i}.mlp_fc2"] = (C, 4 * C)
     return {
         name: [[Value(random.gauss(0, 0.08)) for _ in range(n_in)] for _ in range(n_out)]
         for name, (n_out, n_in) in shapes.items()
     }
 
 
-def gpt(config, weights, token, position, cache):
-    """Logits of the token after this one. -> list[V]
+def attention(query, keys, values):
+    """The mean of the values, each weighted by how well its key matches the query.
 
-    cache holds (keys, values) of the tokens before it, list[n_layer] of two list[time] of list[C];
-    this token's own are appended.
+    list[head_dim], list[T] of list[head_dim], the same -> list[head_dim], and the weights, list[T]
     """
+    # Scores of random vectors have a standard deviation of sqrt(head_dim); divided by it, of 1.
+    scale = len(query) ** -0.5
+    scores = linear([qi * scale for qi in query], keys)  # list[T]
+    att = softmax(scores)  # list[T], adds up to 1
+    return weighted_mean(values, att), att
+
+
+def empty_cache(config):
+    """For each layer (keys, values), two lists to which gpt() appends those of every token."""
+    return [([], []) for _ in range(config.n_layer)]
+
+
+def gpt(model, token, position, cache, attentions=None):
+    """Logits of what comes after this token. -> list[V]
+
+    cache: the keys and values of the tokens before it. Later tokens are not in it yet, so this one
+    cannot look at them, and no causal mask is needed.
+    attentions: a list, to which each layer appends its attention weights, list[n_head] of list[T].
+    """
+    config, weights = model.config, model.weights
     head_dim = config.n_embd // config.n_head
     x = rmsnorm(add(weights["wte"][token], weights["wpe"][position]))  # list[C]
-    for i in range(config.n_layer):
-        # Attention: this position gathers from the earlier ones what it asks for.
-        residual, x = x, rmsnorm(x)
-        keys, values = cache[i]
-        q = linear(x, weights[f"layer{i}.attn_wq"])  # list[C], what this position asks
-        keys.append(linear(x, weights[f"layer{i}.attn_wk"]))  # what it has to offer
-        values.append(linear(x, weights[f"layer{i}.attn_wv"]))  # what it gives when chosen
-        gathered = []
-        for h in range(0, config.n_embd, head_dim):
-            head = slice(h, h + head_dim)
-            # Divided by sqrt(head_dim), the scores of random vectors keep a spread of about 1.
-            q_head = [qi * head_dim**-0.5 for qi in q[head]]
-            scores = linear(q_head, [k[head] for k in keys])  # list[time]
-            attention = softmax(scores)  # list[time], adds up to 1
-            v_columns = [list(column) for column in zip(*[v[head] for v in values])]
-            gathered += linear(attention, v_columns)  # list[head_dim]
-        x = add(linear(gathered, weights[f"layer{i}.attn_wo"]), residual)
-        # MLP: each position thinks for itself.
-        residual, x = x, rmsnorm(x)
-        x = [relu(xi) for xi in linear(x, weights[f"layer{i}.mlp_fc1"])]  # list[4C]
-        x = add(linear(x, weights[f"layer{i}.mlp_fc2"]), residual)  # list[C]
-    return linear(x, weights["lm_head"])
+    for i, (keys, values) in enumerate(cache):
+        # Attention: this position looks back and collects what it needs.
+        residual = x
+        x = rmsnorm(x)
+        q = linear(x, weights[f"layer{i}.attn_wq"])  # list[C], what it looks for
+        k = linear(x, weights[f"layer{i}.attn_wk"])  # list[C], what it can be found by
+        v = linear(x, weights[f"layer{i}.attn_wv"])  # list[C], what it gives when it is found
+        keys.append(k)
+        values.append(v)
+        x, att = [], []
+        for start in range(0, config.n_embd, head_dim):
+            head = slice(start, start + head_dim)  # each head has its own part of q, k and v
+            keys_h = [key[head] for key in keys]  # list[T] of list[head_dim]
+            values_h = [value[head] for value in values]
+            x_h, att_h = attention(q[head], keys_h, values_h)
+            x += x_h  # n_head times list[head_dim] -> list[C]
+            att.append(att_h)
+        x = linear(x, weights[f"layer{i}.attn_wo"])
+        x = add(x, residual)
+        # MLP: each position computes on its own.
+        residual = x
+        x = rmsnorm(x)
+        x = linear(x, weights[f"layer{i}.mlp_fc1"])  # list[C] -> list[4C]
+        x = relu(x)
+        x = linear(x, weights[f"layer{i}.mlp_fc2"])  # list[4C] -> list[C]
+        x = add(x, residual)
+        if attentions is not None:
+            attentions.append(att)
+    return linear(x, weights["lm_head"])  # list[C] -> list[V]
 
 
 # ---- training --------------------------------------------------------------------------------
-def train(config, weights, docs, tokenizer):
-    """Adam, one document a step. Returns the curve, characters seen and the finished Progress."""
-    params = [p for matrix in weights.values() for row in matrix for p in row]
+def train(model, docs):
+    """Learn one document a step. Returns the log and the number of targets learned from."""
+    config = model.config
+    params = [p for matrix in model.weights.values() for row in matrix for p in row]
+    m = [0.0] * len(params)  # running mean of each gradient
+    v = [0.0] * len(params)  # running mean of its square
     beta1, beta2, epsilon = 0.85, 0.99, 1e-8
-    m, v = [0.0] * len(params), [0.0] * len(params)  # running means of gradient and its square
-    look_every = max(1, config.steps // 10)
-    curve, losses, chars_seen = [], [], 0
-    for step in (progress := plumbing.Progress(config.steps)):
-        tokens = tokenizer.encode(docs[step % len(docs)])
+    chars_seen = 0
+    tenth = max(1, config.steps // 10)
+    log = common.Log(config.steps, looks=[1, *range(tenth, config.steps + 1, tenth)])
+    for step in log:
+        tokens = model.tokenizer.encode(docs[step % len(docs)])
         n = min(config.block_size, len(tokens) - 1)
-        cache = [([], []) for _ in range(config.n_layer)]
-        loss = Value(0.0)
-        for position in range(n):
-            logits = gpt(config, weights, tokens[position], position, cache)
-            loss += cross_entropy(logits, tokens[position + 1]) * (1 / n)
 
+        # Forward: predict each token from those before it.
+        cache, losses = empty_cache(config), []
+        for position in range(n):
+            logits = gpt(model, tokens[position], position, cache)
+            losses.append(cross_entropy(logits, tokens[position + 1]))
+        loss = sum(losses, Value(0.0)) * (1 / n)
+
+        # Backward: the gradient of every parameter.
         loss.backward()
 
-        grads = [p.grad for p in params]
-        m = [beta1 * mi + (1 - beta1) * g for mi, g in zip(m, grads)]
-        v = [beta2 * vi + (1 - beta2) * g * g for vi, g in zip(v, grads)]
-        rate = config.learning_rate * (1 - step / config.steps) / (1 - beta1 ** (step + 1))
-        correction = 1 / (1 - beta2 ** (step + 1))
-        for p, mi, vi in zip(params, m, v):
-            p.data -= rate * mi / ((vi * correction) ** 0.5 + epsilon)
+        # Update: Adam (Kingma and Ba, 2015). m and v start at 0; the corrections make up for it.
+        learning_rate = config.learning_rate * (1 - step / config.steps)
+        correction1, correction2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
+        for i, p in enumerate(params):
+            g = p.grad
+            m[i] = beta1 * m[i] + (1 - beta1) * g
+            v[i] = beta2 * v[i] + (1 - beta2) * g * g
+            m_hat = m[i] / correction1
+            v_hat = v[i] / correction2
+            p.data -= learning_rate * m_hat / (v_hat**0.5 + epsilon)
             p.grad = 0.0
 
-        losses.append(loss.data)
+        log.add(loss.data)
         chars_seen += n
-        if step == 0 or (step + 1) % look_every == 0:
-            curve.append([step + 1, sum(losses) / len(losses), None])
-            losses = []
-            print(f"step {step + 1:4d} / {config.steps:4d} | loss {loss.data:.4f}", flush=True)
-    return curve, chars_seen, progress
+    return log, chars_seen
 
 
 # ---- evaluation ------------------------------------------------------------------------------
-def evaluate(config, weights, docs, tokenizer):
-    """Mean of -log P over every character and end of the documents, in nats; None without any.
+def build_trie(docs, tokenizer, block_size):
+    """Every beginning of a document, and how often each token follows it.
 
-    A document longer than block_size is read in pieces, each of which starts over. In sorted order
-    neighbours begin alike, and what was computed for the shared beginning is kept. weights: floats.
+    "ema" and "eve" give {(BOS,): {e: 2}, (BOS, e): {m: 1, v: 1}, (BOS, e, m): {a: 1}, ...}.
+    A document longer than block_size is cut into pieces, each of which starts over.
     """
-    if not docs:
-        return None
-    T, rows = config.block_size, map(tokenizer.encode, docs)
-    pieces = sorted(row[i : i + T + 1] for row in rows for i in range(0, len(row) - 1, T))
-    cache = [([], []) for _ in range(config.n_layer)]
-    total, before, logits = 0.0, [], []
-    for i in (progress := plumbing.Progress(len(pieces), what="scored document")):
-        *xs, last = pieces[i]
-        shared = len(os.path.commonprefix([before, xs]))
-        for row in (*sum(cache, ()), logits):
-            del row[shared:]
-        for position in range(shared, len(xs)):
-            logits.append(gpt(config, weights, xs[position], position, cache))
-        total += sum(map(cross_entropy, logits, [*xs[1:], last]))
-        before = xs
-    return math.nan if progress.interrupted else total / sum(len(p) - 1 for p in pieces)
+    trie = defaultdict(Counter)
+    for doc in docs:
+        tokens = tokenizer.encode(doc)
+        for start in range(0, len(tokens) - 1, block_size):
+            piece = tokens[start : start + block_size + 1]
+            for i in range(1, len(piece)):
+                trie[tuple(piece[:i])][piece[i]] += 1
+    return trie
+
+
+def evaluate(model, docs):
+    """Mean of -log P over every character and end of the documents, in nats per character.
+
+    None if there are no documents, or after a stop.
+    """
+    # Many names begin alike. The model reads each beginning once, not once for every such name.
+    trie = build_trie(docs, model.tokenizer, model.config.block_size)
+    # In sorted order, (BOS, e) comes right before everything that begins with (BOS, e). So the walk
+    # goes down a branch of the trie to its end, back up to the fork, and down the next branch.
+    beginnings = sorted(trie)
+    cache = empty_cache(model.config)
+    total, targets = 0.0, 0
+    steps = common.Steps(len(beginnings), "the evaluation")
+    for i in steps:
+        *earlier, token = beginnings[i]
+        position = len(earlier)
+        for keys, values in cache:  # back up: drop all that came after `earlier`
+            del keys[position:], values[position:]
+        logits = gpt(model, token, position, cache)
+        for target, count in trie[beginnings[i]].items():
+            total += count * cross_entropy(logits, target)
+            targets += count
+    return None if steps.stopped or not docs else total / targets
+
+
+def log_probs(model, text):
+    """One row for each character of a text and one for its end: log P of every token there.
+
+    -> list[N + 1] of list[V]
+
+    A text longer than block_size is read in pieces, as in evaluate().
+    """
+    rows = []
+    for i, token in enumerate(model.tokenizer.encode(text)[:-1]):
+        position = i % model.config.block_size
+        if position == 0:
+            cache = empty_cache(model.config)
+        logits = gpt(model, token, position, cache)
+        rows.append([-cross_entropy(logits, target) for target in range(len(logits))])
+    return rows
+
+
+def attention_weights(model, text):
+    """How much each position takes from each other: BOS and the characters, at most block_size.
+
+    [layer][head][T][T]: row t holds the weights of positions 0 to t, then zeros.
+    """
+    config = model.config
+    tokens = model.tokenizer.encode(text)[:-1][: config.block_size]
+    att = [[[] for _ in range(config.n_head)] for _ in range(config.n_layer)]
+    cache = empty_cache(config)
+    for position, token in enumerate(tokens):
+        attentions = []
+        gpt(model, token, position, cache, attentions)
+        for i in range(config.n_layer):
+            for h in range(config.n_head):
+                att[i][h].append(attentions[i][h] + [0.0] * (len(tokens) - position - 1))
+    return att
 
 
 # ---- samples ---------------------------------------------------------------------------------
-def sample(config, weights, tokenizer):
-    """Draw one name of at most block_size characters. weights: floats."""
-    cache = [([], []) for _ in range(config.n_layer)]
+def sample(model, temperature=1.0):
+    """Draw one name of at most block_size characters.
+
+    A temperature below 1 favours likely characters.
+    """
+    tokenizer = model.tokenizer
+    cache = empty_cache(model.config)
     tokens = [tokenizer.BOS]
-    for position in range(config.block_size):
-        logits = gpt(config, weights, tokens[-1], position, cache)
-        probs = softmax([logit / config.temperature for logit in logits])
+    for position in range(model.config.block_size):
+        logits = gpt(model, tokens[-1], position, cache)
+        probs = softmax([logit / temperature for logit in logits])
         token = random.choices(range(tokenizer.vocab_size), weights=probs)[0]
         if token == tokenizer.BOS:
             break
@@ -209,42 +381,45 @@ def sample(config, weights, tokenizer):
 
 
 # ---- main ------------------------------------------------------------------------------------
+def load(folder):
+    """The trained model that main() wrote."""
+    saved = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    return Model(Config(**saved["config"]), saved["weights"], Tokenizer(saved["chars"]))
+
+
 def main():
-    config = plumbing.parse_flags(Config, __doc__)
-    if config.published:  # it learns from every name there is and holds nothing out
-        config = replace(config, data=plumbing.get_data("makemore"), out=config.out / "published")
-        splits = {"train": plumbing.read_docs(config.data), "val": [], "test": []}
+    config = common.parse_flags(Config, __doc__)
+    if config.published:  # it learns every name and holds out none
+        config = replace(config, data=ROOT / "data/makemore.txt", out=config.out / "published")
+        splits = {"train": read_docs(config.data), "val": [], "test": []}
     else:
         splits = load_splits(config.data)
-    plumbing.prepare_out(config.out)
+    common.prepare_out(config.out)
     docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     random.seed(config.seed)
     random.shuffle(splits["train"])
-    weights = init_weights(config, tokenizer.vocab_size)
-    params = sum(len(row) for matrix in weights.values() for row in matrix)
+    model = Model(config, init_weights(config, tokenizer.vocab_size), tokenizer)
+    params = sum(len(row) for matrix in model.weights.values() for row in matrix)
     print(f"vocab size: {tokenizer.vocab_size}\nnum docs: {len(docs):,}\nnum params: {params:,}")
 
     gc.disable()  # no graph here has cycles, so there is nothing for the collector to find
-    curve, chars_seen, progress = train(config, weights, splits["train"], tokenizer)
-    weights = {name: [[p.data for p in row] for row in matrix] for name, matrix in weights.items()}
-    checkpoint = json.dumps({"chars": "".join(tokenizer.chars), "weights": weights})
-    plumbing.write_atomically(config.out / "weights.json", checkpoint.encode())
-    samples = [sample(config, weights, tokenizer) for _ in range(20)]
+    log, chars_seen = train(model, splits["train"])
+
+    for name, matrix in model.weights.items():  # floats from here on, which need no tape
+        model.weights[name] = [[p.data for p in row] for row in matrix]
+    samples = [sample(model, config.temperature) for _ in range(20)]
     print("samples:", ", ".join(samples[:10]), flush=True)
-    loss = {name: evaluate(config, weights, docs, tokenizer) for name, docs in splits.items()}
-    curve.append([progress.done, None, loss["val"]])
-    plumbing.save_result(
-        config, progress, "attention reads all characters so far", **plumbing.sizes(splits),
-        vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen,
-        loss=loss, curve=curve, samples=samples, variant="published" if config.published else None,
-    )
-    if config.twin and not (config.published or progress.interrupted):
-        shared = ("data", "seed", "block_size", "n_embd", "n_head", "n_layer", "temperature")
-        flags = [f"--out={config.out / 'twin'}", *(f"--{k}={getattr(config, k)}" for k in shared)]
-        return plumbing.call(Path(__file__).with_name("twin.py"), *flags)
-    return progress.status
+    loss = {name: evaluate(model, split) for name, split in splits.items()}
+    log.curve.append([log.done, None, loss["val"]])
+    saved = {"config": common.settings(config), "chars": tokenizer.chars, "weights": model.weights}
+    common.save_run(
+        config, log, "attention reads all characters so far",
+        {"model.json": json.dumps(saved)}, **count_docs(splits), vocab_size=tokenizer.vocab_size,
+        params=params, chars_seen=chars_seen, loss=loss, samples=samples,
+        variant="published" if config.published else None,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    plumbing.run(main)
+    common.run(main)

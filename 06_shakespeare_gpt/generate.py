@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, BadInput, flag
+from common import OUT, BadInput, flag
 
 import torch
 
@@ -23,7 +23,7 @@ from model import draw
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    model: Path = flag(ROOT / "out" / STAGE / "model.pt", "the model, as main.py wrote it")
+    model: Path = flag(OUT / "model.pt", "the model, as main.py wrote it")
     prompt: str = flag("\n", "where the text begins")
     length: int = flag(500, "characters to add", 0, 10**7)
     temperature: float = flag(0.8, "lower favours likely characters", 0.01, 100)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import ROOT, STAGE, BadInput, flag
+from common import OUT, ROOT, BadInput, flag
 
 import torch
 import torch.nn.functional as F
@@ -75,7 +75,7 @@ class Config:
         choices=["auto", "float32", "bfloat16"],
     )  # fmt: skip
     compile: bool = flag(False, "torch.compile first: a minute's wait, then faster on a GPU")
-    out: Path = flag(ROOT / "out" / STAGE, "folder for result.json and model.pt")
+    out: Path = flag(OUT, "folder for result.json and model.pt")
 
     def __post_init__(self):
         if self.n_embd % self.n_head:

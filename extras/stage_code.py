@@ -1,10 +1,16 @@
-"""Lets the files of this folder import tools/stages.py, which reaches the code of the stages."""
+"""Lets the files of this folder import tools/stages.py, which reaches the code of the stages.
+
+It comes before PyTorch among their imports, because it loads a common.py, and that sets what
+PyTorch reads when it is imported.
+"""
 
 import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tools"))
 
-from stages import ROOT, load_stage
+from stages import ROOT, STAGES, load_stage
 
 __all__ = ["ROOT", "load_stage"]
+
+load_stage(STAGES[0], "common")  # every stage has the same

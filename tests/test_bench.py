@@ -1,20 +1,14 @@
-"""tools/bench.py: its stopwatch, its medians, its verdicts; the speeds it measures itself."""
+"""tools/bench.py: its stopwatch, its medians, its verdicts, but not the speeds it measures."""
 
-import importlib
 import json
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-bench = importlib.import_module("bench")
-Line, measure, number, seconds_per_step, show, verdict = (
-    getattr(bench, name)
-    for name in ("Line", "measure", "number", "seconds_per_step", "show", "verdict")
-)
+import bench
+from bench import Line, measure, number, seconds_per_step, show, verdict
+from stages import ROOT
 
 SLOW_STEPS = """
 import sys, time
@@ -31,6 +25,13 @@ def test_the_stopwatch_times_steps_however_they_are_printed_and_ends_the_script(
     begin = time.perf_counter()
     assert 0.02 <= seconds_per_step(script, 2, 12) < 0.1
     assert time.perf_counter() - begin < 10  # not the twenty seconds of a thousand steps
+
+
+def test_the_stopwatch_reads_steps_with_thousands_separators(tmp_path):
+    script = tmp_path / "steps.py"
+    lines = [f"print('step {step:5,} / 1,500 | loss 1.0')" for step in (1, 999, 1000, 1500)]
+    script.write_text("\n".join(lines), encoding="utf-8")
+    assert seconds_per_step(script, 1, 1500) >= 0
 
 
 def test_a_script_that_ends_too_early_is_an_error_and_not_a_hang(tmp_path):
@@ -110,6 +111,21 @@ def test_the_peak_is_the_childs_own_however_large_its_parent_is():
     program = "x = bytearray(40 << 20); x[::4096] = x[::4096]"
     printed = bench.child("-c", bench.MEMORY, "-c", program)
     assert 40 < float(printed.split()[-1]) < 100
+
+
+@pytest.mark.parametrize("name", ["engine", "cached"])
+def test_the_races_run(monkeypatch, tmp_path, name):
+    """With stage 01's engine in the place of the package micrograd, which need not be there."""
+    (tmp_path / "micrograd").mkdir()
+    (tmp_path / "micrograd" / "__init__.py").touch()
+    engine = (ROOT / "01_micrograd" / "engine.py").read_text(encoding="utf-8")
+    (tmp_path / "micrograd" / "engine.py").write_text(engine, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(bench, "GENERATION", bench.GENERATION.replace("500", "20"))
+    by_name = {line.name: line for line in bench.lines(None, None)}
+    (ratio,) = by_name[name].measure().values()
+    assert 0.2 < ratio < 50
 
 
 def test_a_line_that_does_not_exist_is_refused(monkeypatch, capsys):

@@ -199,12 +199,12 @@ def test_already_there(tmp_path, monkeypatch, server):
     ("path", "reason"),
     [
         ("truncated", f"ends after 100 of {len(GOOD):,} bytes"),
-        ("corrupted", "wrong bytes"),
+        ("corrupted", "wrong content"),
         ("missing", "404"),
         ("silent", "timed out"),
         ("stalled", "timed out"),
         ("trickle", f"of {len(GOOD):,} bytes after 1 s"),
-        ("endless", f"longer than the {len(GOOD):,} bytes expected"),
+        ("endless", f"longer than the expected {len(GOOD):,} bytes"),
         ("garbage", "this is not HTTP"),
         ("redirect_to_file", "302"),
     ],
@@ -318,7 +318,7 @@ def pip_hangs(folder):
         (pip_fails, "pip: ERROR: no index"),
         (pip_brings_another_wheel, "does not have the pinned sha256"),
         (pip_brings_nothing, "No such file"),
-        (pip_hangs, "pip had not finished after 1 s"),
+        (pip_hangs, "pip did not finish within 1 s"),
     ],
 )
 def test_bad_pip(tmp_path, monkeypatch, server, capsys, outcome, reason):
@@ -420,7 +420,7 @@ def test_as_a_command():
     done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT.parent)
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
-        "names.txt: there, sha256 verified\n",
+        "names.txt: in place, sha256 verified\n",
         "",
     )
 

@@ -1,16 +1,11 @@
 """The tables of docs/experiments.md from files made by hand."""
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-experiments = importlib.import_module("experiments")
-readme = importlib.import_module("readme")
+import experiments
+import readme
 
 
 def put(path, content):

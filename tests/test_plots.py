@@ -1,8 +1,8 @@
-"""The pictures: the numbers in them against the stages' own, and files that stay as they are."""
+"""The pictures show the stages' own numbers, and their files stay the same from run to run."""
 
-import importlib
 import json
-import subprocess
+import math
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,128 +10,141 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import forget_stage_modules
+import plot_losses
+import plot_stages
+import plots
+from plot_style import Missing
+from stages import ROOT, load_stage
+from trained_models import NoModel
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-plots = importlib.import_module("plots")
+RUNS = {  # folder in out/: the module of the stage, and flags for a run of a second or less
+    "01_micrograd": ("main", "--steps=10", "--points=60"),
+    "02_bigram_counts": ("main",),
+    "03_bigram_learned": ("main", "--steps=20"),
+    "04_embedding_mlp": ("main", "--steps=20", "--n-hidden=16"),
+    "05_microgpt": ("main", "--steps=3"),
+    "05_microgpt/twin": ("torch_twin", "--steps=10", "--batch-size=32"),
+    "06_shakespeare_gpt": (
+        "main", "--steps=3", "--n-embd=16", "--n-layer=2", "--block-size=32", "--device=cpu",
+    ),
+}  # fmt: skip
 
-RUNS = {  # folder below out: its script and flags for a run of a second or two
-    "01_micrograd": ("main.py", "--steps=4", "--points=60"),
-    "02_bigram_counts": ("main.py",),
-    "03_bigram_learned": ("main.py", "--steps=20"),
-    "04_embedding_mlp": ("main.py", "--steps=20", "--n-hidden=16"),
-    "05_microgpt": ("main.py", "--steps=3", "--no-twin"),
-    "05_microgpt/twin": ("twin.py", "--steps=10"),
-    "06_shakespeare_gpt": ("main.py", "--steps=3", "--n-embd=16", "--n-layer=2", "--block-size=32"),
-}
+
+def train(folder, out, *flags):
+    """A run of a stage into this folder."""
+    module, *usual = RUNS[folder]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["main.py", *usual, *flags, f"--out={out}"])
+        load_stage(folder.split("/")[0], module).main()
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """The folder of a short run of every stage, on 600 of the names and on a text of one line."""
     root = tmp_path_factory.mktemp("project")
-    out, names, text = root / "out", root / "data/names.txt", root / "data/text.txt"
+    names, text = root / "data/names.txt", root / "data/text.txt"
     names.parent.mkdir()
     some = (ROOT / "data/names.txt").read_text(encoding="utf-8").splitlines()[:600]
     names.write_text("\n".join(some) + "\n", encoding="utf-8")
     text.write_text("O Romeo, Romeo! wherefore art thou Romeo?\n" * 60, encoding="utf-8")
     data = {"01": [], "06": [f"--data={text}"]}
-    for place, (script, *flags) in RUNS.items():
-        flags += data.get(place[:2], [f"--data={names}"])
-        command = [sys.executable, ROOT / place.split("/")[0] / script, *flags]
-        done = subprocess.run(
-            [*command, f"--out={out / place}"], capture_output=True, encoding="utf-8"
-        )
-        assert done.returncode == 0, done.stderr
+    for folder in RUNS:
+        train(folder, root / "out" / folder, *data.get(folder[:2], [f"--data={names}"]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "ROOT", root)
-        yield out
+        patch.setattr(plot_stages, "NAMES", names)
+        yield root / "out"
 
 
-@pytest.fixture
-def stage(monkeypatch):
-    """stage("05_microgpt", "twin") -> that module of that stage."""
-
-    def load(folder, name):
-        forget_stage_modules()
-        monkeypatch.syspath_prepend(ROOT / folder)
-        return importlib.import_module(name)
-
-    yield load
-    forget_stage_modules()
+def result(folder):
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
-# --- the models in numpy ---
+def images(figure):
+    """The arrays of the heatmaps of a figure, NaN where nothing is drawn."""
+    return [np.ma.filled(a.images[0].get_array(), np.nan) for a in figure.axes if a.images]
 
 
-def test_stage_01_in_numpy(stage):
-    nn = stage("01_micrograd", "nn")
-    model = nn.MLP([2, 5, 5, 1])
-    weights = [p.data for p in model.parameters()]
-    points = [(0.3, -1.2), (-2.0, 0.5), (1.5, 1.5)]
-    theirs = [model(list(point))[0].data for point in points]
-    assert plots.moons_score([2, 5, 5, 1], weights, np.array(points)) == pytest.approx(theirs)
+def titles(figure):
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
 
 
-def test_stage_04_in_numpy(stage):
-    main = stage("04_embedding_mlp", "main")
-    torch.manual_seed(1)
-    model = main.MLP(main.Config(n_embd=5, n_hidden=7), 27)
-    xb = torch.randint(27, (6, 3))
-    h = plots.hidden({"wte": model.wte.detach().numpy(), "mlp_fc1": model.mlp_fc1.detach().numpy(),
-                      "mlp_bias": model.mlp_bias.detach().numpy()}, xb.numpy())  # fmt: skip
-    logits = h @ model.lm_head.detach().numpy() + model.lm_bias.detach().numpy()
-    assert logits == pytest.approx(model(xb).detach().numpy(), abs=1e-5)
+# ---- stage 01 --------------------------------------------------------------------------------
+def test_the_graph_has_the_numbers_that_lesson_01_works_out_by_hand(tmp_path):
+    (axes,) = plot_stages.draw_graph(tmp_path).axes
+    texts = [text.get_text() for text in axes.texts if text.get_text()]
+    assert sorted(texts) == sorted([
+        "a\ndata 2\ngrad 16", "b\ndata -3\ngrad -16", "c\ndata -6\ngrad -8",
+        "d\ndata -4\ngrad -8", "L\ndata 16\ngrad 1", "×", "+", "x²",
+    ])  # fmt: skip
+    arrows = [text for text in axes.texts if not text.get_text()]
+    assert len(arrows) == 5  # from a and b to c, from c and a to d, from d to L
 
 
-def test_stage_05_in_numpy(stage):
-    twin = stage("05_microgpt", "twin")
-    config = twin.Config(n_embd=12, n_head=3, n_layer=2)
-    torch.manual_seed(1)
-    weights = {name: 4 * w.detach() for name, w in twin.init_weights(config, 27).items()}
-    tokens = [26, 4, 12, 12, 0]
-    arrays = {name: w.double().numpy() for name, w in weights.items()}
-    logits, attention = plots.microgpt(arrays, tokens, n_head=3)
-    theirs = twin.gpt(config, weights, torch.tensor([tokens]))[0]
-    assert logits == pytest.approx(theirs.numpy(), abs=1e-4)
-    assert attention.shape == (2, 3, 5, 5)
-    assert attention.sum(axis=-1) == pytest.approx(np.ones((2, 3, 5)))
-    assert np.triu(attention, 1).max() == 0
-
-
-def test_stage_06_in_numpy(stage):
-    model = stage("06_shakespeare_gpt", "model")
-    torch.manual_seed(1)
-    gpt = model.GPT(11, block_size=8, n_embd=12, n_head=3, n_layer=2, dropout=0.0).double()
-    for p in gpt.parameters():
-        torch.nn.init.normal_(p, std=0.5)
-    tokens = [3, 1, 4, 1, 5, 9]
-    arrays = {name: p.numpy() for name, p in gpt.state_dict().items()}
-    logits, _ = plots.shakespeare_gpt(arrays, tokens, n_head=3, n_layer=2)
-    assert logits == pytest.approx(gpt(torch.tensor([tokens]))[0].detach().numpy(), abs=1e-9)
-
-
-# --- single pictures ---
-
-
-def test_the_graph_has_the_numbers_of_stage_01(stage):
-    Value = stage("01_micrograd", "engine").Value
-    data, grad = plots.differentiate(plots.EXPRESSION)
-    a, b = Value(2.0), Value(-3.0)
+def test_the_graph_is_laid_out_along_its_operations():
+    Value = load_stage("01_micrograd", "engine").Value
+    a, b = Value(1.0), Value(2.0)
     c = a * b
     d = c + a
-    L = d**2
-    L.backward()
-    for name, value in {"a": a, "b": b, "c": c, "d": d, "L": L}.items():
-        assert (data[name], grad[name]) == (value.data, value.grad)
+    assert plot_stages.lay_out([a, b, c, d]) == {
+        a: (0, 0.0), b: (0, -1.0), c: (1, -0.5), d: (2, -0.25)
+    }  # fmt: skip
 
 
+def test_the_boundary_is_that_of_the_stage_at_each_step(out):
+    main = load_stage("01_micrograd")
+    model, weights = main.load(out / "01_micrograd")
+    lines = (out / "01_micrograd/moons.txt").read_text(encoding="utf-8").split("\n")[:60]
+    points = main.parse_points(lines, Path("moons.txt"))
+    expected = []
+    for step, numbers in weights:
+        main.set_weights(model, numbers)
+        expected.append(f"step {step}: {main.evaluate(model, points)[1]:.0%} of train right")
+    shown = titles(plot_stages.draw_boundary(out / "01_micrograd"))
+    assert len(shown) == 4 and set(shown) <= set(expected)
+    assert [shown[0], shown[-1]] == [expected[0], expected[-1]]
+    right = result(out / "01_micrograd")["accuracy"]["train"]
+    assert shown[-1] == f"step 10: {right:.0%} of train right"
+
+
+def test_points_of_another_run_are_not_drawn(out, tmp_path):
+    shutil.copytree(out / "01_micrograd", tmp_path / "01_micrograd")
+    (tmp_path / "01_micrograd/moons.txt").write_text("0 0 1\n", encoding="utf-8")
+    with pytest.raises(Missing, match="moons.txt"):
+        plot_stages.draw_boundary(tmp_path / "01_micrograd")
+    (tmp_path / "01_micrograd/moons.txt").unlink()
+    with pytest.raises(Missing, match="moons.txt"):
+        plot_stages.draw_boundary(tmp_path / "01_micrograd")
+
+
+# ---- stages 02 and 03 ------------------------------------------------------------------------
+def test_the_tables_are_those_of_the_stages(out):
+    counting, learning = load_stage("02_bigram_counts"), load_stage("03_bigram_learned")
+    counted, learned = (
+        counting.load(out / "02_bigram_counts"), learning.load(out / "03_bigram_learned")
+    )  # fmt: skip
+    assert plot_stages.next_character_table(counting, counted) == pytest.approx(counted.P)
+    P = torch.softmax(learned.W, dim=1).numpy()
+    assert plot_stages.next_character_table(learning, learned) == pytest.approx(P)
+    shown = images(plot_stages.draw_tables(out / "03_bigram_learned"))
+    assert shown[0] == pytest.approx(np.maximum(P, 1e-4))
+    assert shown[1] == pytest.approx(np.maximum(counted.P, 1e-4))
+    assert shown[2] == pytest.approx(P - counted.P, abs=1e-6)
+
+
+def test_the_counts_are_those_of_train(out):
+    (shown,) = images(plot_stages.draw_counts(out / "02_bigram_counts"))
+    r = result(out / "02_bigram_counts")
+    assert np.nansum(shown) == r["targets"]["train"]
+    assert np.nansum(shown[-1]) == r["dataset"]["docs"]["train"]  # BOS comes once in a name
+    assert np.nanmin(shown) == 1  # what was never counted stays white
+
+
+# ---- stage 04 --------------------------------------------------------------------------------
 def test_two_components_of_points_in_a_plane_keep_their_distances():
     rng = np.random.default_rng(0)
     flat = rng.normal(size=(9, 2)) * (3, 1)
     vectors = flat @ np.linalg.qr(rng.normal(size=(5, 2)))[0].T + 7  # a plane in 5 dimensions
-    points, shares = plots.two_components(vectors)
+    points, shares = plot_stages.two_components(vectors)
     apart = [np.linalg.norm(x[:, None] - x, axis=-1) for x in (flat, points)]
     assert apart[0] == pytest.approx(apart[1])
     assert shares.sum() == pytest.approx(1) and shares[0] > shares[1]
@@ -140,30 +153,131 @@ def test_two_components_of_points_in_a_plane_keep_their_distances():
 
 def test_marks_that_lie_on_each_other_are_pushed_apart_and_the_others_stay():
     points = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 0.02], [5.0, 5.0]])
-    places = plots.spread_out(points, 0.3)
+    places = plot_stages.spread_out(points, 0.3)
     apart = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(4)
     assert apart.min() > 0.299
     assert (places[3] == points[3]).all()
 
 
-def test_val_names_are_those_of_the_stages(stage, out):
-    main = stage("05_microgpt", "main")
-    result = json.loads((out / "05_microgpt/result.json").read_text(encoding="utf-8"))
-    assert plots.val_names(result) == main.load_splits(out.parent / "data/names.txt")["val"]
-    with pytest.raises(plots.Missing, match="another file"):
-        plots.val_names({"dataset": {"sha256": "0"}})
+def test_activations_are_those_of_the_first_and_the_last_weights_of_the_run(out, tmp_path):
+    """A run without steps keeps its first weights."""
+    main, folder = load_stage("04_embedding_mlp"), out / "04_embedding_mlp"
+    train("04_embedding_mlp", tmp_path, "--steps=0", f"--data={plot_stages.NAMES}")
+    first, last = main.load(tmp_path), main.load(folder)
+    xs, _ = main.contexts(plot_stages.val_names(result(folder)), last.tokenizer, last.block_size)
+    before, after, too_large = plot_stages.draw_activations(folder).axes
+    shares = {}
+    for axes, model in ((before, first), (after, last)):
+        h = model.hidden(xs).detach().numpy()
+        shares[axes] = (np.abs(h) > plot_stages.SATURATED).mean()
+        assert f"{shares[axes]:.1%} have" in axes.get_title()
+        bars = [bar.get_height() for bar in axes.patches]
+        assert bars == pytest.approx(np.histogram(h, np.linspace(-1, 1, 51))[0] * 100 / h.size)
+    assert shares[before] != shares[after]
+    n_inputs = last.block_size * last.wte.shape[1]
+    first.mlp_fc1.data *= n_inputs**0.5 / (5 / 3)  # as drawn, before they are made smaller
+    share = (first.hidden(xs).abs() > plot_stages.SATURATED).float().mean().item()
+    assert f"{share:.1%} have" in too_large.get_title() and share > 2 * shares[before]
 
 
-# --- all of them ---
+def test_val_names_are_those_of_the_stages(out):
+    names = load_stage("05_microgpt", "names")
+    val = plot_stages.val_names(result(out / "05_microgpt"))
+    assert val == names.load_splits(plot_stages.NAMES)["val"]
+    with pytest.raises(Missing, match="another file"):
+        plot_stages.val_names({"dataset": {"sha256": "0"}})
 
 
+# ---- stages 05 and 06 ------------------------------------------------------------------------
+def check_attention(shown, expected):
+    """The weights up to each position are those of the model, and the future is not drawn."""
+    T = len(expected)
+    earlier = np.tri(T, dtype=bool)
+    assert shown.shape == (T, T) and np.isnan(shown[~earlier]).all()
+    assert shown[earlier] == pytest.approx(np.array(expected)[earlier])
+    assert np.nansum(shown, axis=1) == pytest.approx(np.ones(T))
+
+
+def test_the_attention_over_names_is_that_of_stage_05(out):
+    main = load_stage("05_microgpt")
+    model = main.load(out / "05_microgpt")
+    figure = plot_stages.draw_name_attention(out / "05_microgpt")
+    shown = dict(zip(titles(figure), images(figure)))
+    assert len(shown) == 3 * model.config.n_head
+    val = plot_stages.val_names(result(out / "05_microgpt"))
+    for name in [name for name in val if len(name) == 7][:3]:
+        for i, head in enumerate(main.attention_weights(model, name)[-1]):
+            check_attention(shown[f"{name}, head {i}"], head)
+            assert len(head) == 8  # BOS and seven letters
+
+
+def test_the_attention_over_a_line_is_that_of_stage_06(out):
+    main = load_stage("06_shakespeare_gpt")
+    model = main.load(out / "06_shakespeare_gpt")
+    figure = plot_stages.draw_line_attention(out / "06_shakespeare_gpt")
+    shown = dict(zip(titles(figure), images(figure)))
+    layers = main.attention_weights(model, "O Romeo, Romeo!\n")
+    assert len(shown) == sum(map(len, layers)) and len(layers) == 2
+    for i, heads in enumerate(layers):
+        for h, head in enumerate(heads):
+            check_attention(shown[f"layer {i}, head {h}"], head)
+
+
+@pytest.mark.parametrize("folder", ["05_microgpt", "06_shakespeare_gpt"])
+def test_the_similarity_of_positions_is_that_of_their_embeddings(folder, out):
+    model = load_stage(folder).load(out / folder)
+    wpe = torch.tensor(model.weights["wpe"]) if "05" in folder else model.wpe.weight.detach()
+    expected = torch.cosine_similarity(wpe[:, None], wpe, dim=-1).numpy()
+    draw = plots.PICTURES[f"{folder}/positions.png"]
+    (shown,) = images(draw(out / folder))
+    assert shown == pytest.approx(expected, abs=1e-5)
+
+
+# ---- losses ----------------------------------------------------------------------------------
+def test_a_loss_picture_has_the_curve_of_the_run_and_the_uniform_guess(out):
+    r = result(out / "05_microgpt/twin")
+    (axes,) = plot_losses.draw_loss(out / "05_microgpt/twin").axes
+    train, val, uniform = axes.lines
+    for line, column in ((train, 1), (val, 2)):
+        points = [(row[0], row[column]) for row in r["curve"] if row[column] is not None]
+        assert list(zip(*line.get_data())) == points
+    assert set(uniform.get_ydata()) == {math.log(r["vocab_size"])}
+    assert axes.get_title() == "05_microgpt, twin" and axes.get_xscale() == "linear"
+
+
+def test_looks_at_powers_of_ten_get_an_axis_of_powers_of_ten(out):
+    (axes,) = plot_losses.draw_loss(out / "02_bigram_counts").axes
+    assert axes.get_xscale() == "symlog"
+    (axes,) = plot_losses.draw_loss(out / "01_micrograd").axes
+    assert axes.get_xscale() == "linear"
+    assert len(axes.lines) == 2  # two moons have no vocabulary to guess from
+
+
+def test_every_stage_and_variant_gets_a_loss_picture_and_runs_in_numbers_get_none(tmp_path):
+    for run in ("05_microgpt", "05_microgpt/twin", "05_microgpt/seeds/42", "elsewhere/run"):
+        (tmp_path / run).mkdir(parents=True)
+        (tmp_path / run / "result.json").write_text("{}", encoding="utf-8")
+    assert list(plots.loss_pictures(tmp_path)) == [
+        "01_micrograd/loss.png", "02_bigram_counts/loss.png", "03_bigram_learned/loss.png",
+        "04_embedding_mlp/loss.png", "05_microgpt/loss.png", "05_microgpt/twin/loss.png",
+        "06_shakespeare_gpt/loss.png",
+    ]  # fmt: skip
+
+
+def test_the_twins_differ_from_each_other_and_from_main_in_their_lines():
+    styles = [plot_losses.style_of(f"05_microgpt{twin}") for twin in ("", "/twin", "/best")]
+    assert len({style["ls"] for style in styles}) == 3 and len({s["color"] for s in styles}) == 1
+
+
+# ---- all pictures ----------------------------------------------------------------------------
 def test_every_picture_is_drawn_and_drawing_again_changes_no_byte(out, capsys):
+    pictures = [*plots.PICTURES, *(f"{folder}/loss.png" for folder in RUNS)]
     assert plots.main(["--from", str(out)]) == 0
-    assert capsys.readouterr().out.splitlines() == [f"{name} drawn" for name in plots.PICTURES]
-    before = {name: (out / name).read_bytes() for name in plots.PICTURES}
+    assert capsys.readouterr().out.splitlines() == [f"{name} drawn" for name in pictures]
+    before = {name: (out / name).read_bytes() for name in pictures}
     assert plots.main(["--from", str(out)]) == 0
     assert capsys.readouterr().out == ""
-    assert {name: (out / name).read_bytes() for name in plots.PICTURES} == before
+    assert {name: (out / name).read_bytes() for name in pictures} == before
     assert before["01_micrograd/graph.svg"].startswith(b"<?xml")
     assert before["ladder.png"].startswith(b"\x89PNG")
 
@@ -171,18 +285,34 @@ def test_every_picture_is_drawn_and_drawing_again_changes_no_byte(out, capsys):
 def test_one_stage_into_another_folder(out, tmp_path, capsys):
     assert plots.main(["--from", str(out), "--into", str(tmp_path), "--stage", "2"]) == 0
     made = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")}
-    assert made == {"02_bigram_counts/counts.png", "curves.png", "ladder.png"}
+    of_stage = {"02_bigram_counts/counts.png", "02_bigram_counts/loss.png"}
+    assert made == of_stage | {"curves.png", "ladder.png"}
 
 
 def test_what_is_missing_or_broken_costs_a_line_and_no_error(tmp_path, capsys):
     (tmp_path / "05_microgpt").mkdir()
-    (tmp_path / "05_microgpt" / "weights.json").write_text("{", encoding="utf-8")
+    (tmp_path / "05_microgpt" / "model.json").write_text("{", encoding="utf-8")
     assert plots.main(["--from", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "01_micrograd/graph.svg drawn" in lines  # it needs no run
-    assert "02_bigram_counts/counts.png skipped: counts.json is missing; run the stage" in lines
-    assert any(line.startswith("05_microgpt/attention.png skipped: JSON") for line in lines)
-    assert len(lines) == len(plots.PICTURES)
+    assert "02_bigram_counts/counts.png skipped: model.json is missing; run the stage" in lines
+    assert "02_bigram_counts/loss.png skipped: result.json is missing; run the stage" in lines
+    broken = "model.json cannot be read (JSONDecodeError); run the stage again"
+    assert f"05_microgpt/attention.png skipped: {broken}" in lines
+    assert len(lines) == len(plots.PICTURES) + 6
+
+
+def test_a_model_of_an_older_form_is_skipped(tmp_path):
+    """Before models had their configuration with them, a stage's file held only its weights."""
+    for folder in RUNS:
+        (tmp_path / folder).mkdir(parents=True)
+    old = {"chars": ["a"], "weights": {"wte": [[0.0], [0.0]]}}
+    (tmp_path / "05_microgpt/model.json").write_text(json.dumps(old), encoding="utf-8")
+    torch.save(old, tmp_path / "04_embedding_mlp/model.pt")
+    with pytest.raises(NoModel, match=r"model.json cannot be read \(KeyError\); run the stage ag"):
+        plot_stages.draw_name_attention(tmp_path / "05_microgpt")
+    with pytest.raises(NoModel, match=r"model.pt cannot be read \(KeyError\); run the stage again"):
+        plot_stages.draw_embeddings(tmp_path / "04_embedding_mlp")
 
 
 def test_a_stage_that_is_not_there(capsys):

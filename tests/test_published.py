@@ -1,6 +1,5 @@
 """Published against ours: the verdicts, what is kept, and the checks themselves."""
 
-import importlib
 import json
 import math
 import os
@@ -8,16 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-published = importlib.import_module("published")
-Check, Number = published.Check, published.Number
+import published
+from published import Check, Number
+from stages import ROOT
 
 CHECKS = {check.name: check for check in published.CHECKS}
 
@@ -112,7 +109,7 @@ def test_only_what_was_asked_for_runs(run, monkeypatch):
 
     status, text = run(kinds)
     assert status == 0 and calls() == [1, 0, 0]
-    assert "Not run: long (--long), gpu (a GPU with CUDA and --long)" in text
+    assert "Not run: long (--long), gpu (--long, on a GPU with CUDA)" in text
     status, text = run(kinds, "--long")
     assert status == 0 and calls() == [1, 1, 0]
     status, text = run(kinds, "gpu")
@@ -162,17 +159,17 @@ def test_a_record_that_cannot_be_used_is_made_again(run, tmp_path, content):
     assert run([check])[0] == 0 and check.measure.calls == 1
 
 
-def test_a_check_that_cannot_be_carried_out_leaves_no_record_and_the_others_run(run, tmp_path):
+def test_a_check_that_cannot_run_leaves_no_record_and_the_others_run(run, tmp_path):
     checks = [make_check(published.Failed("no disk"), "bad"), make_check(2.17, "good")]
     status, text = run(checks)
-    assert status == 1 and "bad could not be carried out: no disk" in text
+    assert status == 1 and "bad could not run: no disk" in text
     assert not (tmp_path / "bad.json").exists() and (tmp_path / "good.json").exists()
 
 
 def test_ctrl_c_keeps_what_is_done_and_says_so(run, tmp_path):
     checks = [make_check(2.17, "first"), make_check(KeyboardInterrupt(), "second")]
     status, text = run(checks)
-    assert status == 130 and "the same command goes on" in text and "pass" in text
+    assert status == 130 and "the same command continues" in text and "pass" in text
     assert [path.name for path in tmp_path.iterdir()] == ["first.json"]
 
 
@@ -205,10 +202,10 @@ def test_ctrl_c_in_a_long_training_and_the_same_command_again(tmp_path):
     time.sleep(0.1)
     os.killpg(child.pid, signal.SIGINT)
     out, _ = child.communicate(timeout=300)
-    assert child.returncode == 130 and "the same command goes on" in out
+    assert child.returncode == 130 and "the same command continues" in out
     assert not (tmp_path / "mlp.json").exists()
     done = subprocess.run(command, **options)
-    assert "going on at step" in done.stdout and done.returncode == 1  # 3,000 steps are too few
+    assert "continuing at step" in done.stdout and done.returncode == 1  # 3,000 steps are too few
     record = json.loads((tmp_path / "mlp.json").read_text(encoding="utf-8"))
     assert 2.2 < record["ours"]["val"] < 3 and record["passed"] is False
 

@@ -1,17 +1,18 @@
 """The generated parts of the READMEs and the reference results they come from."""
 
-import importlib
 import json
 import os
-import sys
-from pathlib import Path
+import shutil
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-readme = importlib.import_module("readme")
-reference = importlib.import_module("reference")
+import keep_results
+import readme
+import seeds
+import stages
+import table
+from stages import ROOT
+from table_rows import group_rows, read_results
 
 STAGE = "04_embedding_mlp"
 MARKER = f"<!-- {STAGE} loss.val .3f -->"
@@ -53,10 +54,6 @@ def project(tmp_path):
 @pytest.fixture
 def results(project):
     return project / "results"
-
-
-def test_the_first_page_fits_on_120_lines():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 
 
 def test_the_committed_readmes_agree_with_the_results():
@@ -102,9 +99,29 @@ def test_the_table(results):
     assert "\n| uniform guess |" in filled and "Not run" not in filled
 
 
+def test_the_short_table(results):
+    shutil.rmtree(results / STAGE / "ngram")
+    filled = readme.fill(f"<!-- generated: table short -->\n{END}\n", results)
+    assert filled == (
+        "<!-- generated: table short -->\n\n"
+        "names, nats/char (a uniform guess has 3.296)\n\n"
+        "| stage | params | val | bits/char (val) | seconds |\n"
+        "| --- | ---: | ---: | ---: | ---: |\n"
+        f"| {STAGE} | 11,897 | 2.123 | 3.063 | 12 |\n\n{END}\n"
+    )
+
+
+def test_the_short_table_of_the_reference_has_at_most_ten_rows():
+    rows, _ = read_results(ROOT / "results")
+    short = [line for line in table.short_markdown(group_rows(rows)).splitlines() if "| " in line]
+    titles = [line for line in short if line.startswith(("| stage", "| ---"))]
+    assert len(titles) == 4 and 6 <= len(short) - len(titles) <= 10
+
+
 def test_filling_twice_changes_nothing(results):
     text = (
         f"# A\n<!-- generated: table -->\n{END}\n\n{MARKER}{END}\n"
+        f"<!-- generated: table short -->\n{END}\n"
         f"<!-- generated: output {STAGE} -->\n{END}\n"
     )
     once = readme.fill(text, results)
@@ -129,6 +146,7 @@ def test_text_without_markers_stays_as_it_is(results, text):
         (f"{MARKER}2.1 and {MARKER}2.1{END}", "not closed"),
         (f"<!-- generated: output 09_none -->\n{END}", "09_none"),
         (f"<!-- generated: tables -->\n{END}", "tables"),
+        (f"<!-- generated: table long -->\n{END}", "table long"),
         ("<!-- generated: table -->\nno end\n", "not closed"),
         (f"<!-- generated: table -->\n<!-- generated: table -->\n{END}", "not closed"),
     ],
@@ -140,11 +158,12 @@ def test_a_marker_that_cannot_be_filled(results, line, reason):
     assert message.startswith("04/README.md:2: ") and reason in message and "\n" not in message
 
 
-def test_a_table_needs_every_result_in_order(results):
+@pytest.mark.parametrize("kind", ["table", "table short"])
+def test_a_table_needs_every_result_in_order(results, kind):
     (results / "05_microgpt").mkdir()
     (results / "05_microgpt" / "result.json").write_text("{", encoding="utf-8")
     with pytest.raises(readme.MarkerError, match="05_microgpt"):
-        readme.fill(f"<!-- generated: table -->\n{END}", results)
+        readme.fill(f"<!-- generated: {kind} -->\n{END}", results)
 
 
 # --- the command ---
@@ -156,7 +175,7 @@ def test_only_stale_readmes_are_written(project, capsys):
     stage.write_bytes(f"{MARKER}2.123{END}\n".encode())
     os.utime(stage, (1, 1))
     assert readme.main(["--check"], project) == 1
-    assert capsys.readouterr().out == "README.md is stale; make readme fills it from results/\n"
+    assert capsys.readouterr().out == "README.md is stale; make readme updates it from results/\n"
     assert top.read_bytes() == f"ä {MARKER}{END}\n".encode()
     assert readme.main([], project) == 0
     assert top.read_bytes() == f"ä {MARKER}2.123{END}\n".encode()
@@ -188,15 +207,17 @@ def test_a_bad_marker_leaves_every_file_alone(project, capsys):
 
 
 @pytest.fixture
-def complete(project):
+def complete(project, monkeypatch):
     """The project with a complete run in out/ that differs from results/."""
+    monkeypatch.setattr(stages, "ROOT", project)
+    monkeypatch.setattr(stages, "STAGES", (STAGE,))
     place = project / "out" / STAGE
     put_result(place, loss={"val": 3.0})
     put_result(place / "twin", loss={"val": 4.0})
     put_result(place / "ngram" / "names-5", loss={"val": 5.0})
     put_result(place / "seeds" / "43", loss={"val": 3.1}, config={"seed": 43})
     put_result(place / "seeds" / "43" / "twin", loss={"val": 4.1}, config={"seed": 43})
-    code = reference.seeds.code_hash(STAGE, project)
+    code = seeds.code_hash(STAGE)
     (place / "seeds" / "43" / "code.txt").write_text(code, encoding="utf-8")
     for folder in (place / "seeds" / "43", place / "ngram" / "names-5"):
         (folder / "loss.png").write_bytes(b"picture")
@@ -216,7 +237,7 @@ def contents(folder):
 
 
 def test_a_complete_run_becomes_the_reference(complete):
-    assert reference.main(complete) == 0
+    assert keep_results.main() == 0
     out, results = contents(complete / "out"), contents(complete / "results")
     for name in ("model.pt", "seeds/43/code.txt", "seeds/43/loss.png", "ngram/names-5/loss.png"):
         del out[f"{STAGE}/{name}"]
@@ -262,7 +283,7 @@ def spoil(project, how):
 def test_a_run_that_cannot_be_the_reference(complete, capsys, how, reason):
     spoil(complete, how)
     before = contents(complete / "results")
-    assert reference.main(complete) == 2
+    assert keep_results.main() == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and reason in error
     assert contents(complete / "results") == before

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from stages import ROOT
+
 FIRST = '''"""The first idea.
 
 More about it.
@@ -54,6 +55,7 @@ while not (here / "go").exists() and time.monotonic() - began < 20:
 os.replace(here / "part", here / "drawn")
 '''
 FOURTH = '"""The fourth idea."""\n\nprint("the fourth ran")\n'
+TWIN = 'import sys\n\nprint("the twin ran", *sys.argv[1:])\n'
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="signals to a process group need POSIX")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -66,11 +68,12 @@ def write(path, text):
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder with the launcher, the tools, two made-up stages and no requirements."""
+    """A folder with the launcher, the tools, two made-up stages and empty requirements files."""
     for name in ("run.py", "Makefile"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     write(tmp_path / "requirements.txt", "# nothing\n")
+    write(tmp_path / "requirements-dev.txt", "# nothing\n")
     write(tmp_path / "01_first" / "main.py", FIRST)
     write(tmp_path / "04_fourth" / "main.py", FOURTH)
     (tmp_path / "05_no_main_yet").mkdir()
@@ -110,6 +113,15 @@ def test_help_names_every_target(project, launcher):
         assert re.findall(r"^  (\S+)", done.stdout, re.M) == list(launcher.TARGETS)
 
 
+def test_help_lists_the_targets_for_learning_first(project, launcher):
+    lines = call(project, "help").stdout.splitlines()
+    learning, maintaining = lines.index("To learn:"), lines.index("To maintain the project:")
+    names = [line.split()[0] for line in lines if line.startswith("  ")]
+    first = [line.split()[0] for line in lines[learning + 1 : maintaining - 1]]
+    assert first == list(launcher.LEARNING) and first[:2] == ["stages", "stage"]
+    assert names[len(first) :] == list(launcher.MAINTAINING)
+
+
 def test_help_fits_a_terminal(project):
     assert max(map(len, call(project, "help").stdout.splitlines())) <= 80
 
@@ -130,6 +142,8 @@ def test_every_target_that_is_a_script_has_it(launcher):
             assert (ROOT / action[0]).is_file()
     for extra in launcher.EXTRAS:
         assert (ROOT / extra[0]).is_file()
+    for stage, script in launcher.ABLATIONS.items():
+        assert (ROOT / stage).is_dir() and (ROOT / script).is_file()
 
 
 def test_unknown_target(project):
@@ -183,6 +197,61 @@ def test_a_run_that_left_a_result_is_followed_by_its_pictures(project):
     while not (folder / "drawn").exists() and time.monotonic() - began < 20:
         time.sleep(0.05)
     assert (folder / "drawn").read_text(encoding="utf-8") == "04"
+
+
+# --- the PyTorch twin of a stage ---
+
+
+@pytest.fixture
+def twin(project):
+    """The made-up project, with a twin in its fourth stage that prints its arguments."""
+    write(project / "04_fourth" / "torch_twin.py", TWIN)
+    return project
+
+
+@pytest.mark.parametrize("words", [[], ["--seed", "7"], ["--data=a b.txt", "--seed=7"]])
+def test_a_twin_runs_after_main_with_the_same_words(twin, words):
+    done = call(twin, "stage", "4", *words)
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout == " ".join(["the fourth ran\nthe twin ran", *words]) + "\n"
+
+
+@pytest.mark.parametrize("words", [["--steps", "5"], ["--seed", "7", "--out=here"], ["--help"]])
+def test_a_twin_does_not_run_with_flags_that_are_not_its_own(twin, words):
+    done = call(twin, "stage", "4", *words)
+    assert done.returncode == 0 and done.stderr == ""
+    ran, how = done.stdout.splitlines()
+    assert ran == "the fourth ran" and how.endswith("python 04_fourth/torch_twin.py")
+
+
+@pytest.mark.parametrize("status", [1, 2, 130])
+def test_a_twin_does_not_run_after_a_main_that_failed_or_was_interrupted(twin, status):
+    write(twin / "04_fourth" / "main.py", f"raise SystemExit({status})\n")
+    done = call(twin, "stage", "4")
+    assert (done.returncode, done.stdout) == (status, "")
+
+
+def test_the_status_of_a_twin_is_passed_on(twin):
+    write(twin / "04_fourth" / "torch_twin.py", "raise SystemExit(7)\n")
+    assert call(twin, "stage", "4").returncode == 7
+
+
+def test_stages_keeps_what_main_and_its_twin_print(twin):
+    output = twin / "out" / "04_fourth" / "output.txt"
+    assert call(twin, "stages", "--seed", "7").returncode == 0
+    both = "the fourth ran\nthe twin ran --seed 7\n"
+    assert output.read_text(encoding="utf-8") == both
+    write(twin / "04_fourth" / "torch_twin.py", "print('stopped')\nraise SystemExit(130)\n")
+    assert call(twin, "stages").returncode == 130
+    assert output.read_text(encoding="utf-8") == "the fourth ran\nstopped\n"
+    write(twin / "04_fourth" / "torch_twin.py", "print('broken')\nraise SystemExit(1)\n")
+    assert call(twin, "stages").returncode == 1
+    assert output.read_text(encoding="utf-8") == "the fourth ran\nstopped\n"
+    assert call(twin, "stages", "--steps", "5").returncode == 0
+    assert output.read_text(encoding="utf-8") == "the fourth ran\n"
+
+
+# --- stages, extras, ablations ---
 
 
 def test_stages_keeps_what_each_stage_prints(project):
@@ -246,6 +315,33 @@ def test_ctrl_c_ends_stages_with_the_table(project):
     assert kept == "ready\nstopped early\n"
 
 
+def test_extras_run_in_turn_and_stop_at_a_failure(project, launcher):
+    for script, *_ in launcher.EXTRAS:
+        write(project / script, "import sys\nprint('ran', *sys.argv[1:])\n")
+    for name in ("table", "plots"):
+        write(project / "tools" / f"{name}.py", f"print('the {name}')\n")
+    done = call(project, "extras", "--seed", "7")
+    ran = [line for line in done.stdout.splitlines() if line and not line.startswith("===")]
+    flags = [[*flags, "--seed", "7"] for _, *flags in launcher.EXTRAS]
+    assert ran == [*(" ".join(["ran", *words]) for words in flags), "the table"]
+    write(project / launcher.EXTRAS[1][0], "raise SystemExit(3)\n")
+    done = call(project, "extras")
+    assert done.returncode == 3 and done.stdout.count("ran") == 1
+    assert one_line(done.stderr) and launcher.EXTRAS[1][0] in done.stderr
+
+
+def test_ablations_of_a_stage(project):
+    for stage in ("05_microgpt", "06_shakespeare_gpt"):
+        write(project / stage / "main.py", FOURTH)
+    write(project / "extras" / "ablate_microgpt.py", "import sys\nprint('05', *sys.argv[1:])\n")
+    write(project / "extras" / "ablate_shakespeare.py", "print('06')\n")
+    assert call(project, "ablate", "5", "--only", "gelu").stdout == "05 --only gelu\n"
+    assert call(project, "ablate", "06").stdout == "06\n"
+    done = call(project, "ablate", "1")
+    assert done.returncode == 2 and one_line(done.stderr)
+    assert "01_first has no ablations" in done.stderr and "05_microgpt" in done.stderr
+
+
 def test_diff_counts_and_shows_lines(project):
     done = call(project, "diff", "4")
     summary, diff = done.stdout.split("\n", 1)
@@ -266,27 +362,32 @@ def test_diff_of_the_first_stage(project):
 # --- the environment ---
 
 
-def test_pins_follow_the_version_of_python(launcher):
-    text = (
+def test_pins_follow_the_version_of_python(launcher, tmp_path):
+    path = tmp_path / "pins.txt"
+    write(
+        path,
         "# a comment\n\ntorch==2.13.0  # why\n"
-        'numpy==2.2.6; python_version < "3.11"\nnumpy==2.4.6 ; python_version >= "3.11"\n'
+        'numpy==2.2.6; python_version < "3.11"\nnumpy==2.4.6 ; python_version >= "3.11"  # why\n',
     )
-    assert launcher.read_pins(text, (3, 10)) == [("torch", "2.13.0"), ("numpy", "2.2.6")]
-    assert launcher.read_pins(text, (3, 11)) == [("torch", "2.13.0"), ("numpy", "2.4.6")]
-    assert launcher.read_pins(text, (3, 9))[1] == ("numpy", "2.2.6")
+    assert launcher.read_pins(path, (3, 10)) == [("torch", "2.13.0"), ("numpy", "2.2.6")]
+    assert launcher.read_pins(path, (3, 11)) == [("torch", "2.13.0"), ("numpy", "2.4.6")]
+    assert launcher.read_pins(path, (3, 9))[1] == ("numpy", "2.2.6")
 
 
 @pytest.mark.parametrize("line", ["torch", "torch>=2", 'torch==2; sys_platform == "win32"', "-e ."])
-def test_a_line_that_is_no_pin(launcher, line):
-    with pytest.raises(ValueError, match="name==version"):
-        launcher.read_pins(line, (3, 12))
+def test_a_line_that_is_no_pin(launcher, tmp_path, line):
+    write(tmp_path / "pins.txt", line)
+    with pytest.raises(ValueError, match="^pins.txt: .*name==version"):
+        launcher.read_pins(tmp_path / "pins.txt", (3, 12))
 
 
 def test_the_committed_requirements_can_be_read(launcher):
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     for minor in (10, 11, 12, 13, 14):
-        names = [name for name, _ in launcher.read_pins(text, (3, minor))]
-        assert "torch" in names and len(names) == len(set(names))
+        names = [name for name, _ in launcher.read_pins(ROOT / "requirements.txt", (3, minor))]
+        dev = [name for name, _ in launcher.read_pins(ROOT / "requirements-dev.txt", (3, minor))]
+        assert set(names) == {"torch", "numpy", "matplotlib", "rich", "pytest"}
+        assert len(names) == 5 and {"hypothesis", "ruff", "jupytext", "nbclient"} <= set(dev)
+        assert len(set(names + dev)) == len(names) + len(dev)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +411,7 @@ def test_a_package_that_is_not_installed(launcher):
 
 
 class FakeInstaller:
-    """Stands in for the launcher's run(): notes each command and makes the venv's Python."""
+    """Takes the place of the launcher's run(): notes each command and makes the venv's Python."""
 
     def __init__(self, launcher, monkeypatch):
         self.launcher, self.commands, self.failing = launcher, [], None
@@ -318,7 +419,8 @@ class FakeInstaller:
         monkeypatch.setattr(launcher, "venv_version", self.venv_version)
 
     def run(self, command, **options):
-        kind = "pip" if "pip" in command else "venv"
+        files = [word.name for word in command if str(word).endswith(".txt")]
+        kind = f"pip {' '.join(files)}" if "pip" in command else "venv"
         self.commands.append(kind)
         write(self.launcher.VENV_PYTHON, "a Python")
         return 1 if kind == self.failing else 0
@@ -326,59 +428,95 @@ class FakeInstaller:
     def venv_version(self):
         return "3.12" if self.launcher.VENV_PYTHON.exists() else ""
 
-    def commands_of(self, action):
+    def commands_of(self, **options):
+        """What is run to get a Python that has what is asked for."""
         self.commands.clear()
-        action()
+        self.launcher.find_python(**options)
         return list(self.commands)
+
+
+BASE, DEV = "pip requirements.txt", "pip requirements.txt requirements-dev.txt"
 
 
 @pytest.fixture
 def installer(launcher, monkeypatch):
     write(launcher.REQUIREMENTS, "no-such-package-here==1.0\n")
+    write(launcher.DEV_REQUIREMENTS, "nor-this-one==1.0\n")
     return FakeInstaller(launcher, monkeypatch)
 
 
 def test_the_running_python_is_used_where_it_will_do(launcher, installer):
     write(launcher.REQUIREMENTS, f"pytest=={importlib.metadata.version('pytest')}\n")
     assert launcher.find_python() == sys.executable
+    write(launcher.DEV_REQUIREMENTS, f"rich=={importlib.metadata.version('rich')}\n")
+    assert launcher.find_python(dev=True) == sys.executable
     assert installer.commands == [] and not launcher.VENV.exists()
 
 
 def test_the_venv_is_made_once(launcher, installer, capsys):
-    assert installer.commands_of(launcher.find_python) == ["venv", "pip"]
+    assert installer.commands_of() == ["venv", BASE]
     assert one_line(capsys.readouterr().out)
-    assert installer.commands_of(launcher.find_python) == []
+    assert installer.commands_of() == []
     assert capsys.readouterr().out == ""
     assert launcher.find_python() == str(launcher.VENV_PYTHON)
 
 
+def test_what_only_tests_need_is_installed_when_it_is_needed(launcher, installer, capsys):
+    installer.commands_of()
+    capsys.readouterr()
+    assert installer.commands_of(dev=True) == [DEV]
+    printed = capsys.readouterr().out
+    assert one_line(printed) and "requirements-dev.txt" in printed
+    assert installer.commands_of(dev=True) == installer.commands_of() == []
+    assert launcher.find_python(dev=True) == str(launcher.VENV_PYTHON)
+
+
+def test_the_first_command_may_need_both_files(installer, capsys):
+    assert installer.commands_of(dev=True) == ["venv", BASE, DEV]
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_a_python_that_lacks_only_what_tests_need_makes_a_venv_for_them(launcher, installer):
+    write(launcher.REQUIREMENTS, f"pytest=={importlib.metadata.version('pytest')}\n")
+    assert installer.commands_of() == []
+    assert installer.commands_of(dev=True) == ["venv", BASE, DEV]
+
+
 def test_changed_requirements_are_installed_into_the_same_venv(launcher, installer):
-    launcher.find_python()
+    installer.commands_of(dev=True)
+    write(launcher.DEV_REQUIREMENTS, "nor-this-one==1.1\n")
+    assert installer.commands_of() == []
+    assert installer.commands_of(dev=True) == [DEV]
     write(launcher.REQUIREMENTS, "no-such-package-here==1.1\n")
-    assert installer.commands_of(launcher.find_python) == ["pip"]
-    assert installer.commands_of(launcher.find_python) == []
+    assert installer.commands_of() == [BASE]
+    assert installer.commands_of(dev=True) == [DEV]  # the new packages must fit these as well
+    assert installer.commands_of(dev=True) == installer.commands_of() == []
 
 
-def test_a_failed_install_leaves_no_stamp_and_goes_on(launcher, installer, capsys):
-    installer.failing = "pip"
+@pytest.mark.parametrize("failing", [BASE, DEV])
+def test_a_failed_install_leaves_no_stamp_and_goes_on(launcher, installer, capsys, failing):
+    installer.failing = failing
     with pytest.raises(SystemExit) as stop:
-        launcher.find_python()
+        launcher.find_python(dev=True)
     assert stop.value.code == 2 and one_line(capsys.readouterr().err)
-    assert not launcher.STAMP.exists()
+    stamps = [path.name for path in launcher.VENV.glob("*.installed")]
+    assert stamps == ([] if failing == BASE else ["requirements.txt.installed"])
     installer.failing = None
-    assert installer.commands_of(launcher.find_python) == ["pip"]
+    assert installer.commands_of(dev=True) == ([BASE, DEV] if failing == BASE else [DEV])
 
 
-def test_a_failed_reinstall_removes_the_old_stamp(launcher, installer):
-    launcher.find_python()
-    before = launcher.REQUIREMENTS.read_text(encoding="utf-8")
-    write(launcher.REQUIREMENTS, "no-such-package-here==1.1\n")
-    installer.failing = "pip"
+@pytest.mark.parametrize("dev", [False, True])
+def test_a_failed_reinstall_removes_the_old_stamp(launcher, installer, dev):
+    installer.commands_of(dev=dev)
+    changed = launcher.DEV_REQUIREMENTS if dev else launcher.REQUIREMENTS
+    before = changed.read_text(encoding="utf-8")
+    write(changed, "no-such-package-here==1.1\n")
+    installer.failing = DEV if dev else BASE
     with pytest.raises(SystemExit):
-        launcher.find_python()
+        launcher.find_python(dev=dev)
     installer.failing = None
-    write(launcher.REQUIREMENTS, before)
-    assert installer.commands_of(launcher.find_python) == ["pip"]
+    write(changed, before)
+    assert installer.commands_of(dev=dev) == [DEV if dev else BASE]
 
 
 def test_a_venv_that_cannot_be_made_is_removed(launcher, installer, capsys):
@@ -389,10 +527,26 @@ def test_a_venv_that_cannot_be_made_is_removed(launcher, installer, capsys):
     assert not launcher.VENV.exists()
 
 
-def test_a_broken_venv_is_made_anew(launcher, installer):
-    launcher.find_python()
+def test_a_broken_venv_is_made_again(launcher, installer):
+    installer.commands_of(dev=True)
     launcher.VENV_PYTHON.unlink()
-    assert installer.commands_of(launcher.find_python) == ["venv", "pip"]
+    assert installer.commands_of() == ["venv", BASE]
+
+
+@pytest.mark.parametrize("words", [["test"], ["lint"], ["notebooks"], ["notebook", "1"]])
+def test_the_commands_that_need_more_ask_for_it(launcher, monkeypatch, words):
+    asked = []
+
+    def find_python(dev=False):
+        asked.append(dev)
+        return sys.executable
+
+    monkeypatch.setattr(launcher, "find_python", find_python)
+    monkeypatch.setattr(launcher, "run", lambda *command, **options: 0)
+    monkeypatch.setattr(launcher.signal, "signal", lambda *_: None)  # or Ctrl-C ends no test run
+    for target in (words, ["table"], ["stage", "1"], ["stages"], ["check-setup"], ["data"]):
+        assert launcher.main(target) == 0
+    assert asked == [True, False, False, False, False, False]
 
 
 def test_a_missing_or_broken_python_in_the_venv_has_no_version(launcher):

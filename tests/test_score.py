@@ -1,7 +1,5 @@
-"""Scores by every stage's score.py, and tools/score.py, which puts them side by side."""
+"""tools/score.py: what it computes, against the results of the runs, and what it prints."""
 
-import importlib
-import importlib.util
 import io
 import json
 import math
@@ -14,25 +12,23 @@ import zlib
 from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from conftest import ROOT, forget_stage_modules
-
-sys.path.append(str(ROOT / "tools"))  # last: stages have a score.py of their own
-spec = importlib.util.spec_from_file_location("tools_score", ROOT / "tools" / "score.py")
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
+import score as tool
+from stages import ROOT, load_stage
+from trained_models import MODELS, load_model
 
 NAMES = (ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()[:250]
 VAL = [name for name in NAMES if zlib.crc32(name.encode()) % 10 == 8]
 SPEECH = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak.\n\n"
-RUNS = {  # folder below out: flags of a run of a second or less
+RUNS = {  # folder in out/: flags of a run of a second or less
     "02_bigram_counts": [],
     "03_bigram_learned": ["--steps=60", "--batch-size=256"],
     "04_embedding_mlp": ["--steps=60", "--batch-size=64", "--n-hidden=16", "--block-size=4"],
-    "05_microgpt": ["--steps=20", "--n-embd=8", "--block-size=6", "--no-twin"],
+    "05_microgpt": ["--steps=20", "--n-embd=8", "--block-size=6"],
     "05_microgpt/twin": ["--steps=30", "--batch-size=32", "--n-embd=8", "--block-size=6"],
     "06_shakespeare_gpt": [
         "--steps=20", "--batch-size=8", "--block-size=16", "--n-embd=16", "--n-layer=1",
@@ -40,235 +36,213 @@ RUNS = {  # folder below out: flags of a run of a second or less
     ],
 }
 NAMES_RUNS = list(RUNS)[:5]
-made = {}  # folder below out: the path that its run has written to
 
 
-@pytest.fixture
-def trained(tmp_path_factory, monkeypatch):
-    """trained(folder) -> the stage's modules, and out: where a short run of it has written."""
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """trained(folder) -> out/, the folder in it, and the module and model of a short run."""
+    runs = {}
 
     def trained(folder):
-        stage, _, twin = folder.partition("/")
-        forget_stage_modules()
-        monkeypatch.syspath_prepend(ROOT / stage)
-        modules = {name: importlib.import_module(name) for name in ("score", "scoring", "plumbing")}
-        main = importlib.import_module(twin or "main")
-        monkeypatch.setattr(modules["plumbing"], "draw_curve", lambda *_: None)
-        if folder not in made:
-            made[folder] = out = tmp_path_factory.mktemp(stage)
+        if folder not in runs:
+            out = tmp_path_factory.mktemp("out")
             text = SPEECH * 6 if folder == tool.RUNNING_TEXT else "\n".join(NAMES)
             (out / "data.txt").write_text(text, encoding="utf-8")
-            flags = [*RUNS[folder], f"--data={out / 'data.txt'}", f"--out={out}"]
-            monkeypatch.setattr(sys, "argv", ["main.py", *flags])
-            assert main.main() == 0
-        return SimpleNamespace(main=main, out=made[folder], **modules)
+            stage, module = folder.split("/")[0], MODELS[folder][0]
+            flags = [*RUNS[folder], f"--data={out / 'data.txt'}", f"--out={out / folder}"]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", ["main.py", *flags])
+                load_stage(stage, module).main()
+            runs[folder] = out
+        module, model = load_model(runs[folder], folder)
+        return SimpleNamespace(out=runs[folder], module=module, model=model)
 
-    yield trained
-    forget_stage_modules()
-
-
-def score_all(stage, texts):
-    model = stage.score.load(stage.out)
-    return [stage.scoring.score(model, stage.score.predict, text) for text in texts]
+    return trained
 
 
-def command(stage, monkeypatch, *words):
-    """What score.py does with this command line."""
-    monkeypatch.setattr(sys, "argv", ["score.py", *words])
-    score = stage.score
-    return stage.scoring.main(score.__doc__, score.load, score.predict, score.draw)
+def score_all(run, texts):
+    return [tool.score(run.module, run.model, text) for text in texts]
+
+
+def result(out, folder):
+    return json.loads((out / folder / "result.json").read_text(encoding="utf-8"))
+
+
+def draw(run, folder, count, temperature):
+    """Samples of names, or 20 characters after a line end of a running text."""
+    if folder != tool.RUNNING_TEXT:
+        return tool.draw(run.module, run.model, temperature, count)
+    torch.manual_seed(tool.SEED)
+    return [run.module.sample(run.model, "\n", 20, temperature)[1:] for _ in range(count)]
 
 
 # ---- the losses ------------------------------------------------------------------------------
 @pytest.mark.parametrize("folder", NAMES_RUNS)
 def test_scores_of_all_val_names_average_to_the_val_loss(folder, trained):
-    stage = trained(folder)
-    scores = score_all(stage, VAL)
-    losses = sum((s["losses"] for s in scores), [])
-    result = json.loads((stage.out / "result.json").read_text(encoding="utf-8"))
-    assert len(losses) == result["targets"]["val"]
-    assert sum(losses) / len(losses) == pytest.approx(result["loss"]["val"], rel=1e-5)
-    assert scores[0]["chars"] == [*VAL[0], "<end>"]
+    run = trained(folder)
+    losses = sum(score_all(run, VAL), [])
+    r = result(run.out, folder)
+    assert len(losses) == r["targets"]["val"]
+    assert tool.mean(losses) == pytest.approx(r["loss"]["val"], rel=1e-5)
+    assert all(len(tool.score(run.module, run.model, name)) == len(name) + 1 for name in VAL)
     assert any(len(name) > 6 for name in VAL)  # longer than the block_size of 05
 
 
-def test_scores_of_the_stretches_of_val_average_to_the_best_val_loss(trained):
-    stage = trained("06_shakespeare_gpt")
+def test_scores_of_the_blocks_of_val_average_to_the_best_val_loss(trained):
+    run = trained("06_shakespeare_gpt")
     val = (SPEECH * 6)[int(0.9 * len(SPEECH * 6)) :]
-    stretches = [val[i : i + 17] for i in range(0, len(val) - 1, 16)]
-    losses = sum((s["losses"] for s in score_all(stage, stretches)), [])
-    result = json.loads((stage.out / "result.json").read_text(encoding="utf-8"))
+    blocks = [val[i : i + 17] for i in range(0, len(val) - 1, 16)]
+    losses = sum(score_all(run, blocks), [])
     assert len(losses) == len(val) - 1
-    assert sum(losses) / len(losses) == pytest.approx(result["best"]["val"], rel=1e-5)
+    best = result(run.out, "06_shakespeare_gpt")["best"]["val"]
+    assert tool.mean(losses) == pytest.approx(best, rel=1e-5)
 
 
 def test_a_running_text_slides_through_the_block(trained):
-    """Each character is scored from the 16 before it, and what lies further back is no matter."""
-    stage = trained("06_shakespeare_gpt")
-    whole, end = score_all(stage, [SPEECH[:40], SPEECH[23:40]])
-    assert whole["chars"] == list(SPEECH[1:40])
-    assert len(end["losses"]) == 16 and whole["losses"][-1] == pytest.approx(end["losses"][-1])
-    assert whole["losses"][-2] != pytest.approx(end["losses"][-2], rel=1e-6)
+    """Each character is scored from the 16 before it. What lies further back does not matter."""
+    run = trained("06_shakespeare_gpt")
+    whole, end = score_all(run, [SPEECH[:40], SPEECH[23:40]])
+    assert len(whole) == 39  # all but the first
+    assert len(end) == 16 and whole[-1] == pytest.approx(end[-1])
+    assert whole[-2] != pytest.approx(end[-2], rel=1e-6)
 
 
 @pytest.mark.parametrize("folder", RUNS)
 def test_probabilities_of_each_place_sum_to_one(folder, trained):
-    stage = trained(folder)
-    model, text = stage.score.load(stage.out), "further" if "06" in folder else "annabella"
-    predictions = list(stage.score.predict(model, text))
-    (scores,) = score_all(stage, [text])
-    for (ch, log_probs), (other, p) in zip(predictions, scores["others"], strict=True):
-        assert sum(map(math.exp, log_probs.values())) == pytest.approx(1, abs=1e-5)
-        assert other != ch and p == max(math.exp(q) for c, q in log_probs.items() if c != ch)
+    run, text = trained(folder), "further" if "06" in folder else "annabella"
+    rows = run.module.log_probs(run.model, text)
+    assert len(rows) == (len(text) if "06" in folder else len(text) + 1)
+    for row in rows:
+        assert sum(map(math.exp, row)) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("folder", RUNS)
+def test_a_score_is_that_of_the_character_that_came(folder, trained):
+    run, text = trained(folder), "further" if "06" in folder else "annabella"
+    rows = run.module.log_probs(run.model, text)
+    stoi = {ch: i for i, ch in enumerate(run.model.tokenizer.chars)}
+    if folder == tool.RUNNING_TEXT:
+        expected = [-row[stoi[ch]] for row, ch in zip(rows, text[1:])]
+    else:
+        expected = [-row[stoi[ch]] for row, ch in zip(rows, text)] + [-rows[-1][len(stoi)]]
+    assert tool.score(run.module, run.model, text) == expected
 
 
 def test_the_twin_scores_as_main_does_on_the_same_weights(trained):
-    stage = trained("05_microgpt/twin")
-    model = stage.score.load(stage.out)
-    twins = stage.score.twin_rows(model, "annabella")
-    model.weights = {name: w.tolist() for name, w in model.weights.items()}
-    for row, expected in zip(stage.score.plain_rows(model, "annabella"), twins, strict=True):
-        assert row == pytest.approx(expected, abs=1e-5)
+    run, main = trained("05_microgpt/twin"), load_stage("05_microgpt")
+    weights = {name: w.tolist() for name, w in run.model.weights.items()}
+    config = main.Config(n_embd=8, block_size=6)
+    plain = tool.score(main, main.Model(config, weights, run.model.tokenizer), "annabella")
+    assert plain == pytest.approx(tool.score(run.module, run.model, "annabella"), abs=1e-5)
 
 
-def test_what_was_never_counted_costs_infinity_and_is_null_in_json(trained, monkeypatch, capsys):
-    stage = trained("02_bigram_counts")
-    model = stage.score.load(stage.out)
-    model.P[:, 0] = 0  # no a, ever
-    monkeypatch.setattr(stage.score, "load", lambda out: model)
-    command(stage, monkeypatch, "a")
-    assert re.search(r"a +0\.0000 +inf ", capsys.readouterr().out)
-    command(stage, monkeypatch, "a", "--json")
-    scores = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert scores["losses"][0] is None and scores["mean"] is None
+def test_what_was_never_counted_costs_infinity(trained):
+    run = trained("02_bigram_counts")
+    run.model.P[:, 0] = 0  # no a, ever
+    losses = tool.score(run.module, run.model, "a")
+    assert losses[0] == math.inf and tool.mean(losses) == math.inf
+    assert re.search(r"a +0\.000 +inf\*", rendered("a", {"02_bigram_counts": losses}))
 
 
 # ---- samples ---------------------------------------------------------------------------------
 @pytest.mark.parametrize("folder", RUNS)
 def test_cold_samples_take_the_likeliest_character_each_time(folder, trained):
     """At 0.01, odds of e ** 0.15 to 1 become more than 3 million to 1: only near ties are open."""
-    stage = trained(folder)
-    model = stage.score.load(stage.out)
-    start = "\n" if folder == tool.RUNNING_TEXT else ""
-    for cold in set(stage.score.draw(model, 5, 0.01, seed=1)):
-        predictions = stage.score.predict(model, start + cold + "e")
-        for ch, (_, log_probs) in zip(cold[:6], predictions):
-            assert log_probs[ch] > max(log_probs.values()) - 0.15
+    run = trained(folder)
+    stoi = {ch: i for i, ch in enumerate(run.model.tokenizer.chars)}
+    for cold in set(draw(run, folder, 5, 0.01)):
+        if folder == tool.RUNNING_TEXT:
+            rows = run.module.log_probs(run.model, "\n" + cold)
+        else:
+            rows = run.module.log_probs(run.model, cold)
+        for ch, row in zip(cold[:6], rows):
+            assert row[stoi[ch]] > max(row) - 0.15
     if folder == "02_bigram_counts":  # trained well enough to have no near ties
-        assert len(set(stage.score.draw(model, 50, 0.01, seed=1))) == 1
+        assert len(set(draw(run, folder, 50, 0.01))) == 1
 
 
 @pytest.mark.parametrize("folder", RUNS)
-def test_hot_samples_differ_and_the_seed_repeats_them(folder, trained):
-    stage = trained(folder)
-    model = stage.score.load(stage.out)
-    hot = stage.score.draw(model, 20, 1.0, seed=1)
-    assert len(set(hot)) > 10 and not any("\n" in sample for sample in hot)
-    assert hot == stage.score.draw(model, 20, 1.0, seed=1) != stage.score.draw(model, 20, 1.0, 2)
+def test_hot_samples_differ_and_the_seed_repeats_them(folder, trained, monkeypatch):
+    run = trained(folder)
+    hot = draw(run, folder, 20, 1.0)
+    assert len(set(hot)) > 10
+    assert hot == draw(run, folder, 20, 1.0)
+    monkeypatch.setattr(tool, "SEED", 2)
+    assert hot != draw(run, folder, 20, 1.0)
 
 
 def test_half_the_temperature_squares_the_probabilities(trained):
     """Of the first letter: P ** 2 over its sum; 4,000 draws come within 0.03 of it."""
-    stage = trained("02_bigram_counts")
-    model = stage.score.load(stage.out)
-    ((_, log_probs), *_) = stage.score.predict(model, "")
-    squares = {ch: math.exp(2 * q) for ch, q in log_probs.items()}
-    drawn = [name[:1] or "<end>" for name in stage.score.draw(model, 4000, 0.5, seed=1)]
-    for ch, square in squares.items():
-        expected = square / sum(squares.values())
-        assert drawn.count(ch) / 4000 == pytest.approx(expected, abs=0.03)
+    run = trained("02_bigram_counts")
+    (row,) = run.module.log_probs(run.model, "")
+    squares = [math.exp(2 * log_p) for log_p in row]
+    drawn = [name[:1] for name in draw(run, "02_bigram_counts", 4000, 0.5)]
+    for ch, square in zip([*run.model.tokenizer.chars, ""], squares):  # "" is the end
+        assert drawn.count(ch) / 4000 == pytest.approx(square / sum(squares), abs=0.03)
 
 
-# ---- the command line of a stage -------------------------------------------------------------
+# ---- what cannot be answered -----------------------------------------------------------------
 @pytest.mark.parametrize("folder", RUNS)
-def test_json_says_what_the_table_says(folder, trained, monkeypatch, capsys):
-    stage, text = trained(folder), "hear me" if "06" in folder else "emma"
-    assert command(stage, monkeypatch, text, f"--out={stage.out}") == 0
-    table = capsys.readouterr().out
-    assert command(stage, monkeypatch, text, "--json", f"--out={stage.out}") == 0
-    scores = json.loads(capsys.readouterr().out)
-    title, _, *rows, mean = table.strip().splitlines()
-    assert title == f"{text!r} under {folder.replace('/', ', ')}" and scores["text"] == text
-    lines = zip(scores["chars"], scores["losses"], scores["others"])
-    for row, (ch, loss, (other, p)) in zip(rows, lines, strict=True):
-        ch, other = (repr(c) if c.isspace() else c for c in (ch, other))
-        words = [ch, f"{math.exp(-loss):.4f}", f"{loss:.4f}", other, f"{p:.4f}"]
-        assert " ".join(row.split()) == " ".join(words)
-    assert mean.split()[1] == f"{scores['mean']:.4f}"
-    assert scores["mean"] == pytest.approx(sum(scores["losses"]) / len(scores["losses"]))
-
-
-@pytest.mark.parametrize("folder", RUNS)
-def test_what_cannot_be_scored_is_named(folder, trained, tmp_path, monkeypatch):
-    stage = trained(folder)
-    out, empty = f"--out={stage.out}", f"--out={tmp_path}"
-    (tmp_path / "counts.json").write_text('{"chars": ', encoding="utf-8")
-    (tmp_path / "weights.json").write_bytes(b"\xff")
-    bad = [
-        (["日本", out], "'日'|'本'"),
-        (["emma", "--out=nowhere"], "--out nowhere"),
-        (["emma", empty], re.escape(str(tmp_path))),
-        (["--sample=0", out], "--sample 0"),
-        (["--sample=3", "emma", out], "'emma'"),
-        (["--sample=3", "--temperature", "1", "nan", out], "--temperature nan"),
-        (["emma", "--seed=-1", out], "--seed -1"),
-    ]
-    for words, named in bad:
-        with pytest.raises(stage.plumbing.BadInput, match=named):
-            command(stage, monkeypatch, *words)
-    (tmp_path / "model.pt").write_bytes(b"no tensors")
-    with pytest.raises(stage.plumbing.BadInput, match="run main.py first"):
-        command(stage, monkeypatch, "emma", empty)
+def test_a_character_that_a_model_has_never_seen_is_named(folder, trained):
+    with pytest.raises(tool.Problem, match="never seen the character '日'"):
+        score_all(trained(folder), ["日本"])
 
 
 def test_a_text_of_one_character_has_nothing_to_score(trained):
-    stage = trained("06_shakespeare_gpt")
-    with pytest.raises(stage.plumbing.BadInput, match="'F' is too short"):
-        score_all(stage, ["F"])
+    run = trained("06_shakespeare_gpt")
+    for text in ("F", ""):
+        with pytest.raises(tool.Problem, match=f"'{text}' is too short"):
+            score_all(run, [text])
 
 
-def test_stdin_is_lines_of_names_or_one_text(trained, monkeypatch, capsys):
-    for folder, expected in (("02_bigram_counts", ["mia", "ava"]),
-                             ("06_shakespeare_gpt", ["mia\n\n ava \n"])):
-        stage = trained(folder)
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"mia\r\n\r\n ava \r\n")))
-        texts = list(stage.scoring.read_texts(["-"], whole="06" in folder))
-        assert texts == expected
+BROKEN = (b'{"chars": ', b"\xff", b"no tensors")
+
+
+@pytest.mark.parametrize("folder", list(RUNS)[1:])
+def test_a_broken_model_is_left_out_and_the_others_answer(folder, trained, tmp_path, capsys):
+    good, file = trained("02_bigram_counts"), MODELS[folder][1]
+    shutil.copytree(good.out / "02_bigram_counts", tmp_path / "02_bigram_counts")
+    (tmp_path / folder).mkdir(parents=True)
+    for content in BROKEN:
+        (tmp_path / folder / file).write_bytes(content)
+        answers = tool.score_all(tmp_path, ["02_bigram_counts", folder], ["emma"])
+        assert answers == {"02_bigram_counts": score_all(good, ["emma"])}
+        err = capsys.readouterr().err
+        assert err.startswith(f"left out: {folder}: {file} cannot be read") and err.count("\n") == 1
+
+
+def test_a_single_model_that_is_broken_or_missing_is_named(tmp_path):
+    (tmp_path / "02_bigram_counts").mkdir()
+    for content in BROKEN:
+        (tmp_path / "02_bigram_counts/model.json").write_bytes(content)
+        with pytest.raises(tool.Problem, match="02_bigram_counts: model.json cannot be read"):
+            tool.score_all(tmp_path, ["02_bigram_counts"], ["emma"])
+    with pytest.raises(tool.Problem, match="03_bigram_learned: model.pt is missing"):
+        tool.score_all(tmp_path, ["03_bigram_learned"], ["emma"])
 
 
 def test_as_a_program_it_ends_with_status_2_and_one_line(trained):
     out = trained("02_bigram_counts").out
-    words = [sys.executable, ROOT / "02_bigram_counts" / "score.py", "--out", out, "emma", "日"]
-    done = subprocess.run(words, capture_output=True, encoding="utf-8")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert done.stdout.startswith("'emma' under 02_bigram_counts\n")
-
-
-def test_scoring_is_one_file():
-    copies = {path.read_bytes() for path in ROOT.glob("0*_*/scoring.py")}
-    assert len(copies) == 1 and len(list(ROOT.glob("0*_*/scoring.py"))) == 5
-    for path in ROOT.glob("0*_*/score.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 90
+    words = [sys.executable, ROOT / "tools" / "score.py", "--from", out]
+    done = subprocess.run([*words, "emma", "日"], capture_output=True, encoding="utf-8")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stdout == ""
+    done = subprocess.run([*words, "emma"], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("'emma'")
 
 
 # ---- side by side ----------------------------------------------------------------------------
-def answer(text, losses, end=True):
-    chars = [*text, "<end>"] if end else list(text[1:])
-    return {"chars": chars, "losses": losses, "mean": sum(losses) / len(losses)}
-
-
-def rendered(text, answers, width=120):
+def rendered(text, scores, width=120):
     console = Console(width=width, file=io.StringIO(), markup=False, emoji=False, highlight=False)
-    console.print(tool.side_by_side(text, answers, width))
+    console.print(tool.side_by_side(text, scores, width))
     return console.file.getvalue()
 
 
 def test_columns_line_up_and_the_highest_loss_has_the_star():
-    answers = {
-        "02_bigram_counts": answer("ab", [math.log(2), math.log(8), math.log(4)]),
-        "06_shakespeare_gpt": answer("ab", [math.log(16)], end=False),
+    scores = {
+        "02_bigram_counts": [math.log(2), math.log(8), math.log(4)],
+        "06_shakespeare_gpt": [math.log(16)],  # neither its first character nor its end
     }
-    rows = [line.split() for line in rendered("ab", answers).splitlines()]
+    rows = [line.split() for line in rendered("ab", scores).splitlines()]
     assert rows[-5:] == [
         ["a", "0.500", "0.69", "-"],
         ["b", "0.125", "2.08*", "0.062", "2.77*"],
@@ -280,15 +254,15 @@ def test_columns_line_up_and_the_highest_loss_has_the_star():
 
 def test_a_text_is_no_markup_and_no_escape():
     text = "[red]\x1b[1m:a:"
-    printed = rendered(text, {"02_bigram_counts": answer(text, [1.0] * (len(text) + 1))})
+    printed = rendered(text, {"02_bigram_counts": [1.0] * (len(text) + 1)})
     assert "'[red]\\x1b[1m:a:'" in printed and "\x1b" not in printed
 
 
 def test_a_narrow_terminal_gets_the_losses_of_all_models():
-    answers = {folder: answer("ab", [1.25, 2.5, 0.5]) for folder in RUNS}
-    printed = rendered("ab", answers, width=70)
+    scores = {folder: [1.25, 2.5, 0.5] for folder in RUNS}
+    printed = rendered("ab", scores, width=70)
     assert printed.count("2.50*") == 6 and max(map(len, printed.splitlines())) <= 70
-    assert "0.287" in rendered("ab", answers) and "0.287" not in printed
+    assert "0.287" in rendered("ab", scores) and "0.287" not in printed
 
 
 @pytest.mark.parametrize("words, stages, texts", [
@@ -323,8 +297,7 @@ def test_scrambled_is_another_order_of_the_same_letters(name, seed):
 
 def test_the_comparison_of_a_toy():
     """Three real names, then their scrambled forms: likelier, equal, held impossible."""
-    means = [1.0, 2.0, 3.0, 2.0, 2.0, None]
-    row = tool.compare_scrambled([{"mean": mean} for mean in means])
+    row = tool.compare_scrambled([1.0, 2.0, 3.0], [2.0, 2.0, math.inf])
     assert row == {"real": 2.0, "scrambled": math.inf, "likelier": pytest.approx(2 / 3)}
 
 
@@ -338,12 +311,12 @@ def test_samples_of_a_toy():
 
 @pytest.fixture
 def score(trained, tmp_path, monkeypatch, capsys):
-    """score(*words) -> (status, stdout, stderr) of the tool, where stage 02 alone is trained; as
-    that was on 250 names, those are what data/names.txt holds here.
+    """score(*words) -> (status, stdout, stderr) of the tool. Only stage 02 is trained, on 250
+    names, so these take the place of data/names.txt.
     """
-    stage = trained("02_bigram_counts")
-    shutil.copytree(stage.out, tmp_path / "02_bigram_counts")
-    monkeypatch.setattr(tool, "NAMES", stage.out / "data.txt")
+    run = trained("02_bigram_counts")
+    shutil.copytree(run.out / "02_bigram_counts", tmp_path / "02_bigram_counts")
+    monkeypatch.setattr(tool, "NAMES", run.out / "data.txt")
 
     def score(*words, out=tmp_path):
         monkeypatch.setattr(sys, "argv", ["score", "--from", str(out), *map(str, words)])
@@ -364,6 +337,19 @@ def test_the_tool_shows_what_is_trained_and_names_the_rest(score, tmp_path):
                   ["--temperatures", "--samples=100"], ["--scrambled", "aaa"]):
         status, out, err = score(*words)
         assert status == 2 and out == "" and err.count("\n") == 1, words
+
+
+def test_a_running_text_lies_beside_the_names_and_its_mean_apart(score, trained, tmp_path):
+    run = trained("06_shakespeare_gpt")
+    shutil.copytree(run.out / "06_shakespeare_gpt", tmp_path / "06_shakespeare_gpt")
+    status, out, err = score("2", "6", "hear")
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert (status, err) == (0, "")
+    assert rows["h"][-1] == rows["(end)"][-1] == "-" != rows["e"][-1]
+    assert "06 reads a running text" in out
+    status, out, err = score("2", "6", "a")  # one character: 06 has nothing to score
+    assert status == 0 and err.startswith("left out: 06_shakespeare_gpt: the text 'a' is too short")
+    assert "02" in out and "06 reads" not in out
 
 
 def test_the_tool_compares_scrambled_names(score):

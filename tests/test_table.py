@@ -1,7 +1,6 @@
 """The loss table, from made-up results."""
 
 import csv
-import importlib
 import io
 import json
 import math
@@ -16,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-table = importlib.import_module("table")
+import table
+import table_rows
+from stages import ROOT
 
 LETTERS = {"train": 2.82, "val": 2.815, "test": 2.821}
 
@@ -53,9 +52,9 @@ def put(folder, content):
 
 def read(folder):
     """The groups of a folder whose results are all in order."""
-    rows, problems = table.read_results(folder)
+    rows, problems = table_rows.read_results(folder)
     assert problems == []
-    return table.group_rows(rows)
+    return table_rows.group_rows(rows)
 
 
 def as_text(groups, width=120, **options):
@@ -89,10 +88,10 @@ def rows_of(markdown):
 def test_rows_share_a_group_exactly_when_data_splits_and_unit_agree(keys):
     rows = []
     for number, (sha256, targets, unit) in enumerate(keys):
-        by_split = dict(zip(table.SPLITS, targets, strict=True))
+        by_split = dict(zip(table_rows.SPLITS, targets, strict=True))
         content = result(sha256=sha256, targets=by_split, unit=unit, number=number)
-        rows.append(table.make_row(content, Path("out/04_embedding_mlp"), Path("out")))
-    groups = table.group_rows(rows)
+        rows.append(table_rows.make_row(content, Path("out/04_embedding_mlp"), Path("out")))
+    groups = table_rows.group_rows(rows)
     numbers = [[row["result"]["number"] for row in group["rows"]] for group in groups]
     assert sorted(sum(numbers, [])) == list(range(len(keys)))
     for members in numbers:
@@ -109,7 +108,7 @@ def test_a_split_that_is_absent_null_or_empty_is_the_same_split(tmp_path):
 
 def test_bits_perplexity_and_baselines(tmp_path):
     put(tmp_path / "02_bigram_counts", result("02_bigram_counts", 2.0))
-    baselines = {"uniform": dict.fromkeys(table.SPLITS, 9.9), "letter frequencies": LETTERS}
+    baselines = {"uniform": dict.fromkeys(table_rows.SPLITS, 9.9), "letter frequencies": LETTERS}
     put(tmp_path / "04_embedding_mlp", result(baselines=baselines))
     groups = read(tmp_path)
     rows = rows_of(table.markdown(groups))
@@ -275,8 +274,8 @@ def test_seeds_are_one_row_with_mean_and_sample_deviation(tmp_path):
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 10), min_size=2, max_size=6))
 def test_mean_and_deviation_against_numpy(values):
-    assert table.mean_of(values) == pytest.approx(np.mean(values), abs=1e-12)
-    assert table.sd_of(values) == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+    assert table_rows.mean_of(values) == pytest.approx(np.mean(values), abs=1e-12)
+    assert table_rows.sd_of(values) == pytest.approx(np.std(values, ddof=1), abs=1e-9)
 
 
 def test_one_seed_that_stands_in_two_folders_counts_once(tmp_path):
@@ -428,6 +427,52 @@ def test_json_has_full_precision(tmp_path):
     assert "result" not in row
 
 
+# --- the short table ---
+
+
+def test_the_short_table_has_own_runs_the_twins_and_the_best_ngram(tmp_path):
+    for n, val in ((2, 2.5), (4, 1.9), (5, 1.8), (6, 1.81)):
+        place = tmp_path / "02_bigram_counts" / "ngram" / f"names-{n}"
+        put(place, result("02_bigram_counts", val, variant=f"{n}-gram"))
+    put(tmp_path / "02_bigram_counts", result("02_bigram_counts", 2.4))
+    put(tmp_path / "04_embedding_mlp" / "wavenet", result(val=1.5, variant="wavenet"))
+    put(tmp_path / "mine", result(val=1.4))
+    put_seeds(tmp_path, [2.0, 2.1])
+    for variant in ("best", "twin"):
+        put(tmp_path / "05_microgpt" / variant, result("05_microgpt", 1.7, variant=variant))
+    put(tmp_path / "01_micrograd", result("01_micrograd", unit="nats/point"))
+    text = {"name": "tinyshakespeare", "sha256": "bb", "docs": {}}
+    shakespeare = result("06_shakespeare_gpt", 1.5, dataset=text, vocab_size=65,
+                         loss={"train": 1.2, "val": 1.5})  # fmt: skip
+    put(tmp_path / "06_shakespeare_gpt", shakespeare)
+    short = table.short_markdown(read(tmp_path))
+    names, text = short.split("\n\ntinyshakespeare")
+    assert names.startswith("names, nats/char (a uniform guess has 3.296)\n\n| stage")
+    assert list(rows_of(names))[2:] == [
+        "02_bigram_counts", "02_bigram_counts, 5-gram", "04_embedding_mlp", "05_microgpt, best",
+        "05_microgpt, twin",
+    ]  # fmt: skip
+    assert rows_of(names)["04_embedding_mlp"] == {
+        "stage": "04_embedding_mlp", "params": "11,897", "val": "2.050&nbsp;±&nbsp;0.071&nbsp;(2)",
+        "test": "2.150", "seconds": "12",
+    }  # fmt: skip
+    assert text.startswith(", nats/char (a uniform guess has 4.174)\n\n| stage")
+    assert rows_of(text)["06_shakespeare_gpt"] == {
+        "stage": "06_shakespeare_gpt", "params": "11,897", "val": "**1.500**",
+        "bits/char (val)": "2.164", "seconds": "12",
+    }  # fmt: skip
+
+
+def test_the_short_table_without_a_loss_or_a_row(tmp_path):
+    place = tmp_path / "02_bigram_counts" / "ngram" / "names-2"
+    content = result("02_bigram_counts", None, variant="2-gram")
+    put(place, content)
+    assert table.short_markdown(read(tmp_path)) == ""
+    put(tmp_path / "04_embedding_mlp", result(val=None, interrupted=True))
+    short = table.short_markdown(read(tmp_path))
+    assert list(rows_of(short))[2:] == ["04_embedding_mlp \\*"] and "stopped early" in short
+
+
 # --- files that are not in order ---
 
 
@@ -448,7 +493,7 @@ def test_json_has_full_precision(tmp_path):
 def test_a_result_that_cannot_be_used_leaves_the_others(tmp_path, content, reason):
     put(tmp_path / "02_bigram_counts", content)
     put(tmp_path / "04_embedding_mlp", result())
-    rows, problems = table.read_results(tmp_path)
+    rows, problems = table_rows.read_results(tmp_path)
     assert [row["stage"] for row in rows] == ["04_embedding_mlp"]
     assert len(problems) == 1 and "\n" not in problems[0]
     assert str(tmp_path / "02_bigram_counts" / "result.json") in problems[0]

@@ -1,9 +1,9 @@
-"""How fast the stages are: ratios measured side by side, and losses reached within a time.
+"""Measure the speed of the stages: ratios side by side, and losses within a time limit.
 
     python run.py bench [--published microgpt.py] [--nanogpt FOLDER] [--runs 3] [--only NAME ...]
 
-Each line is the median of its runs. The lines that compare with other people's programs are left
-out without them: --published is the script of the microgpt article, --nanogpt a copy of nanoGPT's
+Each line shows the median of its runs. Some lines compare with other programs and are left out
+without them: --published is the script of the microgpt article, --nanogpt a copy of nanoGPT's
 repository, and the line `engine` needs the package micrograd. Results go to out/bench.json.
 """
 
@@ -20,15 +20,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from files import write_atomically
 from rich.console import Console
 from rich.table import Table
 
-ROOT = Path(__file__).resolve().parent.parent
-STEP = re.compile(rb"step +(\d+) */ *\d+ ")  # as the published microgpt and stage 05 print it
+from atomic_write import write_atomically
+from stages import ROOT
+
+STEP = re.compile(rb"step +([\d,]+) / +[\d,]+ ")  # as the published microgpt and stage 05 print it
 SCORED = re.compile(r"step \d+: train loss [\d.]+, val loss ([\d.]+)")  # as nanoGPT prints it
 NANOGPT_CPU = (
     "--device=cpu --compile=False --eval_iters=20 --log_interval=100 --block_size=64 "
@@ -39,24 +41,22 @@ NANOGPT_CPU = (
 
 @dataclass(frozen=True)
 class Line:
-    """measure() returns {quantity: number} of one run; bars {quantity: (at_least, number)}."""
-
     name: str
     what: str
-    measure: object
-    bars: dict
-    long: bool = False  # over a minute: one run unless --runs is given
+    measure: Callable[[], dict]  # {quantity: number} of one run
+    bars: dict  # {quantity: (whether the number is the least, number)}
+    long: bool = False  # over a minute, so it runs once unless --runs says otherwise
 
 
 class Missing(Exception):
-    """A line cannot be measured here; the message says what it needs."""
+    """A line cannot be measured here. The message says what it needs."""
 
 
 # --- children ---
 
 
 def child(*command, cwd=None, **environment):
-    """Run Python on a script to its end; return what it printed. RuntimeError if it failed."""
+    """Run Python with these arguments and return what it prints. RuntimeError if it fails."""
     env = {**os.environ, "PYTHONUTF8": "1", **environment}
     command = [sys.executable, *map(str, command)]
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, encoding="utf-8")
@@ -66,14 +66,14 @@ def child(*command, cwd=None, **environment):
 
 
 def stage(script, *flags):
-    """Run a stage's script into a temporary folder and return its result.json."""
+    """Run a script of a stage into a temporary folder and return its result.json."""
     with tempfile.TemporaryDirectory() as out:
         child(ROOT / script, *flags, "--out", out)
         return json.loads((Path(out) / "result.json").read_text(encoding="utf-8"))
 
 
 def seconds_per_step(script, first, last, *flags, cwd=None):
-    """Time between two of the steps that a script prints, which is then ended, by their number."""
+    """Run a script from one printed step to another; return the mean time of a step between."""
     command = [sys.executable, "-u", str(script), *map(str, flags)]
     with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, bufsize=0) as process:
         printed, times = b"", {}
@@ -84,7 +84,7 @@ def seconds_per_step(script, first, last, *flags, cwd=None):
             now = time.perf_counter()
             printed += more
             for step in STEP.findall(printed):
-                times.setdefault(int(step), now)
+                times.setdefault(int(step.replace(b",", b"")), now)
         process.kill()
     return (times[last] - times[first]) / (last - first)
 
@@ -108,12 +108,11 @@ def start_up():
 def engine():
     if importlib.util.find_spec("micrograd") is None:
         raise Missing("pip install micrograd")
-    printed = child(ROOT / "tools/engine_race.py", PYTHONPATH=str(ROOT / "01_micrograd"))
-    return json.loads(printed)
+    return json.loads(child(ROOT / "tools/engine_race.py"))
 
 
 def scalar(published):
-    """Both train on the same names in the same order, so each step does the same work."""
+    """Both train on the same names in the same order, so both do the same work in a step."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copyfile(need(published, "--published microgpt.py"), Path(folder) / "microgpt.py")
         names = ROOT / "data/makemore.txt"
@@ -125,7 +124,7 @@ def scalar(published):
         ours = seconds_per_step(ROOT / "05_microgpt/main.py", 100, 500, *flags)
     lengths = [len(name) + 1 for name in names.read_text(encoding="utf-8").split()]
     chars = statistics.mean(lengths) / theirs  # a second
-    twin = stage("05_microgpt/twin.py")
+    twin = stage("05_microgpt/torch_twin.py")
     return {
         "times as fast": theirs / ours,
         "published, s for 1000 steps": 1000 * theirs,
@@ -135,7 +134,7 @@ def scalar(published):
     }
 
 
-# A child's peak counts what its parent held when it began, hence a small parent in between.
+# A child's peak includes what its parent held when the child began, so the parent must be small.
 MEMORY = """
 import resource, subprocess, sys
 subprocess.run([sys.executable, *sys.argv[1:]], check=True)
@@ -146,23 +145,23 @@ print("peak", peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # byte
 
 def memory():
     if sys.platform == "win32":
-        raise Missing("a system that counts a process's memory: Linux or macOS")
+        raise Missing("a system that counts the memory of a process: Linux or macOS")
     main = ROOT / "05_microgpt/main.py"
     with tempfile.TemporaryDirectory() as out:
-        flags = ("--no-twin", "--steps", 200, "--out", out)
+        flags = ("--steps", 200, "--out", out)
         printed = child("-c", MEMORY, main, *flags)
     return {"MB at the peak": float(printed.split()[-1])}
 
 
 def trained(script, *flags, best=False):
-    """Val loss and seconds of training of a run."""
+    """The val loss of a run and its seconds of training. best: take the lowest val loss."""
     result = stage(script, *flags)
     val = result["best"]["val"] if best else result["loss"]["val"]
     return {"val loss": val, "seconds": result["seconds"]}
 
 
 def nanogpt(folder, *flags):
-    """Run nanoGPT's recipe for Tiny Shakespeare in a copy; return seconds and its best val loss."""
+    """Run nanoGPT's recipe for Tiny Shakespeare in a copy; return seconds and best val loss."""
     import numpy as np
 
     source = need(folder, "--nanogpt FOLDER")
@@ -206,31 +205,32 @@ def on_gpu(folder):
 
 
 GENERATION = """
-import json, time, torch
-from model import GPT
+import json, time
+from stages import load_stage
+
+generate = load_stage("06_shakespeare_gpt", "generate").generate
+GPT = load_stage("06_shakespeare_gpt", "model").GPT
+import torch  # after the stage, which sets what PyTorch reads when it is imported
 
 torch.manual_seed(0)
 model = GPT(vocab_size=65, block_size=512, n_embd=128, n_head=2, n_layer=4, dropout=0.0).eval()
-
-@torch.no_grad()
-def uncached(tokens, length):
-    for _ in range(length):
-        tokens.append(int(model(torch.tensor([tokens]))[0, -1].argmax()))
-    return tokens
-
-begin = time.perf_counter(); slow = uncached([0], 500); middle = time.perf_counter()
-fast = [0, *model.generate([0], 500, top_k=1)]; end = time.perf_counter()
+begin = time.perf_counter()
+slow = list(model.generate([0], 500, top_k=1))
+middle = time.perf_counter()
+fast = list(generate(model, [0], 500, top_k=1))
+end = time.perf_counter()
 assert slow == fast
 print(json.dumps({"times as fast": (middle - begin) / (end - middle)}))
 """
 
 
 def generation():
-    return json.loads(child("-c", GENERATION, PYTHONPATH=str(ROOT / "06_shakespeare_gpt")))
+    """model.py computes all positions again for every character, generate.py only the last one."""
+    return json.loads(child("-c", GENERATION, PYTHONPATH=str(ROOT / "tools")))
 
 
 def two_ranks():
-    """The largest difference between the val losses of two processes and of one."""
+    """The largest difference between the val losses of one process and of two."""
     flags = ["--device=cpu", "--dtype=float32", "--steps=20", "--eval-every=10"]
     flags += ["--n-embd=64", "--n-layer=2"]
     main = ROOT / "06_shakespeare_gpt/main.py"
@@ -251,13 +251,13 @@ def need(path, flag):
 
 def lines(published, folder):
     at_least, at_most = True, False
-    mlp, twin = "04_embedding_mlp/main.py", "05_microgpt/twin.py"
+    mlp, twin = "04_embedding_mlp/main.py", "05_microgpt/torch_twin.py"
     return [
         Line("start-up", "stage 02 from start to end", start_up, {
             "seconds of python main.py": (at_most, 1.0),
             "seconds of run.py stage 2": (at_most, 1.5),
         }),
-        Line("engine", "stage 01's nodes a second, over micrograd's", engine,
+        Line("engine", "nodes a second of stage 01's engine, over micrograd's", engine,
              {"ratio": (at_least, 3)}),
         Line("microgpt", "stage 05 beside the published script", lambda: scalar(published), {
             "times as fast": (at_least, 15),
@@ -272,7 +272,7 @@ def lines(published, folder):
         Line("twin-best", "stage 05's twin, --preset best",
              lambda: trained(twin, "--preset", "best"),
              {"val loss": (at_most, 1.97), "seconds": (at_most, 120)}, long=True),
-        Line("cached", "stage 06, 500 characters with the cache over without it", generation,
+        Line("cached", "stage 06, time of 500 characters: no cache over cache", generation,
              {"times as fast": (at_least, 1)}),
         Line("two-ranks", "stage 06 on two processes against one", two_ranks,
              {"largest difference of losses": (at_most, 1e-5)}),
@@ -344,12 +344,12 @@ def show(results, console):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the speed of the stages.")
     parser.add_argument("--published", type=Path, help="the script of the microgpt article")
     parser.add_argument("--nanogpt", type=Path, help="a copy of nanoGPT's repository")
     parser.add_argument("--runs", type=int, help="runs of each line: 3, and 1 of the long ones")
     parser.add_argument("--only", nargs="+", metavar="NAME",
-                        help="measure these lines anew, and keep the others of this machine")
+                        help="measure only these lines, and keep the others of this machine")
     parser.add_argument("--out", type=Path, default=ROOT / "out/bench.json", help="the results")
     args = parser.parse_args()
     for path in (args.published, args.nanogpt):
@@ -386,7 +386,7 @@ def main():
 
 
 def kept(path, about):
-    """{name: line} of the report in a file, if it is of this machine and these versions."""
+    """{name: line} of the report in a file, if this machine made it with these versions."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         return {row["name"]: row for row in report["lines"] if report["machine"] == about}

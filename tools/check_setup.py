@@ -1,4 +1,4 @@
-"""Does everything work here? One line for each check, and for what fails the way out.
+"""Check that everything works here. Each check prints one line, which says how to fix what fails.
 
     python run.py check-setup
 """
@@ -17,37 +17,37 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-ROOT = Path(__file__).resolve().parent.parent
-LAUNCHER = runpy.run_path(str(ROOT / "run.py"))  # says what Python and which pins are asked for
+from stages import ROOT
+
+LAUNCHER = runpy.run_path(str(ROOT / "run.py"))  # knows which Python and packages are needed
 TIMEOUT = 120  # seconds for a child that should take three
-# The smallest run of each stage that still makes a step of training; DATA is a text of a few KB.
+# The smallest run of each stage that still trains for a step. DATA is a text of a few KB.
 SMALLEST = {
     "01_micrograd": ["--points=10", "--n-hidden=2"],
     "02_bigram_counts": ["--data=DATA"],
     "03_bigram_learned": ["--data=DATA", "--batch-size=16"],
     "04_embedding_mlp": ["--data=DATA", "--batch-size=16", "--n-hidden=8"],
-    "05_microgpt": ["--data=DATA", "--no-twin", "--n-embd=4"],
+    "05_microgpt": ["--data=DATA", "--n-embd=4"],
     "06_shakespeare_gpt": ["--data=DATA", "--block-size=8", "--n-embd=8", "--n-layer=1"],
 }
 
 
 class Failed(Exception):
-    """A check failed; the message says what is wrong and what to do about it."""
+    """A check failed. The message says what is wrong and how to fix it."""
 
 
-# Each check returns what to say when all is well, and raises Failed otherwise.
+# Each check returns what to print if all is well, and raises Failed otherwise.
 
 
 def check_python():
     have = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < LAUNCHER["OLDEST_PYTHON"]:
-        raise Failed(f"this is {have}, and 3.10 or newer is needed; with make: PYTHON=python3.12")
+        raise Failed(f"this is {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
     return have
 
 
 def check_packages(root=ROOT):
-    requirements = (root / "requirements.txt").read_text(encoding="utf-8")
-    pins = LAUNCHER["read_pins"](requirements, sys.version_info[:2])
+    pins = LAUNCHER["read_pins"](root / "requirements.txt", sys.version_info[:2])
     wrong = []
     for name, wanted in pins:
         try:
@@ -55,16 +55,16 @@ def check_packages(root=ROOT):
         except PackageNotFoundError:
             wrong.append(f"{name} is missing")
             continue
-        if wanted not in (have, have.split("+")[0]):  # 2.13.0+cpu is 2.13.0
+        if wanted not in (have, have.split("+")[0]):  # 2.13.0+cpu counts as 2.13.0
             wrong.append(f"{name} is {have}, not {wanted}")
     if wrong:
-        way_out = f"{sys.executable} -m pip install -r {root / 'requirements.txt'}"
-        raise Failed(f"{', '.join(wrong)}; run {way_out}")
+        command = f"{sys.executable} -m pip install -r {root / 'requirements.txt'}"
+        raise Failed(f"{', '.join(wrong)}; run {command}")
     return f"{len(pins)} as requirements.txt pins them"
 
 
 def check_names(root=ROOT):
-    """prepare.py compares the SHA-256, and its own line says what to do where that differs."""
+    """prepare.py compares the SHA-256. If it differs, its own line says what to do."""
     done = child([root / "data" / "prepare.py", "names"])
     if done.returncode:
         raise Failed(last_line(done.stderr or done.stdout))
@@ -75,12 +75,14 @@ def check_texts(root=ROOT):
     missing = [
         name for name in ("tinyshakespeare", "makemore") if not (root / f"data/{name}.txt").exists()
     ]
-    note = "fetched when first needed, or now by: python data/prepare.py"
-    return f"not here: {', '.join(missing)}; {note} {' '.join(missing)}" if missing else "all here"
+    if not missing:
+        return "all here"
+    now = f"python data/prepare.py {' '.join(missing)}"
+    return f"{' and '.join(missing)} will be fetched when needed; to fetch now: {now}"
 
 
 def check_stage(stage, root=ROOT):
-    """One step of training in a child, into a folder that is thrown away."""
+    """Train for one step in a child, into a temporary folder."""
     main = root / stage / "main.py"
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -92,11 +94,11 @@ def check_stage(stage, root=ROOT):
     if done.returncode:
         said = last_line(done.stderr) or f"it ended with status {done.returncode}"
         raise Failed(f"{said}; to see all of it: python {stage}/main.py --steps 1")
-    return f"a step of training, {time.monotonic() - began:.1f} s"
+    return f"one step of training, {time.monotonic() - began:.1f} s"
 
 
 def child(command):
-    """Run a Python script to its end. Failed where it takes too long."""
+    """Run a Python script to its end. Failed if it takes too long."""
     environment = {**os.environ, "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"}
     words = [sys.executable, *map(str, command)]
     try:
@@ -104,8 +106,8 @@ def child(command):
             words, capture_output=True, encoding="utf-8", env=environment, timeout=TIMEOUT
         )
     except subprocess.TimeoutExpired:
-        busy = f"not done after {TIMEOUT} s; is the machine busy with something else?"
-        raise Failed(busy) from None
+        problem = f"not finished after {TIMEOUT} s; is the machine busy with something else?"
+        raise Failed(problem) from None
 
 
 def last_line(text):
@@ -113,17 +115,17 @@ def last_line(text):
 
 
 def run_check(check):
-    """(whether all is well, what to say)."""
+    """(whether all is well, what to print)."""
     try:
         return True, check()
     except Failed as problem:
         return False, str(problem)
     except OSError as error:
-        return False, f"{error.filename}: {error.strerror}; is this a whole copy of the project?"
+        return False, f"{error.filename}: {error.strerror}; get a whole copy of the project"
 
 
 def all_checks(root=ROOT):
-    """{name: check}, in the order in which they are reported."""
+    """{name: check}, in the order of the report."""
     return {
         "Python": check_python,
         "packages": partial(check_packages, root),
@@ -136,14 +138,14 @@ def all_checks(root=ROOT):
 def main(root=ROOT):
     console = Console(soft_wrap=True, highlight=False)
     checks, failed = all_checks(root), 0
-    # Two at a time: most of a child's time is importing torch, on one core.
+    # Two at a time, because a child spends most of its time importing torch, on one core.
     with ThreadPoolExecutor(max_workers=2) as pool:
         for name, (well, line) in zip(checks, pool.map(run_check, checks.values())):
             mark = "[green]ok    [/]" if well else "[bold red]FAILED[/]"
             console.print(f"{mark} [bold]{name:<20}[/]{escape(line)}")
             failed += not well
     if failed:
-        console.print(f"{failed} of {len(checks)} checks failed; mend the first one first")
+        console.print(f"{failed} of {len(checks)} checks failed; fix the first one first")
     else:
         console.print("All is well. Next: make stages")
     return 1 if failed else 0

@@ -1,22 +1,21 @@
-"""What changes from one stage's main.py to the next: python run.py diff 4."""
+"""Show what changes from one stage's main.py to the next: python run.py diff 4."""
 
 import argparse
 import difflib
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.syntax import Syntax
 
-ROOT = Path(__file__).resolve().parent.parent
+from stages import ROOT, STAGES
 
 
-def compare(before, after, root=ROOT):
-    """Return (summary, diff): one line that counts, and a unified diff of the two main.py files."""
+def compare(before, after):
+    """Return (summary, diff): a line with the counts, and a unified diff of two stages' main.py."""
     names = [f"{stage}/main.py" for stage in (before, after)]
-    old, new = ((root / name).read_text(encoding="utf-8").splitlines() for name in names)
+    old, new = ((ROOT / name).read_text(encoding="utf-8").splitlines() for name in names)
     lines = list(difflib.unified_diff(old, new, *names, lineterm=""))
-    body = lines[2:]  # behind the two lines that name the files
+    body = lines[2:]  # the first two lines name the files
     added = sum(line.startswith("+") for line in body)
     removed = sum(line.startswith("-") for line in body)
     summary = f"{names[0]} to {names[1]}: {added} lines added, {removed} removed"
@@ -24,14 +23,13 @@ def compare(before, after, root=ROOT):
 
 
 def main():
-    stages = sorted(main.parent.name for main in ROOT.glob("[0-9][0-9]_*/main.py"))
-    parser = argparse.ArgumentParser(prog="diff", description="A stage against the one before.")
-    parser.add_argument("stage", choices=stages, help="the folder of the later stage")
+    parser = argparse.ArgumentParser(prog="diff", description="What a stage changes.")
+    parser.add_argument("stage", choices=STAGES, help="the folder of the later stage")
     stage = parser.parse_args().stage
-    if stage == stages[0]:
-        print(f"{stage} is the first stage: nothing comes before it", file=sys.stderr)
+    if stage == STAGES[0]:
+        print(f"{stage} is the first stage; give the number of a later one", file=sys.stderr)
         return 2
-    summary, diff = compare(stages[stages.index(stage) - 1], stage)
+    summary, diff = compare(STAGES[STAGES.index(stage) - 1], stage)
     console = Console(markup=False, highlight=False)
     if console.is_terminal:
         style = {"theme": "ansi_dark", "background_color": "default"}

@@ -1,6 +1,6 @@
-"""Stage 01's engine against the micrograd package: the same MLP, forward and backward, in turn.
+"""Race stage 01's engine against the package micrograd, and print the ratio of their speeds.
 
-bench.py starts this with stage 01 on the module path; it prints one JSON object.
+Both compute the same MLP, forward and backward, in turn. bench.py starts this program.
 """
 
 import json
@@ -10,13 +10,14 @@ import time
 
 from micrograd.engine import Value as Micrograd
 
-from engine import Value
+from stages import load_stage
 
+Value = load_stage("01_micrograd", "engine").Value
 SIZES, ROUNDS, PASSES = (2, 16, 16, 1), 7, 20
 
 
 def make_weights(kind):
-    """list[layer] of list[n_out] of (list[n_in] of kind, bias), the same numbers for any kind."""
+    """The same weights in numbers of any kind: list[layer] of list[n_out] of (weights, bias)."""
     rng = random.Random(1)
     return [
         [([kind(rng.uniform(-1, 1)) for _ in range(n_in)], kind(0.0)) for _ in range(n_out)]
@@ -32,7 +33,7 @@ def forward(layers, x):
 
 
 def seconds(kind, layers):
-    """Time of one forward and backward pass, mean of PASSES."""
+    """The mean time of a forward and a backward pass."""
     x = [kind(0.3), kind(-0.7)]
     begin = time.perf_counter()
     for _ in range(PASSES):
@@ -44,7 +45,7 @@ def seconds(kind, layers):
 def main():
     ours, theirs = make_weights(Value), make_weights(Micrograd)
     assert forward(ours, [0.3, -0.7]).data == forward(theirs, [0.3, -0.7]).data
-    # Products, sums and ReLUs are one node each in both, so passes per second are nodes per second.
+    # In both, a product, a sum or a ReLU is one node, so the ratio is that of nodes per second.
     rounds = [(seconds(Micrograd, theirs), seconds(Value, ours)) for _ in range(ROUNDS)]
     print(json.dumps({"ratio": statistics.median(slow / fast for slow, fast in rounds)}))
 

@@ -1,7 +1,13 @@
-"""The experiments behind docs/experiments.md as Markdown tables: one function for each kind."""
+"""The Markdown tables of docs/experiments.md: one function for each kind of experiment."""
 
 import json
+import sys
 
+from stages import ROOT
+
+sys.path.append(str(ROOT / "extras"))
+
+import compare_runs
 from bench import number
 from published import CHECKS
 from published import rows as published_rows
@@ -14,31 +20,17 @@ def read(path):
 
 
 def table(headers, rows, left=2):
-    """A table as GitHub draws it; the first `left` columns hold words, the others numbers."""
+    """A table in Markdown. The first `left` columns hold words, the others numbers."""
     rules = ["---" if column < left else "---:" for column in range(len(headers))]
     lines = [headers, rules, *([plain(str(cell)) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def plus_minus(spread, sign=""):
-    """ "2.1234 ± 0.0012", as far as it is known."""
-    mean, sd = spread["mean"], spread["sd"]
-    return ("" if mean is None else f"{mean:{sign}.4f}") + ("" if sd is None else f" ± {sd:.4f}")
-
-
 def series(results, folder):
-    """The table of an ablate.py or of bridge.py. folder: such as 05_microgpt/ablate"""
-    rows = []
-    for row in read(results / folder / "table.json")["rows"]:
-        val = plus_minus(row["val"])
-        if row["diverged"]:
-            val = f"{val} {row['diverged']} of {len(row['seeds'])} diverged".strip()
-        rows.append((row["entry"], row["what"], f"{row['params']:,}", f"{row['steps']:,}", val,
-                     plus_minus(row["difference"], "+"), f"{row['seconds']:.1f}"))  # fmt: skip
+    """Runs that were compared with each other. folder: such as 05_microgpt/ablate"""
+    rows = [compare_runs.cells(row) for row in read(results / folder / "table.json")["rows"]]
     against = "the row before" if folder.endswith("bridge") else "the baseline"
-    return table(
-        ["entry", "what", "params", "steps", "val loss", f"against {against}", "seconds"], rows
-    )
+    return table(compare_runs.headers(against), rows)
 
 
 def published(results, _):
@@ -57,7 +49,7 @@ def published(results, _):
 
 
 def temperatures(results, _):
-    """Samples at several temperatures: how many of them stand in the training set."""
+    """Samples at several temperatures, and how many of them are in the training set."""
     content = read(results / "score" / "temperatures.json")
     rows = [
         (row["model"], row["temperature"], f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
@@ -69,7 +61,7 @@ def temperatures(results, _):
 
 
 def bench(results, _):
-    """Ratios and losses within a time, and whether they meet their bars."""
+    """Speed ratios, losses within a time limit, and whether they meet their bars."""
     report = read(results / "bench.json")
     rows = []
     for line in report["lines"]:

@@ -1,34 +1,34 @@
-"""Every lesson as a notebook: NN/lesson.ipynb is made from NN/README.md, never edited by hand.
+"""Make a notebook from every lesson: NN/README.md becomes NN/lesson.ipynb.
 
-    python run.py notebooks [--stage 3] [--check]    execute the lessons and write the notebooks
+    python run.py notebooks [--stage 3] [--check]    run the lessons and write the notebooks
     python run.py notebook 3                         open a lesson in JupyterLab
 
-Blocks marked `python` become cells, executed top to bottom in one fresh kernel in the stage's
-folder; everything else stays Markdown. Executing again gives the same bytes, unless something
-changed.
+Code blocks marked `python` become cells and run from top to bottom in the stage's folder, in one
+fresh kernel. Everything else stays Markdown. Nobody edits a notebook by hand. A lesson that has not
+changed gives the same bytes again.
 """
 
 import argparse
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import jupytext
 import nbformat
-from files import write_if_changed
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-ROOT = Path(__file__).resolve().parent.parent
-REPOSITORY = ""  # where the project is public: what the first cell of a notebook fetches
-JUPYTERLAB = "4.6.6"  # not in requirements.txt: many packages, and only `notebook` needs them
-FETCH = """# Where a notebook stands alone, as on Colab, this fetches the project around it.
+from atomic_write import write_if_changed
+from stages import ROOT
+
+REPOSITORY = ""  # the public address of the project, which the first cell of a notebook fetches
+JUPYTERLAB = "4.6.6"  # in no requirements file: it has many packages, and only `notebook` needs it
+FETCH = """# This fetches the rest of the project if you have only the notebook, as on Colab.
 import os, subprocess
 
 REPOSITORY = "{repository}"  # its address, as for git clone
-if not os.path.exists("plumbing.py"):
-    assert REPOSITORY, "put the address from which you got this notebook into REPOSITORY"
+if not os.path.exists("common.py"):
+    assert REPOSITORY, "set REPOSITORY to the address from which you got this notebook"
     subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "project"], check=True)
     os.chdir("project/{stage}")"""
 METADATA = {
@@ -42,12 +42,12 @@ def lesson_folders(root=ROOT):
 
 
 def build(folder, repository=REPOSITORY):
-    """The notebook of a lesson, not executed: a cell for each block, ids by position."""
+    """The notebook of a lesson before it runs, with a cell for each block."""
     notebook = jupytext.reads((folder / "README.md").read_text(encoding="utf-8"), fmt="md")
     source = FETCH.format(repository=repository, stage=folder.name)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(source))
     for number, cell in enumerate(notebook.cells, 1):
-        cell.id = f"cell-{number:02d}"  # jupytext draws them at random
+        cell.id = f"cell-{number:02d}"  # jupytext gives random ones
         cell.metadata.clear()
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = nbformat.from_dict(METADATA)
@@ -55,16 +55,16 @@ def build(folder, repository=REPOSITORY):
 
 
 def execute(notebook, folder):
-    """Run the cells in place. CellExecutionError names the first one that failed."""
+    """Run the cells and add their outputs. CellExecutionError shows the first that failed."""
     NotebookClient(
         notebook,
         timeout=300,  # seconds for a cell; a lesson takes less than ten in all
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
-        record_timing=False,  # or every execution would change the file
-        coalesce_streams=True,  # as one text, whatever pieces it arrived in
+        record_timing=False,  # times would change the file with every run
+        coalesce_streams=True,  # join what is printed, whatever pieces it arrived in
     ).execute()
-    notebook.metadata = nbformat.from_dict(METADATA)  # the kernel wrote its version there
+    notebook.metadata = nbformat.from_dict(METADATA)  # the kernel added its version
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "text" in output:
@@ -76,7 +76,7 @@ def sources(notebook):
 
 
 def is_stale(folder):
-    """Whether a lesson has no notebook with exactly its cells. The outputs are not looked at."""
+    """Whether the lesson's notebook is missing or has other cells. Outputs do not count."""
     path = folder / "lesson.ipynb"
     if not path.exists():
         return True
@@ -84,16 +84,16 @@ def is_stale(folder):
 
 
 def write(notebook, path):
-    """Write the notebook, whole or not at all; return whether that changed the file."""
+    """Write the notebook atomically; return whether the file changed."""
     nbformat.validate(notebook)
     content = (nbformat.writes(notebook).rstrip("\n") + "\n").encode("utf-8")
     return write_if_changed(path, content)
 
 
 def open_lab(folder):
-    """Open a copy of the lesson's notebook in JupyterLab, which is installed where it is missing.
+    """Open a copy of the lesson's notebook in JupyterLab. Installs JupyterLab if it is missing.
 
-    The copy is the learner's: it stays as it is, and is not committed.
+    The copy belongs to the learner: it is never overwritten, and git ignores it.
     """
     try:
         installed = version("jupyterlab")
@@ -103,20 +103,20 @@ def open_lab(folder):
         print(f"Installing JupyterLab {JUPYTERLAB} into this environment, once.", flush=True)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
         if status := subprocess.call([*pip, f"jupyterlab=={JUPYTERLAB}"]):
-            print("JupyterLab was not installed; the lines above say why", file=sys.stderr)
+            print("could not install JupyterLab; the lines above say why", file=sys.stderr)
             return status
     copy = folder / "my_lesson.ipynb"
     if not copy.exists():
         write(build(folder), copy)
-    print(f"{copy.relative_to(folder.parent)} is your copy; without it, the next one is fresh")
+    print(f"{copy.relative_to(folder.parent)} is your copy; delete it to get a fresh one")
     return subprocess.call([sys.executable, "-m", "jupyterlab", str(copy)])
 
 
 def main(arguments=None, root=ROOT):
     parser = argparse.ArgumentParser(prog="notebooks", description="The lessons as notebooks.")
     parser.add_argument("--stage", help="only this one")
-    parser.add_argument("--check", action="store_true", help="write nothing, say what is stale")
-    parser.add_argument("--open", action="store_true", help="open the one of --stage in JupyterLab")
+    parser.add_argument("--check", action="store_true", help="only list the stale notebooks")
+    parser.add_argument("--open", action="store_true", help="open that of --stage in JupyterLab")
     args = parser.parse_args(arguments)
     folders = lesson_folders(root)
     if args.stage or args.open:
@@ -132,14 +132,14 @@ def main(arguments=None, root=ROOT):
         name = path.relative_to(root).as_posix()
         if args.check:
             if is_stale(folder):
-                print(f"{name} is stale; make notebooks makes it from README.md")
+                print(f"{name} is stale; make notebooks updates it from README.md")
                 status = 1
             continue
         notebook = build(folder)
         try:
             execute(notebook, folder)
         except CellExecutionError as error:
-            print(f"{name} is not written, a cell failed:\n{error}", file=sys.stderr)
+            print(f"{name} is not written, because a cell failed:\n{error}", file=sys.stderr)
             status = 1
             continue
         print(f"{name} {'written' if write(notebook, path) else 'unchanged'}", flush=True)

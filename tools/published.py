@@ -1,11 +1,11 @@
-"""Rerun the published numbers that this curriculum stands on, and set ours beside them.
+"""Rerun published numbers and compare them with ours.
 
     python run.py published                  the quick checks, half a minute
-    python run.py published --long           the long trainings as well, and with CUDA the GPU's
-    python run.py published mlp wavenet      these checks only
+    python run.py published --long           also the long trainings, and those for a GPU with CUDA
+    python run.py published mlp wavenet      only these checks
 
-What a check found is kept in out/published/NAME.json, and a finished check is not run again unless
---again is given. Ctrl-C stops; the same command goes on, the lectures' trainings in the middle.
+The result of a check is kept in out/published/NAME.json. A finished check runs again only with
+--again. After Ctrl-C the same command continues, even in the middle of a lecture's training.
 """
 
 import argparse
@@ -24,45 +24,46 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from files import write_atomically
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-ROOT = Path(__file__).resolve().parent.parent
+from atomic_write import write_atomically
+from stages import ROOT, load_stage
+
 OUT = ROOT / "out" / "published"
-INTERRUPTED = 130  # the exit status of a run that Ctrl-C ended
+INTERRUPTED = 130  # the exit status of a run after Ctrl-C
 
 
 class Failed(Exception):
-    """A check that could not be carried out; the message says why in one line."""
+    """A check could not run. The message says why in one line."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A published number, or a published text, and how far ours may be from it."""
+    """A published number or text, and how far ours may differ from it."""
 
     label: str
     published: float | str
-    tolerance: float = 0.0  # the largest difference that passes; a text has to be equal
+    tolerance: float = 0.0  # the largest difference that passes; a text must be equal
 
     def passes(self, ours):
         if isinstance(self.published, str) or not isinstance(ours, (int, float)):
             return ours == self.published
-        slack = 1e-9  # 2.18 - 2.17 is a little more than 0.01 in binary
+        slack = 1e-9  # because 2.18 - 2.17 is slightly more than 0.01 in binary
         return math.isfinite(ours) and abs(ours - self.published) <= self.tolerance + slack
 
 
 @dataclass(frozen=True)
 class Check:
-    """One publication, its numbers, and how ours are measured."""
+    """A publication, its numbers, and the function that measures ours."""
 
     name: str
     what: str
     source: str  # title
     url: str
     numbers: tuple[Number, ...]
-    measure: Callable[[Path], dict]  # a folder for its files -> label: our number; more may follow
+    measure: Callable[[Path], dict]  # a folder for its files -> {label: our number}, and others
     kind: str = "quick"  # quick, long or gpu
 
     def passes(self, ours):
@@ -73,8 +74,8 @@ class Check:
 
 
 def run_child(*command, **options):
-    """Run a Python child to its end; Failed for a bad status, KeyboardInterrupt after Ctrl-C."""
-    previous_handler = signal.signal(signal.SIGINT, lambda *_: None)  # the child's to handle
+    """Run a Python child to its end. Failed for a bad status, KeyboardInterrupt after Ctrl-C."""
+    previous_handler = signal.signal(signal.SIGINT, lambda *_: None)  # the child handles it
     env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
     try:
         words = [sys.executable, *map(str, command)]
@@ -89,40 +90,33 @@ def run_child(*command, **options):
 
 
 def run_stage(script, out, *flags):
-    """Run a stage's file, show what it prints, and return the result.json that it writes in out."""
+    """Run a script, show what it prints, and return the result.json that it writes into `out`."""
     run_child(ROOT / script, *flags, "--out", out)
     (path,) = out.rglob("result.json")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def makemore():
-    """Path of makemore's 32,033 names, fetched where they are missing."""
+    """The path of makemore's 32,033 names. Fetches them if they are missing."""
     path = ROOT / "data" / "makemore.txt"
     if not path.exists():
         run_child(ROOT / "data" / "prepare.py", "makemore")
     return path
 
 
-# What its author computes in the README of micrograd, on the engine of stage 01.
-WORKED_EXAMPLE = """
-import json
-from engine import Value
-a, b = Value(-4.0), Value(2.0)
-c, d = a + b, a * b + b**3
-c = c + c + 1
-c = c + 1 + c - a
-d = d + d * 2 + (b + a).relu()
-d = d + 3 * d + (b - a).relu()
-f = (c - d) ** 2
-g = f / 2.0 + 10.0 / f
-g.backward()
-print(json.dumps({"g": g.data, "dg/da": a.grad, "dg/db": b.grad}))
-"""
-
-
 def micrograd(out):
-    printed = run_child("-c", WORKED_EXAMPLE, cwd=ROOT / "01_micrograd", stdout=subprocess.PIPE)
-    return json.loads(printed)
+    """The example in the README of micrograd, computed by the engine of stage 01."""
+    Value = load_stage("01_micrograd", "engine").Value
+    a, b = Value(-4.0), Value(2.0)
+    c, d = a + b, a * b + b**3
+    c = c + c + 1
+    c = c + 1 + c - a
+    d = d + d * 2 + (b + a).relu()
+    d = d + 3 * d + (b - a).relu()
+    f = (c - d) ** 2
+    g = f / 2.0 + 10.0 / f
+    g.backward()
+    return {"g": g.data, "dg/da": a.grad, "dg/db": b.grad}
 
 
 def bigram_counts(out):
@@ -131,11 +125,11 @@ def bigram_counts(out):
 
 
 def bigram_learned(out):
-    """Gradient descent on all pairs at once, learning rate 50, the lecture's start.
+    """Gradient descent on all pairs at once, learning rate 50, from the lecture's first weights.
 
-    The mean over all pairs is a mean over the 27 x 27 different ones, each weighted by its count.
+    The mean over all pairs is computed over the 27 x 27 different ones, weighted by their counts.
     """
-    import torch  # slow to import, and most checks do without
+    import torch  # here, because it is slow to import and most checks do not need it
 
     names = makemore().read_text(encoding="utf-8").split()
     ids = {ch: i for i, ch in enumerate("." + "".join(sorted(set("".join(names)))))}
@@ -156,11 +150,11 @@ def bigram_learned(out):
 
 
 def microgpt(out):
-    """The loss of the last name alone stands only in what the run prints."""
+    """The loss of the last name alone is only in what the run prints."""
     command = (ROOT / "05_microgpt" / "main.py", "--published", "--out", out)
     printed = run_child(*command, stdout=subprocess.PIPE)
     print(printed, flush=True)
-    (last,) = re.findall(r"^step 1000 / 1000 \| loss (\S+)$", printed, re.M)
+    (last,) = re.findall(r"^step 1,000 / 1,000 \| loss (\S+)$", printed, re.M)
     (samples,) = re.findall(r"^samples: (.+)$", printed, re.M)
     return {"last loss": float(last), "first samples": ", ".join(samples.split(", ")[:5])}
 
@@ -169,7 +163,7 @@ def lecture(variant):
     def measure(out):
         data = makemore()
         flags = ["--variant", variant, "--data", data]
-        result = run_stage("04_embedding_mlp/lecture.py", out, *flags)
+        result = run_stage("extras/makemore_lectures.py", out, *flags)
         loss, leak = result["loss"], result["leak"]
         return {
             "train": loss["train"],
@@ -201,8 +195,10 @@ NANOGPT = ("nanoGPT, README", "https://github.com/karpathy/nanoGPT")
 
 
 def part3(name, variant, what, train, val):
-    """The same seeds give the same batches, but 200,000 steps magnify any other rounding, so that
-    a loss may differ by 0.01 from one version or machine to the next.
+    """A check of a network of Part 3.
+
+    The same seed gives the same batches. But 200,000 steps magnify differences in rounding, so a
+    loss may differ by 0.01 between versions and machines.
     """
     numbers = (Number("train", train, 0.01), Number("val", val, 0.01))
     return Check(name, what, *PART3, numbers, lecture(variant), "long")
@@ -275,7 +271,7 @@ CHECKS = (
 
 
 def read_record(check, out):
-    """What an earlier run of this check found: {"ours", "seconds", ...}; None if it has to run."""
+    """The record of an earlier run, {"ours", "seconds", ...}, or None if the check has to run."""
     try:
         record = json.loads((out / f"{check.name}.json").read_text(encoding="utf-8"))
         complete = all(number.label in record["ours"] for number in check.numbers)
@@ -303,18 +299,18 @@ def write_record(check, ours, seconds, out):
 
 
 def run_check(check, out):
-    """Measure, and keep what was found. Raises Failed and KeyboardInterrupt."""
+    """Measure and keep the record. Raises Failed and KeyboardInterrupt."""
     out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     try:
         ours = check.measure(out / check.name)
-    except (OSError, ValueError, KeyError) as error:  # a result that is missing or has changed
+    except (OSError, ValueError, KeyError) as error:  # the result is missing or different
         raise Failed(f"{type(error).__name__}: {error}") from error
     write_record(check, ours, time.perf_counter() - start, out)
 
 
 def forget(check, out):
-    """Remove what an earlier run left, checkpoints included."""
+    """Delete everything that an earlier run left, with its checkpoints."""
     (out / f"{check.name}.json").unlink(missing_ok=True)
     shutil.rmtree(out / check.name, ignore_errors=True)
 
@@ -323,21 +319,21 @@ def forget(check, out):
 
 
 def shown(value):
-    """A measured value; a loss has four decimals in every publication."""
+    """A measured value. Losses have four decimals in every publication."""
     if isinstance(value, float):
         return f"{value:.4f}"
     return "none" if value is None else str(value)
 
 
 def plain(value):
-    """A published value or a tolerance as one writes it: 2.454, 0.00005."""
+    """A published value or a tolerance without trailing zeros: 2.454, 0.00005."""
     return value if isinstance(value, str) else f"{value:.5f}".rstrip("0").rstrip(".")
 
 
 def rows(check, ours):
-    """The cells (number, published, ours, tolerance, verdict) of a check, one row a number.
+    """A row (number, published, ours, tolerance, verdict) for each number of a check.
 
-    The verdict is that of today's tolerance. What was measured besides comes last, with no verdict.
+    The verdict uses today's tolerance. Other numbers that were measured come last, without one.
     """
     for number in check.numbers:
         tolerance = plain(number.tolerance) if number.tolerance else "equal"
@@ -351,8 +347,9 @@ def rows(check, ours):
 
 
 def report(checks, failures, out, console):
-    """Print what is known of `checks`; return whether all of that is good."""
-    records = [(check, record) for check in checks if (record := read_record(check, out))]
+    """Print what is known about `checks`. Returns whether all of it is good."""
+    records = [(check, read_record(check, out)) for check in checks]
+    records = [(check, record) for check, record in records if record is not None]
     sources = list(dict.fromkeys((check.source, check.url) for check, _ in records))
     table = Table(box=None, pad_edge=False, header_style="", padding=(0, 2, 0, 0))
     for name in ("check", "number", "published", "ours", "tolerance", "verdict", "source"):
@@ -370,9 +367,9 @@ def report(checks, failures, out, console):
     for number, (title, url) in enumerate(sources, 1):
         console.print(f"({number}) {title}: {url}", soft_wrap=True)
     for name, problem in failures.items():
-        console.print(f"{name} could not be carried out: {problem}", soft_wrap=True)
+        console.print(f"{name} could not run: {problem}", soft_wrap=True)
     done = {check.name for check, _ in records}
-    hints = {"quick": "", "long": " (--long)", "gpu": " (a GPU with CUDA and --long)"}
+    hints = {"quick": "", "long": " (--long)", "gpu": " (--long, on a GPU with CUDA)"}
     if missing := [c.name + hints[c.kind] for c in checks if c.name not in done]:
         console.print(f"Not run: {', '.join(missing)}", soft_wrap=True)
     return not failures and all(check.passes(record["ours"]) for check, record in records)
@@ -388,7 +385,7 @@ def has_cuda():
 
 
 def select(names, long):
-    """The checks to run, in order. ValueError for a name that is none."""
+    """The checks to run, in order. ValueError for an unknown name."""
     known = {check.name: check for check in CHECKS}
     for name in names:
         if name not in known:
@@ -397,16 +394,16 @@ def select(names, long):
     chosen = [c for c in CHECKS if (c.name in names if names else c.kind in kinds)]
     if any(check.kind == "gpu" for check in chosen) and not has_cuda():
         if any(known[name].kind == "gpu" for name in names):
-            raise ValueError("nanogpt-gpu needs a GPU with CUDA, and PyTorch sees none here")
+            raise ValueError("nanogpt-gpu needs a GPU with CUDA, but PyTorch finds none")
         chosen = [check for check in chosen if check.kind != "gpu"]
     return chosen
 
 
 def main(words=None, out=OUT):
     parser = argparse.ArgumentParser(prog="published", description="Published numbers and ours.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="these checks only")
-    parser.add_argument("--long", action="store_true", help="the trainings of minutes as well")
-    parser.add_argument("--again", action="store_true", help="run what is finished once more")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these checks")
+    parser.add_argument("--long", action="store_true", help="also the trainings that take minutes")
+    parser.add_argument("--again", action="store_true", help="repeat finished checks")
     args = parser.parse_args(words)
     try:
         chosen = select(args.names, args.long)
@@ -428,7 +425,7 @@ def main(words=None, out=OUT):
                     failures[check.name] = str(error)
     except KeyboardInterrupt:
         report(chosen, failures, out, console)
-        console.print("stopped; the same command goes on")
+        console.print("stopped; the same command continues")
         return INTERRUPTED
     return 0 if report(chosen if args.names else CHECKS, failures, out, console) else 1
 

@@ -2,16 +2,18 @@
 
     python run.py readme [--check]
 
-Markers are comments, so a rendered page does not show them. On lines of their own, with the
-generated lines between them:
+Markers are comments, so a rendered page does not show them. A block has two markers, each on a line
+of its own, and the generated lines go between them:
 
-    <!-- generated: table -->                      the loss tables
+    <!-- generated: table -->                      the whole loss table
+    <!-- generated: table short -->                its ten most important rows
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: published, temperatures,
                                                    bench (tools/experiments.py)
     <!-- end -->
 
-In a line: a folder below results/, a dotted path in its result.json and a Python format spec:
+A number within a line has a marker with a folder below results/, a dotted path in its result.json
+and a Python format spec:
 
     <!-- 04_embedding_mlp loss.val .3f -->2.123<!-- end -->
     <!-- 02_bigram_counts/ngram/names-5 params ,d -->70,179<!-- end -->
@@ -20,29 +22,30 @@ In a line: a folder below results/, a dotted path in its result.json and a Pytho
 import argparse
 import re
 import sys
-from pathlib import Path
 
 import experiments
 import table
-from files import write_atomically
+from atomic_write import write_atomically
+from stages import ROOT
+from table_rows import group_rows, read_result, read_results
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md")
 END = "<!-- end -->"
 BLOCK = re.compile(r"<!-- generated: (.*?) -->")
+TABLES = {"table": table.markdown, "table short": table.short_markdown}
 INLINE = re.compile(r"<!-- \d\d_.*? -->")
 INLINE_PAIR = re.compile(r"<!-- (\d\d_.*?) -->.*?<!-- end -->")
 
 
 class MarkerError(ValueError):
-    """A marker that cannot be filled; the message says which one and why."""
+    """A marker cannot be filled. The message says which one and why."""
 
 
 def fill(text, results, name="README.md"):
-    """Return the text with every generated part made anew from the folder `results`.
+    """Return the text with every generated part replaced, from the folder `results`.
 
-    Raises MarkerError, with `name` and the line, for a marker that is not closed or that names what
-    `results` does not hold.
+    Raises MarkerError, with `name` and the line number, for a marker that is not closed or asks for
+    something that is not in `results`.
     """
     filled = []
     lines = iter(enumerate(text.split("\n"), 1))
@@ -61,31 +64,31 @@ def fill(text, results, name="README.md"):
 
 
 def skip_to_end(marker, lines):
-    """Move past the old content of a block and its end marker."""
+    """Skip the old content of a block and its end marker."""
     for _, line in lines:
         if line.strip() == END:
             return
         if BLOCK.fullmatch(line.strip()):
             break
-    raise MarkerError(f"{marker} is not closed; put a line {END} below it")
+    raise MarkerError(f"{marker} is not closed; add a line {END} below it")
 
 
 def generate(what, results):
-    """The content of a block: `what` is a kind and, for some kinds, a folder of results/."""
+    """The content of a block. what: a kind and, for some kinds, a folder of results/."""
     kind, _, stage = what.partition(" ")
-    if what == "table":
-        rows, problems = table.read_results(results)
+    if what in TABLES:
+        rows, problems = read_results(results)
         if problems or not rows:
             raise MarkerError(f"{what}: {problems[0] if problems else f'no result in {results}'}")
-        return table.markdown(table.group_rows(rows))
+        return TABLES[what](group_rows(rows))
     if kind in experiments.KINDS:
         try:
             return experiments.KINDS[kind](results, stage)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MarkerError(f"{what}: {type(error).__name__}: {error}") from error
     if kind != "output":
-        kinds = ", ".join(["table", "output", *experiments.KINDS])
-        raise MarkerError(f"{what!r} is none of {kinds}")
+        kinds = ", ".join([*TABLES, "output", *experiments.KINDS])
+        raise MarkerError(f"there is no kind {what!r}; the kinds are {kinds}")
     path = results / stage / "output.txt"
     try:
         return "```text\n" + path.read_text(encoding="utf-8").strip("\n") + "\n```"
@@ -94,10 +97,10 @@ def generate(what, results):
 
 
 def fill_line(line, results):
-    """Return the line with the number in each of its markers made anew."""
+    """Return the line with the number behind each of its markers replaced."""
     if len(INLINE.findall(line)) != len(INLINE_PAIR.findall(line)):
         marker = INLINE.search(line)[0]
-        raise MarkerError(f"{marker} is not closed; close every marker in its own line with {END}")
+        raise MarkerError(f"{marker} is not closed; close every marker on the same line with {END}")
     return INLINE_PAIR.sub(
         lambda pair: f"<!-- {pair[1]} -->{look_up(pair[1], results)}{END}", line
     )
@@ -107,13 +110,13 @@ def look_up(marker, results):
     """The value that a marker such as "04_embedding_mlp loss.val .3f" asks for, formatted."""
     words = marker.split(" ")
     if len(words) < 3:
-        raise MarkerError(f"{marker}: name a folder, a path in its result and a format")
+        raise MarkerError(f"{marker}: give a folder, a path in its result and a format")
     folder, path, spec = words[0], " ".join(words[1:-1]), words[-1]
     try:
-        value = table.read_result(results / folder / "result.json")
+        value = read_result(results / folder / "result.json")
         for key in path.split("."):
             if not isinstance(value, dict) or key not in value:
-                raise MarkerError(f"{marker}: the result has no {key!r}")
+                raise MarkerError(f"{marker}: there is no {key!r} in the result")
             value = value[key]
         return format(value, spec)
     except OSError as error:
@@ -123,7 +126,7 @@ def look_up(marker, results):
 
 
 def stale_pages(root=ROOT):
-    """Return {path: new text} for every page that does not agree with results/."""
+    """Return {path: new text} for every page that differs from results/."""
     stale = {}
     for path in sorted(path for pattern in PAGES for path in root.glob(pattern)):
         text = path.read_text(encoding="utf-8")
@@ -135,7 +138,7 @@ def stale_pages(root=ROOT):
 
 def main(arguments=None, root=ROOT):
     parser = argparse.ArgumentParser(prog="readme", description="Fill the pages from results/.")
-    parser.add_argument("--check", action="store_true", help="write nothing, say what is stale")
+    parser.add_argument("--check", action="store_true", help="only list the stale pages")
     args = parser.parse_args(arguments)
     try:
         stale = stale_pages(root)
@@ -145,10 +148,10 @@ def main(arguments=None, root=ROOT):
     for path, text in stale.items():
         name = path.relative_to(root).as_posix()
         if args.check:
-            print(f"{name} is stale; make readme fills it from results/")
+            print(f"{name} is stale; make readme updates it from results/")
             continue
         write_atomically(path, text)
-        print(f"{name} filled from results/")
+        print(f"{name} updated from results/")
     return 1 if args.check and stale else 0
 
 

@@ -1,69 +1,58 @@
-"""Texts under every trained model side by side: where is the surprise, and whose is it?
+"""The surprise in a text, character by character, by every trained model side by side.
 
     python run.py score [STAGES] TEXT...               score emma, score 4 5 emma olivia
     python run.py score [STAGES] --scrambled [TEXT...]  real names against their letters shuffled
-    python run.py score [STAGES] --temperatures        what sampling colder or hotter brings
+    python run.py score [STAGES] --temperatures        what colder or hotter sampling brings
 
-NAME=emma is the text emma too. Each model is asked through its stage's own score.py.
+NAME=emma means the text emma, too.
 """
 
 import argparse
 import hashlib
 import json
 import math
-import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
-from files import split_names, write_atomically
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-ROOT = Path(__file__).resolve().parent.parent
+from atomic_write import write_atomically
+from stages import ROOT, load_stage
+from trained_models import MODELS, NoModel, has_model, load_model
+
 NAMES = ROOT / "data" / "names.txt"
-CHECKPOINTS = {  # folder below out/: the file in it without which there is nothing to ask
-    "02_bigram_counts": "counts.json",
-    "03_bigram_learned": "model.pt",
-    "04_embedding_mlp": "model.pt",
-    "05_microgpt": "weights.json",
-    "05_microgpt/twin": "model.pt",
-    "05_microgpt/best": "model.pt",
-    "06_shakespeare_gpt": "model.pt",
-}
+TEXT_MODELS = [folder for folder in MODELS if folder != "01_micrograd"]
 RUNNING_TEXT = "06_shakespeare_gpt"  # knows no names, and no end of a text
-END = "<end>"
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0, 1.3)
 SEED = 42  # of the choice of names, their scrambling and the samples
-# In nats: P above 0.37 is no surprise, below 0.14 some, and below 0.018 a great one.
+# In nats: P above 0.37 is no surprise, below 0.14 a surprise, and below 0.018 a great one.
 STYLES = ((1, "green"), (2, ""), (4, "yellow"), (math.inf, "red"))
 
 
 class Problem(ValueError):
-    """What the user asked cannot be done; the message says why and what to do."""
+    """The user asked for something impossible. The message says why and what to do."""
 
 
-# --- the command line ---
-
-
+# ---- the command line ------------------------------------------------------------------------
 def read_words(words):
-    """Return (stages, texts): leading numbers or folders name stages, the rest are texts."""
+    """Return (stages, texts): leading numbers or folders name stages, the other words are texts."""
     stages, texts = [], []
-    folders = {folder.split("/")[0] for folder in CHECKPOINTS}
+    folders = {folder.split("/")[0] for folder in TEXT_MODELS}
     for word in words:
         name, equals, text = word.partition("=")
         if equals and name == "NAME":
-            texts += [text] if text else []  # make passes an empty one where none was given
+            texts += [text] if text else []  # make passes an empty one if none was given
         elif not texts and word in folders:
             stages.append(word)
         elif not texts and word.isdecimal():
             found = [folder for folder in folders if int(folder[:2]) == int(word)]
             if not found:
-                why = f"stage {word} has no texts to score"
-                raise Problem(f"{why}; give 2 to 6, or NAME={word} for the text {word!r}")
+                problem = f"stage {word} has no texts to score"
+                raise Problem(f"{problem}; give 2 to 6, or NAME={word} for the text {word!r}")
             stages += found
         else:
             texts.append(word)
@@ -71,48 +60,33 @@ def read_words(words):
 
 
 def find_models(out, stages):
-    """Return (folders, missing): which of these stages' models are in `out`, and which stages have
-    none. No stages means all. Problem if nothing is there.
+    """Return (folders, missing): the models of these stages in `out`, and the stages without one.
+
+    No stages means all. Raises Problem if there is no model at all.
     """
-    asked = [f for f in CHECKPOINTS if not stages or f.split("/")[0] in stages]
-    found = [folder for folder in asked if (out / folder / CHECKPOINTS[folder]).exists()]
+    wanted = [f for f in TEXT_MODELS if not stages or f.split("/")[0] in stages]
+    found = [folder for folder in wanted if has_model(out, folder)]
     present = {folder.split("/")[0] for folder in found}
-    missing = [folder for folder in asked if "/" not in folder and folder not in present]
+    missing = [folder for folder in wanted if "/" not in folder and folder not in present]
     if not found:
         first = missing[0]
         raise Problem(f"no model is trained in {out}: make stage {int(first[:2])} trains {first}")
     return found, missing
 
 
-# --- asking the stages ---
+# ---- asking the models -----------------------------------------------------------------------
+def ask_all(out, folders, question):
+    """Load each model with the module of its stage. Return {folder: question(module, model)}.
 
-
-def ask(out, folder, words):
-    """Run a stage's score.py on one model; return its lines of JSON. Problem with its message."""
-    script = ROOT / folder.split("/")[0] / "score.py"
-    command = [sys.executable, script, "--json", "--out", out / folder, *words]
-    done = subprocess.run(
-        [str(word) for word in command], stdin=subprocess.DEVNULL, capture_output=True,
-        encoding="utf-8", env={**os.environ, "PYTHONUTF8": "1"},
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
-        raise Problem(f"{folder}: {lines[-1]}")
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def ask_all(out, folders, words):
-    """Return {folder: answers}; a model that cannot answer is left out with a line on stderr.
-
-    Problem if none can.
+    A model that cannot answer is left out with a line on stderr. Raises Problem if none can.
     """
     answers, problems, terminal = {}, [], Console(stderr=True)
     progress = {"console": terminal, "transient": True, "disable": not terminal.is_terminal}
     for folder in track(folders, description="asking the models", **progress):
         try:
-            answers[folder] = ask(out, folder, words)
-        except Problem as problem:
-            problems.append(str(problem))
+            answers[folder] = question(*load_model(out, folder))
+        except (Problem, NoModel) as problem:
+            problems.append(f"{folder}: {problem}")
     if not answers:
         raise Problem(f"no model can answer; the first says: {problems[0]}")
     for problem in problems:
@@ -120,81 +94,96 @@ def ask_all(out, folders, words):
     return answers
 
 
-def number(loss):
-    """JSON has no infinity: a loss of null is that of a character that was held impossible."""
-    return math.inf if loss is None else loss
+def score(module, model, text):
+    """-log P of each character of a text and of its end, in nats, as a list.
+
+    A running text has neither a beginning nor an end: only what follows a character has a score.
+    """
+    for ch in text:
+        if ch not in model.tokenizer.chars:
+            raise Problem(f"it has never seen the character {ch!r}")
+    followers = model.tokenizer.encode(text)[1:]
+    if not followers:
+        raise Problem(f"the text {text!r} is too short: give two characters or more")
+    rows = module.log_probs(model, text)
+    return [-row[token] for row, token in zip(rows, followers)]
 
 
-# --- side by side ---
+def score_all(out, folders, texts):
+    """{folder: what score() returns for each text}, for the models that know all characters."""
+
+    def score_texts(module, model):
+        return [score(module, model, text) for text in texts]
+
+    return ask_all(out, folders, score_texts)
 
 
+def mean(numbers):
+    return sum(numbers) / len(numbers)
+
+
+# ---- side by side ----------------------------------------------------------------------------
 def surprise(loss, is_highest, wide):
-    """The cell of a character: P if there is room, its loss in nats, * if it surprises most."""
+    """The cell of a character: P if there is room, its loss in nats, * if it is the highest."""
     style = next(style for limit, style in STYLES if loss <= limit)
     probability = f"{math.exp(-loss):.3f} " if wide else ""
     return Text(f"{probability}{loss:5.2f}{'*' if is_highest else ' '}", style)
 
 
-def side_by_side(text, answers, width):
+def side_by_side(text, scores, width):
     """A rich Table: a row for each character of the text and its end, a column for each model.
 
-    answers: {folder: what its score.py says of this text}. width: columns of the terminal.
+    scores: {folder: what score() returns}. width: columns of the terminal.
     """
-    wide = width >= 11 + 13 * len(answers)
+    wide = width >= 11 + 13 * len(scores)
     layout = {"title_justify": "left", "box": None, "padding": (0, 1, 0, 0)}
     table = Table(title=Text(repr(text), "bold"), **layout)
     table.add_column("")
-    for folder in answers:
+    for folder in scores:
         header = folder.replace("05_microgpt/", "05_").replace("_", "\n")
         table.add_column(Text(header), justify="right", no_wrap=True)
     rows = [[Text(ch if ch.isprintable() and ch != " " else repr(ch))] for ch in text]
     rows.append([Text("(end)")])
     nats, bits = [Text("mean, nats")], [Text("mean, bits")]
-    for answer in answers.values():
-        losses = [number(loss) for loss in answer["losses"]]
+    for losses in scores.values():
         highest = losses.index(max(losses))
         cells = [surprise(loss, i == highest, wide) for i, loss in enumerate(losses)]
-        if answer["chars"][-1] != END:  # a running text: its first character is not scored
+        if len(losses) < len(rows):  # a running text: neither its first character nor its end
             cells = [Text("- "), *cells, Text("- ")]
         for row, cell in zip(rows, cells, strict=True):
             row.append(cell)
-        mean = number(answer["mean"])
-        nats.append(Text(f"{mean:.2f} "))
-        bits.append(Text(f"{mean / math.log(2):.2f} "))
+        nats.append(Text(f"{mean(losses):.2f} "))
+        bits.append(Text(f"{mean(losses) / math.log(2):.2f} "))
     for row in [*rows, nats, bits]:
         table.add_row(*row)
     return table
 
 
 def compare_models(console, out, folders, texts):
-    if texts == ["-"]:
-        raise Problem("the text '-' would mean stdin to a stage; give another")
-    answers = ask_all(out, folders, ["--", *texts])
+    scores = score_all(out, folders, texts)
     for i, text in enumerate(texts):
-        of_text = {folder: all_texts[i] for folder, all_texts in answers.items()}
+        of_text = {folder: all_texts[i] for folder, all_texts in scores.items()}
         console.print(side_by_side(text, of_text, console.width))
         console.print()
-    console.print("In a cell: P, where there is room, and -log P in nats; * where that is highest.")
-    if RUNNING_TEXT in answers:
+    console.print("In a cell: P, if there is room, and -log P in nats; * marks the highest.")
+    if RUNNING_TEXT in scores:
         console.print(
-            "06 reads a running text: it scores neither the first character nor an end, so compare "
-            "its mean with no other."
+            "06 reads a running text: it scores neither the first character nor an end, so do not "
+            "compare its mean with the others."
         )
 
 
-# --- the default data set ---
-
-
+# ---- the default data set --------------------------------------------------------------------
 def only_default(out, folders):
-    """Return (names, folders): the {"train", "val", "test"} split of data/names.txt as the stages
-    make it, and of the folders those whose model was trained on it.
+    """Return (names, folders): {"train", "val", "test"} of data/names.txt as the stages split it,
+    and those of the folders whose model was trained on that file.
     """
-    raw = NAMES.read_bytes()
+    sha256 = hashlib.sha256(NAMES.read_bytes()).hexdigest()
     kept = []
     for folder in folders:
         try:
             result = json.loads((out / folder / "result.json").read_text(encoding="utf-8"))
-            same = result["dataset"]["sha256"] == hashlib.sha256(raw).hexdigest()
+            same = result["dataset"]["sha256"] == sha256
         except (OSError, ValueError, KeyError, TypeError):
             same = False
         if same:
@@ -203,14 +192,12 @@ def only_default(out, folders):
             print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
     if not kept:
         raise Problem(f"no model here was trained on data/{NAMES.name}, which this compares with")
-    return split_names(raw.decode("utf-8")), kept
+    return load_stage("02_bigram_counts", "names").load_splits(NAMES), kept
 
 
-# --- real against scrambled ---
-
-
+# ---- real against scrambled ------------------------------------------------------------------
 def scramble(name, rng):
-    """The same letters in another order; Problem where there is none."""
+    """The same letters in another order. Raises Problem if there is none."""
     if len(set(name)) < 2:
         raise Problem(f"{name!r} has no other order: give names of different letters")
     letters = list(name)
@@ -219,14 +206,13 @@ def scramble(name, rng):
     return "".join(letters)
 
 
-def compare_scrambled(answers):
-    """Return {"real", "scrambled", "likelier"}: the mean over names of their mean losses, and the
-    share of names that are likelier than their scrambled form. answers: all real ones, then theirs.
+def compare_scrambled(real, scrambled):
+    """Two means, and the share of names that are likelier than their scrambled form. -> dict
+
+    real, scrambled: the mean loss of each name.
     """
-    means = [number(answer["mean"]) for answer in answers]
-    n = len(means) // 2
-    likelier = sum(a < b for a, b in zip(means[:n], means[n:])) / n
-    return {"real": sum(means[:n]) / n, "scrambled": sum(means[n:]) / n, "likelier": likelier}
+    likelier = mean([a < b for a, b in zip(real, scrambled)])
+    return {"real": mean(real), "scrambled": mean(scrambled), "likelier": likelier}
 
 
 def show_scrambled(console, out, folders, names, count=200):
@@ -237,12 +223,12 @@ def show_scrambled(console, out, folders, names, count=200):
         val = [name for name in splits["val"] if len(set(name)) > 1]
         names, what = rng.sample(val, count), f"{count} drawn from val"
     shuffled = [scramble(name, rng) for name in names]
-    answers = ask_all(out, folders, ["--", *names, *shuffled])
     table = Table(box=None, padding=(0, 2, 0, 0))
     for header in ("model", "real", "scrambled", "real likelier"):
         table.add_column(header, justify="left" if header == "model" else "right")
-    for folder, answer in answers.items():
-        row = compare_scrambled(answer)
+    for folder, scores in score_all(out, folders, [*names, *shuffled]).items():
+        means = [mean(losses) for losses in scores]
+        row = compare_scrambled(means[: len(names)], means[len(names) :])
         numbers = (f"{row['real']:.3f}", f"{row['scrambled']:.3f}", f"{row['likelier']:.1%}")
         table.add_row(*map(Text, (folder, *numbers)))
     console.print(f"Names: {what}. Loss in nats per character, the mean over names.\n")
@@ -251,32 +237,41 @@ def show_scrambled(console, out, folders, names, count=200):
     console.print(f"\nScrambled: {pairs}{', ...' if len(names) > 5 else ''}")
 
 
-# --- temperatures ---
+# ---- temperatures ----------------------------------------------------------------------------
+def draw(module, model, temperature, count):
+    """`count` samples, the same ones each time."""
+    import torch  # after the model, since the stages set what PyTorch reads when it is imported
+
+    random.seed(SEED)
+    torch.manual_seed(SEED)
+    return [module.sample(model, temperature) for _ in range(count)]
 
 
 def describe(samples, train, everything):
-    """What one temperature brought, as a dict. train, everything: sets of names."""
-    n = len(samples)
+    """What these samples are like, as a dict. train, everything: sets of names."""
     return {
-        "samples": n,
-        "mean_length": sum(map(len, samples)) / n,
+        "samples": len(samples),
+        "mean_length": mean([len(name) for name in samples]),
         "distinct": len(set(samples)),
-        "in_train": sum(name in train for name in samples) / n,
-        "in_data": sum(name in everything for name in samples) / n,
+        "in_train": mean([name in train for name in samples]),
+        "in_data": mean([name in everything for name in samples]),
         "first": samples[:10],
     }
 
 
 def show_temperatures(console, out, folders, count):
-    """Print what `count` samples at each temperature are like, and keep it as JSON in out/score."""
+    """Print what `count` samples at each temperature are like, and write it to out/score."""
     splits, folders = only_default(out, folders)
     train, everything = set(splits["train"]), set(sum(splits.values(), []))
-    flags = ["--sample", count, "--seed", SEED, "--temperature", *TEMPERATURES]
-    answers = ask_all(out, folders, flags)
+
+    def describe_temperatures(module, model):
+        samples = {t: draw(module, model, t, count) for t in TEMPERATURES}
+        return {t: describe(names, train, everything) for t, names in samples.items()}
+
     rows = [
-        {"model": f, "temperature": a["temperature"], **describe(a["samples"], train, everything)}
-        for f, by_temperature in answers.items()
-        for a in by_temperature
+        {"model": folder, "temperature": temperature, **description}
+        for folder, answer in ask_all(out, folders, describe_temperatures).items()
+        for temperature, description in answer.items()
     ]
     table = Table(box=None, padding=(0, 2, 0, 0))
     headers = ("model", "temperature", "mean\nlength", "distinct", "in train", "in data", "first")
@@ -284,15 +279,17 @@ def show_temperatures(console, out, folders, count):
         table.add_column(header, justify="left" if header in ("model", "first") else "right")
     last = ""
     for row in rows:
-        shares = f"{row['mean_length']:.2f}", f"{row['distinct']:,}"
-        shares += f"{row['in_train']:.1%}", f"{row['in_data']:.1%}"
-        cells = (row["model"] if row["model"] != last else "", f"{row['temperature']}", *shares)
-        table.add_row(*map(Text, (*cells, ", ".join(row["first"][:3]))))
+        cells = (
+            row["model"] if row["model"] != last else "", f"{row['temperature']}",
+            f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
+            f"{row['in_train']:.1%}", f"{row['in_data']:.1%}", ", ".join(row["first"][:3]),
+        )  # fmt: skip
+        table.add_row(*map(Text, cells))
         last = row["model"]
     console.print(f"{count} samples from each model at each temperature.\n")
     console.print(table)
     console.print(
-        "\nin train: the share that stands in the training set, copied rather than invented; "
+        "\nin train: the share that is in the training set, copied rather than invented; "
         "in data: in train, val or test."
     )
     path = out / "score" / "temperatures.json"
@@ -301,6 +298,7 @@ def show_temperatures(console, out, folders, count):
     console.print(f"written to {path}")
 
 
+# ---- main ------------------------------------------------------------------------------------
 def main():
     parser = argparse.ArgumentParser(
         prog="score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -324,7 +322,7 @@ def main():
                 raise Problem(f"{RUNNING_TEXT} knows no names; give a trained one of stages 2 to 5")
         if args.temperatures:
             if texts:
-                raise Problem(f"--temperatures draws samples: {texts[0]!r} has no place there")
+                raise Problem(f"--temperatures takes no text, and {texts[0]!r} was given: drop one")
             if not 200 <= args.samples <= 10**6:
                 raise Problem(f"--samples {args.samples} is out of range: give 200 to 1000000")
             show_temperatures(console, args.out, folders, args.samples)

@@ -1,19 +1,15 @@
-"""The loss table: the results below a folder side by side, never ranked across data or splits.
+"""The loss table: the results below a folder, side by side.
 
     python run.py table [--from DIR] [--format text|markdown|json|csv]
 
-Two results share a table only where the data set, the number of targets in each split and the unit
-are the same. Runs of one stage that differ in nothing but their seed are one row: the mean of each
-loss, its sample standard deviation and the number of seeds, such as 2.094 ± 0.002 (3). They are the
-run in out/STAGE and those in out/STAGE/seeds/, which `python run.py seeds` makes.
+Two results share a table only if the data set, the number of targets in each split and the unit are
+the same. A loss such as 2.094 ± 0.002 (3) is the mean over 3 seeds and its sample standard
+deviation; `python run.py seeds` makes those runs.
 """
 
 import argparse
 import csv
 import json
-import math
-import re
-import statistics
 import sys
 from pathlib import Path
 
@@ -21,227 +17,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-ROOT = Path(__file__).resolve().parent.parent
-SPLITS = ("train", "val", "test")
-SPREAD = (*SPLITS, "best_val")  # what has a standard deviation where there are several seeds
-RANKED_UNIT = "nats/char"  # other units mean another task: such results stay out of the tables
-REQUIRED = {
-    "stage": str,
-    "idea": str,
-    "unit": str,
-    "dataset": dict,
-    "targets": dict,
-    "params": int,
-    "chars_seen": int,
-    "seconds": (int, float),
-    "loss": dict,
-}
-SEED_FOLDER = re.compile(r"/seeds/\d+(?=/|$)")
-WIDE = 110  # columns of a terminal; narrower ones do without the idea and the characters seen
+from stages import ROOT, STAGES
+from table_rows import RANKED_UNIT, SPLITS, SPREAD, group_rows, read_results
 
-
-# --- reading ---
-
-
-def stage_names(root=ROOT):
-    """The folders of the stages, in order."""
-    return sorted(main.parent.name for main in root.glob("[0-9][0-9]_*/main.py"))
-
-
-def read_result(path):
-    """Return the dict in a result.json, NaN and infinities as None.
-
-    Raises ValueError that says what is wrong, OSError where the file cannot be read.
-    """
-    result = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
-    check("the file", result, dict)
-    for key, kind in REQUIRED.items():
-        check(key, result.get(key), kind)
-    dataset, baselines = result["dataset"], result.get("baselines", {})
-    check("dataset.name", dataset.get("name"), str)
-    check("dataset.sha256", dataset.get("sha256"), str)
-    check("vocab_size", result.get("vocab_size", 0), int)
-    check("baselines", baselines, dict)
-    check("best", result.get("best", {}), dict)
-    check("config", result.get("config", {}), dict)
-    by_split = {
-        "targets": result["targets"],
-        "loss": result["loss"],
-        "accuracy": result.get("accuracy", {}),
-        "dataset.docs": dataset.get("docs", {}),
-        "best": {"val": result.get("best", {}).get("val")},
-        **{f"baselines.{name}": loss for name, loss in baselines.items()},
-    }
-    for key, values in by_split.items():
-        check(key, values, dict)
-        for split, value in values.items():
-            check(f"{key}.{split}", value, (int, float, type(None)))
-    return result
-
-
-def check(name, value, kind):
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} is missing or of the wrong kind: {value!r}")
-
-
-def read_results(folder):
-    """Return (rows, problems): the results below a folder in stage order; a line for each other.
-
-    What `make published` leaves in published/ are other people's runs, and has a table of its own.
-    """
-    rows, problems = [], []
-    for path in sorted(folder.rglob("result.json")):
-        if path.is_relative_to(folder / "published"):
-            continue
-        try:
-            rows.append(make_row(read_result(path), path.parent, folder))
-        except (ValueError, OSError) as error:
-            problems.append(f"{path}: {error}")
-    rows = join_seeds(rows, folder)
-    return sorted(rows, key=lambda row: (row["stage"], row["folder"] != row["stage"])), problems
-
-
-def perplexity(loss):
-    """exp(loss in nats), or None without a loss or past what a float holds."""
-    return None if loss is None or loss > math.log(sys.float_info.max) else math.exp(loss)
-
-
-def measures(loss, unit):
-    """The losses of the three splits, and bits and perplexity of the val loss; None if unknown."""
-    losses = {split: loss.get(split) for split in SPLITS}
-    val = losses["val"] if unit == RANKED_UNIT else None
-    bits = None if val is None else val / math.log(2)
-    return {**losses, "bits_per_char": bits, "perplexity": perplexity(val)}
-
-
-def make_row(result, place, folder):
-    """What the table says of one result that lies in `place`, somewhere below `folder`."""
-    below = place.relative_to(folder).as_posix()
-    variant = result.get("variant")
-    label = f"{result['stage']}, {variant}" if variant else result["stage"]
-    at_home = below == result["stage"] or (variant and below.startswith(f"{result['stage']}/"))
-    if not at_home:
-        label += f" ({(Path(folder.resolve().name) / below).as_posix()})"
-    return {
-        "label": label,
-        "stage": result["stage"],
-        "variant": variant,
-        "folder": below,
-        "idea": result["idea"],
-        "params": result["params"],
-        **measures(result["loss"], result["unit"]),
-        "best_val": result.get("best", {}).get("val"),
-        "chars_seen": result["chars_seen"],
-        "seconds": result["seconds"],
-        "interrupted": bool(result.get("interrupted")),
-        "seeds": 1,
-        **{f"{name}_sd": None for name in SPREAD},
-        "result": result,
-    }
-
-
-# --- several seeds ---
-
-
-def join_seeds(rows, folder):
-    """Return the rows with those that differ in nothing but their seed made one.
-
-    Only runs in a folder and in its seeds/ are joined: elsewhere a run may be of changed code. A
-    seed that stands in both counts once. Interrupted runs stay rows of their own.
-    """
-    joined = {}
-    for number, row in enumerate(rows):
-        result = row["result"]
-        config = {**result.get("config", {})}
-        seed = config.pop("seed", None)
-        home = SEED_FOLDER.sub("", row["folder"])
-        if seed is None or row["interrupted"]:
-            joined[number] = {seed: row}
-            continue
-        # A stage with another unit may draw its very data from the seed, as stage 01 does.
-        data = result["dataset"]["sha256"] if result["unit"] == RANKED_UNIT else result["unit"]
-        key = (home, row["stage"], row["variant"], json.dumps(config, sort_keys=True), data)
-        seeds = joined.setdefault(key, {})
-        if seed not in seeds or row["folder"] == home:
-            seeds[seed] = row
-    return [average([*seeds.values()], folder) for seeds in joined.values()]
-
-
-def average(rows, folder):
-    """One row for several seeds; a single row as it is. What some run did not measure is None."""
-    if len(rows) == 1:
-        return rows[0]
-    results = [row["result"] for row in rows]
-    accuracies = [result.get("accuracy", {}) for result in results]
-    mean = {
-        **results[0],
-        "loss": {split: mean_of(row[split] for row in rows) for split in SPLITS},
-        "best": {"val": mean_of(row["best_val"] for row in rows)},
-        "accuracy": {s: mean_of(accuracy.get(s) for accuracy in accuracies) for s in SPLITS},
-        "chars_seen": round(mean_of(row["chars_seen"] for row in rows)),
-        "seconds": mean_of(row["seconds"] for row in rows),
-    }
-    row = make_row(mean, folder / SEED_FOLDER.sub("", rows[0]["folder"]), folder)
-    spread = {f"{name}_sd": sd_of(other[name] for other in rows) for name in SPREAD}
-    return {**row, **spread, "seeds": len(rows)}
-
-
-def mean_of(values):
-    values = list(values)
-    return None if None in values else statistics.fmean(values)
-
-
-def sd_of(values):
-    """The sample standard deviation: the squares are divided by n - 1."""
-    values = list(values)
-    return None if None in values else statistics.stdev(values)
-
-
-# --- groups ---
-
-
-def group_rows(rows):
-    """Return a list of groups {"dataset", "unit", "docs", "targets", "baselines", "rows"}.
-
-    Rows are in one group only where data set, targets in every split and unit are the same.
-    """
-    groups = {}
-    for row in rows:
-        result = row["result"]
-        targets = tuple(result["targets"].get(split) or 0 for split in SPLITS)
-        key = (result["dataset"]["sha256"], targets, result["unit"])
-        groups.setdefault(key, []).append(row)
-    return [make_group(rows) for rows in groups.values()]
-
-
-def make_group(rows):
-    """Gather what the rows share. Baselines come from whichever result holds them."""
-    first = rows[0]["result"]
-    unit, baselines = first["unit"], {}
-    for row in rows:
-        size = row["result"].get("vocab_size")
-        if size and "uniform guess" not in baselines:
-            present = [split for split in SPLITS if first["targets"].get(split)]
-            baselines["uniform guess"] = dict.fromkeys(present, math.log(size))
-        for name, loss in row["result"].get("baselines", {}).items():
-            if name != "uniform":
-                baselines.setdefault(name, loss)
-    return {
-        "dataset": first["dataset"]["name"],
-        "sha256": first["dataset"]["sha256"],
-        "unit": unit,
-        "docs": first["dataset"].get("docs", {}),
-        "targets": first["targets"],
-        "baselines": [{"label": name, **measures(loss, unit)} for name, loss in baselines.items()],
-        "rows": rows,
-    }
+WIDE = 110  # columns; a narrower terminal does not get the ideas and the characters seen
 
 
 # --- words and numbers ---
 
 
 def title(group):
-    """One line: the data set, the unit and how much is in each split."""
+    """One line with the data set, the unit and the size of each split."""
     many_docs = any((count or 0) > 1 for count in group["docs"].values())
     sizes, what = (group["docs"], "documents") if many_docs else (group["targets"], "characters")
     splits = ", ".join(f"{split} {sizes[split]:,}" for split in SPLITS if sizes.get(split))
@@ -253,7 +39,7 @@ def decimal(value):
 
 
 def loss_text(row, name):
-    """A loss with three decimals; of several seeds such as 2.094 ± 0.002 (3)."""
+    """A loss with three decimals, or for several seeds such as 2.094 ± 0.002 (3)."""
     spread = row.get(f"{name}_sd")
     many = "" if spread is None else f" ± {decimal(spread)} ({row['seeds']})"
     return decimal(row.get(name)) + many
@@ -264,13 +50,13 @@ def duration(seconds):
 
 
 def is_best(row, group):
-    """Whether this result has the lowest val loss of its group. A baseline is no result."""
+    """Whether this row is a result with the lowest val loss of its group, and not a baseline."""
     losses = [other["val"] for other in group["rows"] if other["val"] is not None]
     return "result" in row and bool(losses) and row["val"] == min(losses)
 
 
 def cells(row):
-    """The row as a dict of strings, keyed as in HEADERS. A baseline has no result behind it."""
+    """The row as strings, by the keys of HEADERS. A baseline has only a label and losses."""
     texts = {
         "label": row["label"] + (" *" if row.get("interrupted") else ""),
         **{name: loss_text(row, name) for name in SPREAD},
@@ -298,12 +84,12 @@ HEADERS = {
     "chars_seen": "characters seen",
     "seconds": "seconds",
 }
-WORDS = ("label", "idea")  # the columns of words; the others are numbers, set to the right
+WORDS = ("label", "idea")  # the columns of words; numbers are aligned right
 STOPPED = "* stopped early"
 
 
 def columns(group):
-    """The keys of HEADERS for this group; test and best val only where a run measured them."""
+    """The keys of HEADERS for this group: test and best val only if a run measured them."""
     unknown = {
         name for name in ("best_val", "test") if all(row[name] is None for row in group["rows"])
     }
@@ -311,7 +97,7 @@ def columns(group):
 
 
 def sentence(row, unit):
-    """One line for a result whose unit has no table."""
+    """One line for a result in a unit that has no table."""
     numbers = [f"{split} {loss_text(row, split)}" for split in SPLITS if row[split] is not None]
     accuracy = row["result"].get("accuracy", {})
     measured = [split for split in SPLITS if accuracy.get(split) is not None]
@@ -324,7 +110,7 @@ def sentence(row, unit):
 
 
 def not_run(rows, stages):
-    """One line that names the stages without a result; "" if there is none."""
+    """One line that names the stages without a result, or "" if all have one."""
     present = {row["stage"] for row in rows}
     missing = [f"{s} (make stage {int(s[:2])})" for s in stages if s not in present]
     return f"Not run yet: {', '.join(missing)}" if missing else ""
@@ -334,7 +120,7 @@ def not_run(rows, stages):
 
 
 def print_text(groups, console):
-    """Print tables for people. The console must not read markup: the texts come from files."""
+    """Print tables for people. The texts come from files, so the console must not read markup."""
     narrow = console.width < WIDE
     layout = {"box": None, "pad_edge": False, "padding": (0, 1 if narrow else 2, 0, 0)}
     style = {"title_justify": "left", "title_style": "bold", "header_style": ""}
@@ -345,7 +131,7 @@ def print_text(groups, console):
             continue
         omitted = {"idea", "chars_seen"} if narrow else set()
         if narrow and any(row["seeds"] > 1 for row in group["rows"]):
-            omitted.add("perplexity")  # deviations take its place
+            omitted.add("perplexity")  # makes room for the deviations
         shown = [column for column in columns(group) if column not in omitted]
         table = Table(title=title(group), **layout, **style)
         for column in shown:
@@ -353,11 +139,11 @@ def print_text(groups, console):
             words = column in WORDS
             side = "left" if words else "right"
             table.add_column(header, justify=side, no_wrap=not words, overflow="fold")
-        # The longest stage and a comma, or the star of a run that was stopped early.
+        # Fits the longest stage and a comma, or the star of a run that was stopped early.
         table.columns[0].width = 2 + max(len(row["stage"]) for row in group["rows"])
         for row in [*group["baselines"], *group["rows"]]:
             texts = cells(row)
-            for name in SPREAD:  # a deviation stands below its mean
+            for name in SPREAD:  # put a deviation below its mean
                 texts[name] = texts[name].replace(" ± ", "\n± ").replace(" (", "\n(")
             styles = {"val": "bold"} if is_best(row, group) else {}
             table.add_row(*(Text(texts.get(c, ""), styles.get(c, "")) for c in shown))
@@ -368,46 +154,82 @@ def print_text(groups, console):
 
 
 def markdown(groups):
-    """The tables as GitHub draws them, for a README: narrow, so that rows keep to one line. The
-    ideas stay out, and only val has its deviation.
+    """The tables in Markdown, without the ideas, and with a deviation only in the column val.
+
+    That keeps each row on one line where GitHub shows it.
     """
     parts = []
     for group in groups:
-        if group["unit"] != RANKED_UNIT:
+        if group["unit"] == RANKED_UNIT:
+            shown = [column for column in columns(group) if column != "idea"]
+            rows = [*group["baselines"], *group["rows"]]
+            parts += [plain(title(group)), markdown_table(group, rows, shown)]
+        else:
             parts += [plain(sentence(row, group["unit"])) for row in group["rows"]]
-            continue
-        shown = [column for column in columns(group) if column != "idea"]
-        rules = ["---" if column in WORDS else "---:" for column in shown]
-        lines = [[HEADERS[column] for column in shown], rules]
-        for row in [*group["baselines"], *group["rows"]]:
-            texts = {column: plain(text) for column, text in cells(row).items()}
-            texts.update({name: decimal(row.get(name)) for name in SPREAD if name != "val"})
-            texts["val"] = texts["val"].replace(" ", "&nbsp;")
-            if is_best(row, group):
-                texts["val"] = f"**{texts['val']}**"
-            lines.append([texts.get(column, "") for column in shown])
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        stopped = any(row["interrupted"] for row in group["rows"])
-        parts += [plain(title(group)), table, *([plain(STOPPED)] if stopped else [])]
     return "\n\n".join(parts) + "\n" if parts else ""
 
 
+def short_markdown(groups):
+    """The table for the first page of the project, with the rows that choose_rows() chooses.
+
+    A title says what a uniform guess would lose. Without a test loss there are bits per character.
+    """
+    parts = []
+    for group in groups:
+        rows = choose_rows(group["rows"])
+        if rows and group["unit"] == RANKED_UNIT:
+            heading = f"{group['dataset']}, {group['unit']}"
+            for baseline in group["baselines"]:
+                if baseline["label"] == "uniform guess":
+                    heading += f" (a uniform guess has {decimal(baseline['val'])})"
+            last = "test" if "test" in columns(group) else "bits_per_char"
+            table = markdown_table(group, rows, ["label", "params", "val", last, "seconds"])
+            parts += [plain(heading), table]
+    return "\n\n".join(parts) + "\n" if parts else ""
+
+
+def choose_rows(rows):
+    """Every stage's own run, those of stage 05's twin, and the n-gram with the lowest val loss."""
+    ngrams = [row for row in rows if "/ngram/" in row["folder"] and row["val"] is not None]
+    best_ngram = min(ngrams, key=lambda row: row["val"], default=None)
+    twins = ("05_microgpt/twin", "05_microgpt/best")
+    return [row for row in rows if row["folder"] in (row["stage"], *twins) or row is best_ngram]
+
+
+def markdown_table(group, rows, shown):
+    """Rows of a group in Markdown. shown: the columns, keys of HEADERS."""
+    lines = [
+        [HEADERS[column] for column in shown],
+        ["---" if column in WORDS else "---:" for column in shown],
+    ]
+    for row in rows:
+        texts = {column: plain(text) for column, text in cells(row).items()}
+        texts.update({name: decimal(row.get(name)) for name in SPREAD if name != "val"})
+        texts["val"] = texts["val"].replace(" ", "&nbsp;")
+        if is_best(row, group):
+            texts["val"] = f"**{texts['val']}**"
+        lines.append([texts.get(column, "") for column in shown])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    stopped = any(row.get("interrupted") for row in rows)
+    return f"{table}\n\n{plain(STOPPED)}" if stopped else table
+
+
 def plain(text):
-    """The text with what Markdown would read as a table, emphasis or a tag escaped."""
+    """The text with everything escaped that Markdown would read as a table, emphasis or a tag."""
     for character in "\\|*<`":
         text = text.replace(character, "\\" + character)
     return " ".join(text.split())
 
 
 def as_json(groups):
-    """Groups with every number in full; the results themselves stay in their files."""
+    """The groups with every number in full, without the results that the rows come from."""
     rows = [[{k: v for k, v in row.items() if k != "result"} for row in g["rows"]] for g in groups]
     flat = [{**group, "rows": rows} for group, rows in zip(groups, rows, strict=True)]
     return json.dumps(flat, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_csv(groups, file):
-    """One flat table. Compare only rows with the same number under `group`."""
+    """One table for all groups. Only rows with the same number under `group` can be compared."""
     spread = [f"{name}_sd" for name in SPREAD]
     keys = ["stage", "variant", "folder", "interrupted", "seeds", *spread]
     columns = ["group", "dataset", "unit", *HEADERS, *keys]
@@ -420,16 +242,16 @@ def write_csv(groups, file):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="table", description="The loss table.")
+    parser = argparse.ArgumentParser(prog="table", description="Print the loss table.")
     parser.add_argument("--from", dest="folder", type=Path, help="folder of results (default: out)")
     parser.add_argument("--format", choices=("text", "markdown", "json", "csv"), default="text")
     args = parser.parse_args()
     if args.folder and not args.folder.is_dir():
-        parser.error(f"--from {args.folder}: there is no such folder; give one that holds results")
+        parser.error(f"--from {args.folder}: there is no such folder; give a folder with results")
     rows, problems = read_results(args.folder or ROOT / "out")
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    groups, missing = group_rows(rows), not_run(rows, stage_names())
+    groups, missing = group_rows(rows), not_run(rows, STAGES)
     if args.format == "text":
         console = Console(markup=False, emoji=False, highlight=False)
         console.width = console.width if console.is_terminal else 120

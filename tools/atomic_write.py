@@ -1,0 +1,19 @@
+"""Write a file so that a reader finds the old content or the new one, but never a half."""
+
+import os
+
+
+def write_atomically(path, content):
+    """Write bytes, or a text as UTF-8 with its line ends unchanged."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    os.replace(part, path)
+
+
+def write_if_changed(path, content):
+    """Write bytes unless the file has them already. Returns whether the file changed."""
+    if path.exists() and path.read_bytes() == content:
+        return False
+    write_atomically(path, content)
+    return True
