@@ -524,7 +524,7 @@ def draw(learner, check):
             ),
         },
     )  # fmt: skip
-    logits = torch.tensor([math.log(6), math.log(3), 0.0])
+    logits = torch.tensor([math.log(6), math.log(3), 0.0]) - 5
 
     def share(*args, count=1000):
         return [draw(logits.clone(), *args) for _ in range(count)].count(0) / count
@@ -534,7 +534,9 @@ def draw(learner, check):
         share, (), 0.54, 0.66, by="6 / 10", call=call.format(""),
         mistakes={
             "It always takes the likeliest id: draw, as torch.multinomial does.": (1, 1),
-            "The chances are those of the logits: take softmax of them.": (0.661, 0.69),
+            "The logits are no chances, and some are negative: take softmax of them.": (
+                RuntimeError("probability tensor contains either")
+            ),
             "All ids have the same chance: draw from softmax of the logits.": (0.28, 0.38),
         },
     )  # fmt: skip
@@ -1006,13 +1008,11 @@ def train(learner, check):
             "clip_grad_norm_ takes the parameters, model.parameters(), and the largest norm.": (
                 check.either(TypeError("clip_grad_norm_"), TypeError("not iterable"))
             ),
-            "The log keeps the loss: log.add(loss.detach()), without its gradient.": (
-                RuntimeError("requires grad")
-            ),
         },
     )  # fmt: skip
     mistakes = {
-        "The weights did not change: call optimizer.step() for each optimizer.": (
+        "The weights did not change. Was backward() called, were the gradients still there at the "
+        "update, and did each optimizer make its step?": (
             lambda steps, clip: follow(steps, clip, moving="")
         ),
         "Only the first optimizer made a step: there are two.": (

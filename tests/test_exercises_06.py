@@ -124,6 +124,7 @@ MUTANTS = [
     ("draw", DRAWN, DRAWN.replace(".item()", ""), "PyTorch drew a tensor"),
     ("draw", DRAWN, "logits.softmax(dim=0)", "These are probabilities"),
     ("draw", DRAWN, "logits.argmax().item()", "always takes the likeliest"),
+    ("draw", "logits.softmax(dim=0).cpu()", "logits", "The logits are no chances"),
     ("draw", "softmax(dim=0)", "softmax(dim=1)", "one row of logits"),
     ("draw", "logits.softmax(dim=0).cpu()", "logits.exp()", "exp overflows"),
     ("draw", "= logits / temperature", "= logits * temperature", "multiplied by the temperature"),
@@ -188,7 +189,6 @@ MUTANTS = [
     ("schedule", "max(1, config.warmup)", "config.warmup", "do not divide by 0"),
     ("schedule", "math.pi * share", "math.pi * step / config.steps", "How much is done"),
     ("train", "        model.zero_grad()\n", "", "The gradients of all steps add up"),
-    ("train", CLIP, "", "The gradients are not clipped"),
     ("train", "clip_grad_norm_(model.parameters()", "clip_grad_value_(model.parameters()",
      "Each number is clipped"),
     ("train", CLIP, "        for p in model.parameters():\n"
@@ -204,6 +204,13 @@ MUTANTS = [
     ("train", "schedule(step, log.share", "schedule(step + 1, log.share + 1 / config.steps",
      "a step ahead"),
     ("train", STEP, "", "The weights did not change"),
+    ("train", "        loss.backward()\n", "", "The weights did not change"),
+    ("train", "        loss.backward()\n", "        loss.backward()\n        model.zero_grad()\n",
+     "The weights did not change"),
+    ("train", CLIP, "", "The gradients are not clipped"),
+    ("train", f"        loss.backward()\n{CLIP}", f"{CLIP}        loss.backward()\n",
+     "The gradients are not clipped"),
+    ("evaluate", ".item()", "", "A tensor came"),
     ("train", STEP, STEP.replace("            with", "        with").replace(
         "                opt", "            opt"), "Only the last optimizer"),
     ("train", f"        for optimizer in optimizers:\n            for group in optimizer."
