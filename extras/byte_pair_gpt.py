@@ -104,11 +104,14 @@ def main():
     print("losses on the way are per token", flush=True)
 
     log, best = stage.train(config, model, data, device, dtype)
+    # From here on, losses are per character.
     log.curve = [
         [step, per_char(train, share["train"]), per_char(val, share["val"])]
         for step, train, val in log.curve
     ]
-    train_loss = per_char(stage.evaluate(model, data["train"]), share["train"])
+    loss = {"val": log.val}
+    if not log.stopped:  # as in main.py
+        loss["train"] = per_char(stage.evaluate(model, data["train"]), share["train"])
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
     text = sample(model, config.prompt, 200, config.temperature, config.top_k)
@@ -127,7 +130,7 @@ def main():
         targets={name: len(text) - 1 for name, text in splits.items()},
         vocab_size=len(chars),  # the unit is characters, and an even guess is one of them
         tokens=tokenizer.vocab_size, tokens_per_char=share, params=params,
-        chars_seen=round(trained / share["train"]), loss={"train": train_loss, "val": log.val},
+        chars_seen=round(trained / share["train"]), loss=loss,
         best={"step": best["step"], "val": per_char(best["val"], share["val"])}, samples=[text],
         device=device, variant="byte pairs",
     )  # fmt: skip

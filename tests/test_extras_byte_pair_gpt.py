@@ -140,6 +140,7 @@ def test_a_stop_keeps_model_and_result(monkeypatch, tmp_path):
     result = run(monkeypatch, tmp_path, tokens, *SMALL, *SIZES, "--vocab-size=60")
     common.stop.count, common.stop.training_began = 0, False
     assert result["interrupted"] and result["steps"] == 2
+    assert result["loss"]["val"] == pytest.approx(result["curve"][-1][2])
     assert tokens.load(tmp_path / tokens.__name__).tokenizer.vocab_size == 60
 
 
