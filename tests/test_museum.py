@@ -11,6 +11,7 @@ import sys
 import pytest
 import torch
 
+from exercise_cases import Judge
 from learn import exhibits, museum, progress, run_exhibit
 from learn.exercises import FOLDER, Problem, read_lesson
 from learn.exhibits import Exhibit, Outcome, Patch, Symptom
@@ -114,6 +115,19 @@ def test_an_exercise_that_is_named_exists(exhibit):
         pytest.skip(f"exercises/{stage}.toml is not here yet")
     exercise = read_lesson(stage).exercise(name)
     assert f"{stage}/{exercise.file}" in [patch.file for patch in exhibit.patches]
+
+
+@pytest.mark.parametrize("exhibit", [e for e in ALL if e.exercise], ids=lambda e: e.name)
+def test_the_checker_knows_a_bug_that_a_learner_can_write(exhibit, tmp_path):
+    """The bug, put into a right solution of the exercise, is answered in words of its own."""
+    stage, name = exhibit.exercise.split()
+    if not (FOLDER / f"{stage}.toml").exists():
+        pytest.skip(f"exercises/{stage}.toml is not here yet")
+    judge = Judge(stage, tmp_path)
+    exhibits.apply_patches(tmp_path, exhibit)
+    words = judge.words(name)
+    assert words, "the check does not find it"
+    assert len(words) > 30, words
 
 
 def test_no_name_is_a_target_of_make():
