@@ -116,7 +116,8 @@ def draw(sound, broken, title):
             column = round(WIDTH * step / max(1, last))
             other = cells[row][column]
             cells[row][column] = "*" if other not in (" ", mark) else mark if inside else "^"
-    text = Text(f"{title}\n", "dim")
+    text = Text()
+    text.append(f"{title}\n", "dim")
     colours = {"o": "green", "x": "red", "^": "red", "*": "yellow"}
     for number, row in enumerate(cells):
         value = high - (high - low) * number / (HEIGHT - 1)
