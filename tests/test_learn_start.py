@@ -89,6 +89,12 @@ def test_only_the_block_of_a_statement():
     assert expected in text and "so far" not in text
 
 
+@pytest.mark.parametrize("header", ["for i, (a, b) in x", "for (i, a) in x", 'if x == "a"'])
+def test_a_statement_is_found_as_its_source_is_written(header):
+    source = f"def f(x):\n    {header}:\n        return 1\n"
+    assert "return 1" not in blank(source, exercise("f", inside=header), 1)
+
+
 @pytest.mark.parametrize("wanted", [exercise("g"), exercise("double", inside="while")])
 def test_what_is_not_in_the_source(wanted):
     with pytest.raises(ValueError, match="has no"):
