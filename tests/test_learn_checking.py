@@ -36,6 +36,7 @@ EQUAL = [
     (math.nan, math.nan), (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64)),
     (torch.tensor([1]), torch.tensor([1], dtype=torch.int32)), (np.array([1, 2]), np.array([1, 2])),
     (torch.ones(2, requires_grad=True), torch.ones(2)), ([np.float32(1.5)], [1.5]), ([], ()),
+    (np.array(["a", "b"]), np.array(["a", "b"])), (np.array([None, 1]), np.array([None, 1.0])),
 ]  # fmt: skip
 DIFFERENT = [
     (1, 2, ""), (1, "1", "a number came and a text"), (None, 0, "nothing (None) came"),
@@ -47,6 +48,8 @@ DIFFERENT = [
     ({"a": 1}, {"a": 1, "b": 2}, "missing keys: [\"'b'\"]"), ({"a": 1}, {}, "unexpected keys"),
     (math.nan, 1.0, ""), (math.inf, 1e308, ""), (math.inf, -math.inf, ""), ({1}, {2}, ""),
     (torch.tensor([1.0, math.nan]), torch.ones(2), ""), ([1, 2], [2, 1], ""), ("a", "b", ""),
+    (np.array(["a"]), np.ones(1), "an array of texts came and an array was expected"),
+    (np.array([None]), np.ones(1), "an array of objects"), (np.array(["a"]), np.array(["b"]), ""),
 ]  # fmt: skip
 
 
@@ -110,6 +113,7 @@ def test_a_picture_shows_which_numbers_differ():
     assert values.picture(torch.ones(1, 3), torch.ones(1, 3), 0, 0) is None
     assert values.picture(torch.ones(20, 3), torch.ones(20, 3), 0, 0) is None
     assert values.picture(torch.ones(3), torch.ones(3), 0, 0) is None
+    assert values.picture(np.full((2, 2), "a"), np.full((2, 2), "b"), 0, 0) is None
 
 
 # --- equal ---
