@@ -167,6 +167,20 @@ def test_an_empty_file(solved):
     assert "make start 1 EXERCISE=double" in shown
 
 
+@pytest.mark.parametrize(("text", "words"), [
+    ("x = 1\n", "main.py has no class Box, so it has no function Box.{name}."),
+    ("class Box:\n    pass\n", "main.py has no function Box.{name}."),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["total", "__init__", "__call__"])
+def test_a_class_or_a_method_that_is_gone(solved, text, words, name):
+    solved.change("Box.total", f"Box.{name}", "exercises/01_first.toml")
+    solved.change('inside = "for x in"\n', "", "exercises/01_first.toml")
+    functions = MAIN.partition("class Box")[0]
+    solved.write("my/01_first/main.py", functions + text)
+    shown = " ".join(solved.check().split())
+    assert words.format(name=name) in shown and "make start 1 EXERCISE=total" in shown
+
+
 def test_a_file_that_is_gone(solved):
     (solved.my / "01_first" / "main.py").unlink()
     assert "main.py is missing" in solved.check()
