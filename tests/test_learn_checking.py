@@ -142,6 +142,7 @@ def test_equal_says_what_came(check):
         (9, "a value"),
         (lambda x: x * x, "a function"),
         (Check.either(1, lambda x: 9), "one of several"),
+        (Check.either(lambda x: x.T, lambda x: [][x], lambda x: 9), "some fail"),
     ],
 )
 def test_known_mistakes(check, wrong, words):
@@ -162,6 +163,30 @@ def test_mistakes_that_raise(check, wrong, words):
     mistakes = {"no": 7, "another": KeyError, "other text": IndexError("empty"), words: wrong}
     found = failure(check.equal, lambda x: x[5], ([],), 6, mistakes=mistakes)
     assert found["words"] == words and found["came"] == "IndexError: list index out of range"
+
+
+def test_a_mistake_with_a_key_error(check):
+    mistakes = {"another": KeyError("no such b"), "known": KeyError("no such a")}
+    mistakes["a pair"] = KeyError((3, "c"))
+    keys = {"no such a": "known", "there is no such a": "known", "c": "", (3, "c"): "a pair"}
+    for key, words in keys.items():
+        found = failure(check.equal, lambda k: {}[k], (key,), 6, mistakes=mistakes)
+        assert found["words"] == words
+
+
+def test_only_the_mark_of_the_blank_is_not_written(check):
+    def fail(text):
+        raise NotImplementedError(text)
+
+    mistakes = {"one_hot wants whole numbers": NotImplementedError("aten::")}
+    for text, words in {
+        "exercise double: make hint 3": "double is not written yet.",
+        "exercise all-of-it: make hint 3": "Your code calls the function of exercise all-of-it,",
+        "Could not run aten::one_hot": "one_hot wants whole numbers",
+    }.items():
+        assert failure(check.equal, fail, (text,), 6, mistakes=mistakes)["words"].startswith(words)
+    for text in ("", "exercise", "exercise double", "later"):
+        assert failure(check.equal, fail, (text,), 6)["words"] == ""
 
 
 def test_a_mistake_whose_form_is_wrong(check):
