@@ -137,6 +137,13 @@ def test_start_copies_the_stage_and_blanks_the_exercises(project):
     assert sorted(p.name for p in (project.my / "01_first").iterdir()) == ["helper.py", "main.py"]
 
 
+def test_the_list_has_columns_for_a_long_name(project):
+    project.change('"all-squares"', '"all-squares-of-a-list"', "exercises/01_first.toml")
+    lines = project.learn("start", "1").stdout.splitlines()
+    assert "  2  double                 double in main.py" in lines
+    assert "  3  all-squares-of-a-list  squares in main.py" in lines
+
+
 def test_starting_again_overwrites_nothing(begun):
     begun.change('raise NotImplementedError("exercise double: make hint 1")', "return x + x")
     before = begun.read("my/01_first/main.py")
