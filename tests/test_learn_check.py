@@ -74,6 +74,24 @@ def test_what_passed_before_and_fails_now(solved):
     assert passed(solved) == ["square"]
 
 
+def test_an_explanation_is_shown_once(solved):
+    shown = solved.check()
+    explanations = ["Squares are", "Doubling is", "A list in", "Sums start"]
+    assert all(words in shown for words in explanations)
+    solved.write("my/01_first/helper.py", "def square(x):\n    return x\n")
+    assert "0 of 4 passed" in solved.check()
+    solved.solve()
+    shown = solved.check()
+    assert "All 4 exercises" in shown and not any(words in shown for words in explanations)
+
+
+def test_an_explanation_is_shown_after_a_check_that_shows_none(solved):
+    solved.learn("hint", "1")  # without progress.json, it checks first
+    assert len(passed(solved)) == 4
+    shown = solved.check()
+    assert "Squares are" in shown and "Sums start" in shown
+
+
 # --- what is wrong, in words ---
 
 WRONG = [
@@ -306,6 +324,7 @@ def test_a_syntax_error_takes_nothing_away(solved):
 @pytest.mark.parametrize("content", ["", "[1, 2]", "{", '{"01_first": 3}',
     '{"01_first": {"passed": {"a": 1}, "hints": [], "predictions": "x", "checked": 5}}',
     '{"01_first": {"passed": [1, "no-such-exercise"], "hints": {"double": "x"}}}',
+    '{"01_first": {"explained": [1, ["square"]]}}', '{"01_first": {"explained": "square"}}',
 ])  # fmt: skip
 def test_a_lost_or_broken_progress_file_does_no_harm(solved, content):
     if content:

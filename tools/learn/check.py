@@ -39,7 +39,7 @@ def main(words):
     before = progress.read(args.my, lesson.stage).passed
 
     def tell(name):
-        print_pass(console, lesson.exercise(name), new=name not in before)
+        print_pass(console, lesson, args.my, lesson.exercise(name))
 
     outcome = run_checks(lesson, folder, tell=tell)
     passed = remember(lesson, args.my, outcome)
@@ -53,11 +53,13 @@ def main(words):
     return 1
 
 
-def print_pass(console, exercise, new):
-    """A line; for a new pass also what the exercise teaches."""
+def print_pass(console, lesson, my, exercise):
+    """A line, and what the exercise teaches if that was not shown before."""
     console.print(Text.assemble(("  passed  ", "green"), exercise.name))
-    if new:
+    explained = progress.read(my, lesson.stage).explained
+    if exercise.name not in explained:
         console.print(Padding(Markdown(exercise.explanation), (0, 0, 1, 10)))
+        progress.save(my, lesson.stage, explained=[*explained, exercise.name])
 
 
 def first_failure(outcome):
