@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 
 import pytest
@@ -365,10 +366,27 @@ def test_the_learners_own_model_is_trained_once(solved):
     done = solved.learn("check", "1")
     assert done.returncode == 0, done.stderr
     assert "trained with ['--steps', '5']" in done.stdout
+    assert "make table has the row as well, as yours (yours with --steps 5)." in done.stdout
     assert re.search(r"yours +1\.0000 +2\.0000", done.stdout)
     assert re.search(r"reference +1\.5000 +2\.2500", done.stdout)
     assert json.loads(solved.read("out/my/01_first/result.json"))["loss"]["val"] == 2
     assert "trained with" not in solved.learn("check", "1").stdout
+
+
+def test_a_folder_outside_of_the_project_trains_on_the_projects_data(solved, tmp_path_factory):
+    """The learner's main.py looks for data/ in the folders above it, and finds none."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "my"
+    solved.my.rename(elsewhere)
+    solved.write("results/01_first/result.json", '{"dataset": {"name": "moons"}}')
+    assert "with ['--steps', '5']" in solved.learn("check", "1", "--my", elsewhere).stdout
+    shutil.rmtree(elsewhere.parent / "out")
+    solved.write("results/01_first/result.json", '{"dataset": {"name": "names"}}')
+    solved.write("data/names.txt", "emma\n")
+    done = solved.learn("check", "1", "--my", elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "make table" not in done.stdout  # it looks into out/my/
+    data = solved.root / "data" / "names.txt"
+    assert f"trained with {[f'--data={data}', '--steps', '5']}" in done.stdout
 
 
 def test_a_main_that_fails(solved):
