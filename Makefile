@@ -8,7 +8,7 @@ ARGS :=
 .DEFAULT_GOAL := help
 # These targets take a word after them, such as a stage's number, which becomes N. make takes that
 # word for a target as well, so it gets a rule that does nothing.
-WITH_N := stage start check watch hint solution predict class ablate notebook diff
+WITH_N := stage start check watch hint solution predict museum class ablate notebook diff
 ALONE := stages table extras plots check-setup test data help \
 	seeds published notebooks readme reference bench lint
 TARGETS := $(ALONE) $(WITH_N) score

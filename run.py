@@ -275,6 +275,7 @@ LEARNING = {
     "hint": (["tools/learn", "hint"], "the next of three hints for the current exercise"),
     "solution": (["tools/learn", "solution"], "the reference beside your own code"),
     "predict": (["tools/learn", "predict"], "answer the lesson's questions before the run"),
+    "museum": (["tools/learn", "museum"], "famous bugs: see one, find its cause: make museum mask"),
     "class": (["tools/learn", "class"], "check the my/ folders of a class: make class FOLDER"),
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, byte pairs, ..."),

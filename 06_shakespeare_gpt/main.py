@@ -315,8 +315,7 @@ def main():
     print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
 
     log, best = train(config, model, data, device, dtype)
-    if RANK > 0:
-        return
+    devices.leave_ranks()
     loss = {"val": log.val}
     if not log.stopped:  # train takes ten times as long as val, too long for somebody who stopped
         loss["train"] = evaluate(model, data["train"])

@@ -248,6 +248,15 @@ def test_microgpt_passes(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_first_microgpt_passes_and_the_mended_one_learns_more(tmp_path):
+    makemore()
+    ours = CHECKS["first-microgpt"].measure(tmp_path)
+    assert CHECKS["first-microgpt"].passes(ours)
+    mended = {98: 2.6742, 99: 2.3908, 100: 3.4149}
+    assert {step: ours[f"mended, loss at step {step}"] for step in mended} == mended
+
+
+@pytest.mark.slow
 def test_the_gpu_check_passes(tmp_path):
     if not published.has_cuda():
         pytest.skip("there is no CUDA here")

@@ -1,6 +1,6 @@
 """Rerun published numbers and compare them with ours.
 
-    python run.py published                  the quick checks, half a minute
+    python run.py published                  the quick checks, one minute
     python run.py published --long           also the long trainings, and those for a GPU with CUDA
     python run.py published mlp wavenet      only these checks
 
@@ -159,6 +159,20 @@ def microgpt(out):
     return {"last loss": float(last), "first samples": ", ".join(samples.split(", ")[:5])}
 
 
+def first_microgpt(out):
+    """As published, and with the bug mended: gradients inside the graph cleared in between."""
+    ours = {}
+    for how, flags in (("", ()), ("mended, ", ("--mended",))):
+        command = (ROOT / "extras" / "first_microgpt.py", "--data", makemore(), *flags)
+        printed = run_child(*command, stdout=subprocess.PIPE)
+        print(printed, flush=True)
+        for step, loss in re.findall(r"^step +(\d+) / 100 \| loss (\S+)$", printed, re.M):
+            if int(step) >= 98 or (int(step) <= 3 and not how):
+                ours[f"{how}loss at step {step}"] = float(loss)
+        (ours[f"{how}samples"],) = re.findall(r"^samples: (.+)$", printed, re.M)
+    return ours
+
+
 def lecture(variant):
     def measure(out):
         data = makemore()
@@ -239,6 +253,22 @@ CHECKS = (
             Number("first samples", "kamon, ann, karai, jaire, vialan"),
         ),
         microgpt,
+    ),
+    Check(
+        # Its gradients were wrong; exercises/museum/first-microgpt.toml explains why.
+        "first-microgpt", "100 steps, with its bug",
+        "microgpt, first published version, demo log, February 2026",
+        "https://gist.github.com/karpathy/8627fe009c40f57531cb18360106ce95",
+        (
+            Number("loss at step 1", 3.3325, 5e-5),
+            Number("loss at step 2", 3.3320, 5e-5),
+            Number("loss at step 3", 3.3306, 5e-5),
+            Number("loss at step 98", 3.0563, 5e-5),
+            Number("loss at step 99", 2.6571, 5e-5),
+            Number("loss at step 100", 3.6758, 5e-5),
+            Number("samples", "peino, hwl, lsg, eisddr, tnrdjbk"),
+        ),
+        first_microgpt,
     ),
     part3("mlp", "original", "MLP, context 3", 2.1245, 2.1682),  # Part 2: 2.1260, 2.1701
     part3("mlp-softmax", "softmax", "less sure at the start", 2.07, 2.13),

@@ -1,4 +1,4 @@
-"""Fill the generated parts of the READMEs, of GLOSSARY.md and of docs/*.md from results/.
+"""Fill the generated parts of the READMEs, GLOSSARY.md and docs/ from results/ and exercises/.
 
     python run.py readme [--check]
 
@@ -10,6 +10,7 @@ of its own, and the generated lines go between them:
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: published, temperatures,
                                                    bench (tools/experiments.py)
+    <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
     <!-- end -->
 
 A number within a line has a marker with a folder below results/, a dotted path in its result.json
@@ -24,12 +25,14 @@ import re
 import sys
 
 import experiments
+import handouts
 import table
 from atomic_write import write_atomically
+from learn.exercises import Problem
 from stages import ROOT
 from table_rows import group_rows, read_result, read_results
 
-PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md")
+PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md", "docs/handouts/*.md")
 END = "<!-- end -->"
 BLOCK = re.compile(r"<!-- generated: (.*?) -->")
 TABLES = {"table": table.markdown, "table short": table.short_markdown}
@@ -86,8 +89,13 @@ def generate(what, results):
             return experiments.KINDS[kind](results, stage)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MarkerError(f"{what}: {type(error).__name__}: {error}") from error
+    if kind in handouts.KINDS:
+        try:
+            return handouts.KINDS[kind](stage)
+        except Problem as problem:
+            raise MarkerError(f"{what}: {problem}") from problem
     if kind != "output":
-        kinds = ", ".join([*TABLES, "output", *experiments.KINDS])
+        kinds = ", ".join([*TABLES, "output", *experiments.KINDS, *handouts.KINDS])
         raise MarkerError(f"there is no kind {what!r}; the kinds are {kinds}")
     path = results / stage / "output.txt"
     try:

@@ -16,6 +16,7 @@ MODULES = {
     "hint": "hint",
     "solution": "solution",
     "predict": "predict",
+    "museum": "museum",
     "class": "classroom",
 }
 
