@@ -101,7 +101,7 @@ MUTANTS = [
     ("pairs", "return xs, ys", "return np.array([doc[:-1] for doc in tokens]), "
      "np.array([doc[1:] for doc in tokens])", "There is a row for each document"),
     ("pairs", "tokenizer.encode(doc) for doc in docs", "list(doc) for doc in docs",
-     "the shape is (1,)"),
+     "an array of texts came"),
     ("pairs", "xs = np.array([token for doc in tokens for token in doc[:-1]])",
      "xs = np.array([doc[i + 1] for doc in tokens for i in range(len(doc))])",
      "stop one place earlier"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 
 import pytest
@@ -72,6 +73,24 @@ def test_what_passed_before_and_fails_now(solved):
     solved.write("my/01_first/main.py", with_double("def double(x):\n    return x\n"))
     assert "It passed before" in solved.check()
     assert passed(solved) == ["square"]
+
+
+def test_an_explanation_is_shown_once(solved):
+    shown = solved.check()
+    explanations = ["Squares are", "Doubling is", "A list in", "Sums start"]
+    assert all(words in shown for words in explanations)
+    solved.write("my/01_first/helper.py", "def square(x):\n    return x\n")
+    assert "0 of 4 passed" in solved.check()
+    solved.solve()
+    shown = solved.check()
+    assert "All 4 exercises" in shown and not any(words in shown for words in explanations)
+
+
+def test_an_explanation_is_shown_after_a_check_that_shows_none(solved):
+    solved.learn("hint", "1")  # without progress.json, it checks first
+    assert len(passed(solved)) == 4
+    shown = solved.check()
+    assert "Squares are" in shown and "Sums start" in shown
 
 
 # --- what is wrong, in words ---
@@ -165,6 +184,20 @@ def test_an_empty_file(solved):
     shown = solved.check()
     assert "main.py has no function double" in shown
     assert "make start 1 EXERCISE=double" in shown
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("x = 1\n", "main.py has no class Box, so it has no function Box.{name}."),
+    ("class Box:\n    pass\n", "main.py has no function Box.{name}."),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["total", "__init__", "__call__"])
+def test_a_class_or_a_method_that_is_gone(solved, text, words, name):
+    solved.change("Box.total", f"Box.{name}", "exercises/01_first.toml")
+    solved.change('inside = "for x in"\n', "", "exercises/01_first.toml")
+    functions = MAIN.partition("class Box")[0]
+    solved.write("my/01_first/main.py", functions + text)
+    shown = " ".join(solved.check().split())
+    assert words.format(name=name) in shown and "make start 1 EXERCISE=total" in shown
 
 
 def test_a_file_that_is_gone(solved):
@@ -292,6 +325,7 @@ def test_a_syntax_error_takes_nothing_away(solved):
 @pytest.mark.parametrize("content", ["", "[1, 2]", "{", '{"01_first": 3}',
     '{"01_first": {"passed": {"a": 1}, "hints": [], "predictions": "x", "checked": 5}}',
     '{"01_first": {"passed": [1, "no-such-exercise"], "hints": {"double": "x"}}}',
+    '{"01_first": {"explained": [1, ["square"]]}}', '{"01_first": {"explained": "square"}}',
 ])  # fmt: skip
 def test_a_lost_or_broken_progress_file_does_no_harm(solved, content):
     if content:
@@ -332,10 +366,27 @@ def test_the_learners_own_model_is_trained_once(solved):
     done = solved.learn("check", "1")
     assert done.returncode == 0, done.stderr
     assert "trained with ['--steps', '5']" in done.stdout
+    assert "make table has the row as well, as yours (yours with --steps 5)." in done.stdout
     assert re.search(r"yours +1\.0000 +2\.0000", done.stdout)
     assert re.search(r"reference +1\.5000 +2\.2500", done.stdout)
     assert json.loads(solved.read("out/my/01_first/result.json"))["loss"]["val"] == 2
     assert "trained with" not in solved.learn("check", "1").stdout
+
+
+def test_a_folder_outside_of_the_project_trains_on_the_projects_data(solved, tmp_path_factory):
+    """The learner's main.py looks for data/ in the folders above it, and finds none."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "my"
+    solved.my.rename(elsewhere)
+    solved.write("results/01_first/result.json", '{"dataset": {"name": "moons"}}')
+    assert "with ['--steps', '5']" in solved.learn("check", "1", "--my", elsewhere).stdout
+    shutil.rmtree(elsewhere.parent / "out")
+    solved.write("results/01_first/result.json", '{"dataset": {"name": "names"}}')
+    solved.write("data/names.txt", "emma\n")
+    done = solved.learn("check", "1", "--my", elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "make table" not in done.stdout  # it looks into out/my/
+    data = solved.root / "data" / "names.txt"
+    assert f"trained with {[f'--data={data}', '--steps', '5']}" in done.stdout
 
 
 def test_a_main_that_fails(solved):

@@ -36,6 +36,7 @@ EQUAL = [
     (math.nan, math.nan), (torch.tensor([1.0]), torch.tensor([1.0], dtype=torch.float64)),
     (torch.tensor([1]), torch.tensor([1], dtype=torch.int32)), (np.array([1, 2]), np.array([1, 2])),
     (torch.ones(2, requires_grad=True), torch.ones(2)), ([np.float32(1.5)], [1.5]), ([], ()),
+    (np.array(["a", "b"]), np.array(["a", "b"])), (np.array([None, 1]), np.array([None, 1.0])),
 ]  # fmt: skip
 DIFFERENT = [
     (1, 2, ""), (1, "1", "a number came and a text"), (None, 0, "nothing (None) came"),
@@ -47,6 +48,8 @@ DIFFERENT = [
     ({"a": 1}, {"a": 1, "b": 2}, "missing keys: [\"'b'\"]"), ({"a": 1}, {}, "unexpected keys"),
     (math.nan, 1.0, ""), (math.inf, 1e308, ""), (math.inf, -math.inf, ""), ({1}, {2}, ""),
     (torch.tensor([1.0, math.nan]), torch.ones(2), ""), ([1, 2], [2, 1], ""), ("a", "b", ""),
+    (np.array(["a"]), np.ones(1), "an array of texts came and an array was expected"),
+    (np.array([None]), np.ones(1), "an array of objects"), (np.array(["a"]), np.array(["b"]), ""),
 ]  # fmt: skip
 
 
@@ -110,6 +113,7 @@ def test_a_picture_shows_which_numbers_differ():
     assert values.picture(torch.ones(1, 3), torch.ones(1, 3), 0, 0) is None
     assert values.picture(torch.ones(20, 3), torch.ones(20, 3), 0, 0) is None
     assert values.picture(torch.ones(3), torch.ones(3), 0, 0) is None
+    assert values.picture(np.full((2, 2), "a"), np.full((2, 2), "b"), 0, 0) is None
 
 
 # --- equal ---
@@ -138,6 +142,7 @@ def test_equal_says_what_came(check):
         (9, "a value"),
         (lambda x: x * x, "a function"),
         (Check.either(1, lambda x: 9), "one of several"),
+        (Check.either(lambda x: x.T, lambda x: [][x], lambda x: 9), "some fail"),
     ],
 )
 def test_known_mistakes(check, wrong, words):
@@ -158,6 +163,30 @@ def test_mistakes_that_raise(check, wrong, words):
     mistakes = {"no": 7, "another": KeyError, "other text": IndexError("empty"), words: wrong}
     found = failure(check.equal, lambda x: x[5], ([],), 6, mistakes=mistakes)
     assert found["words"] == words and found["came"] == "IndexError: list index out of range"
+
+
+def test_a_mistake_with_a_key_error(check):
+    mistakes = {"another": KeyError("no such b"), "known": KeyError("no such a")}
+    mistakes["a pair"] = KeyError((3, "c"))
+    keys = {"no such a": "known", "there is no such a": "known", "c": "", (3, "c"): "a pair"}
+    for key, words in keys.items():
+        found = failure(check.equal, lambda k: {}[k], (key,), 6, mistakes=mistakes)
+        assert found["words"] == words
+
+
+def test_only_the_mark_of_the_blank_is_not_written(check):
+    def fail(text):
+        raise NotImplementedError(text)
+
+    mistakes = {"one_hot wants whole numbers": NotImplementedError("aten::")}
+    for text, words in {
+        "exercise double: make hint 3": "double is not written yet.",
+        "exercise all-of-it: make hint 3": "Your code calls the function of exercise all-of-it,",
+        "Could not run aten::one_hot": "one_hot wants whole numbers",
+    }.items():
+        assert failure(check.equal, fail, (text,), 6, mistakes=mistakes)["words"].startswith(words)
+    for text in ("", "exercise", "exercise double", "later"):
+        assert failure(check.equal, fail, (text,), 6)["words"] == ""
 
 
 def test_a_mistake_whose_form_is_wrong(check):

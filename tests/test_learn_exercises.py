@@ -40,6 +40,7 @@ def test_an_exercise_is_complete(stage, exercise):
     assert len(exercise.hints) == 3 and all(hint.strip() for hint in exercise.hints)
     assert "?" in exercise.hints[0] and "esson" in exercise.hints[1]
     assert exercise.task.strip() and exercise.explanation.strip()
+    assert "$" not in "".join([exercise.task, *exercise.hints, exercise.explanation])  # no LaTeX
     source = (ROOT / stage / exercise.file).read_text(encoding="utf-8")
     blanked = blank(source, exercise, LESSONS[stage].number)
     assert blanked != source and find(ast.parse(blanked), exercise.function)

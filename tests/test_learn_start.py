@@ -89,6 +89,12 @@ def test_only_the_block_of_a_statement():
     assert expected in text and "so far" not in text
 
 
+@pytest.mark.parametrize("header", ["for i, (a, b) in x", "for (i, a) in x", 'if x == "a"'])
+def test_a_statement_is_found_as_its_source_is_written(header):
+    source = f"def f(x):\n    {header}:\n        return 1\n"
+    assert "return 1" not in blank(source, exercise("f", inside=header), 1)
+
+
 @pytest.mark.parametrize("wanted", [exercise("g"), exercise("double", inside="while")])
 def test_what_is_not_in_the_source(wanted):
     with pytest.raises(ValueError, match="has no"):
@@ -129,6 +135,13 @@ def test_start_copies_the_stage_and_blanks_the_exercises(project):
     assert "2 * x" not in main and "so far" not in main and "x * x" not in helper
     ast.parse(main)
     assert sorted(p.name for p in (project.my / "01_first").iterdir()) == ["helper.py", "main.py"]
+
+
+def test_the_list_has_columns_for_a_long_name(project):
+    project.change('"all-squares"', '"all-squares-of-a-list"', "exercises/01_first.toml")
+    lines = project.learn("start", "1").stdout.splitlines()
+    assert "  2  double                 double in main.py" in lines
+    assert "  3  all-squares-of-a-list  squares in main.py" in lines
 
 
 def test_starting_again_overwrites_nothing(begun):

@@ -159,6 +159,19 @@ def test_an_earlier_exercise_that_breaks_is_said(begun, watch):
 
 
 @posix_only
+def test_an_explanation_is_not_shown_again(begun, watch):
+    begun.write("my/01_first/helper.py", HELPER)
+    assert "Squares are never negative." in begun.check()
+    begun.write("my/01_first/helper.py", "def square(x):\n    return x\n")
+    assert "failed  square" in begun.check()
+    watched = watch(terminal=True)
+    watched.wait_for("square(3)")
+    begun.write("my/01_first/helper.py", HELPER)
+    watched.wait_for("passed  ")
+    assert "negative" not in watched.wait_for("Exercise 2 of 4: double")
+
+
+@posix_only
 def test_q_ends_a_check_that_hangs(begun, watch):
     begun.write("my/01_first/helper.py", "def square(x):\n    while True:\n        pass\n")
     watched = watch(terminal=True)

@@ -39,7 +39,7 @@ def main(words):
     before = progress.read(args.my, lesson.stage).passed
 
     def tell(name):
-        print_pass(console, lesson.exercise(name), new=name not in before)
+        print_pass(console, lesson, args.my, lesson.exercise(name))
 
     outcome = run_checks(lesson, folder, tell=tell)
     passed = remember(lesson, args.my, outcome)
@@ -53,11 +53,13 @@ def main(words):
     return 1
 
 
-def print_pass(console, exercise, new):
-    """A line; for a new pass also what the exercise teaches."""
+def print_pass(console, lesson, my, exercise):
+    """A line, and what the exercise teaches if that was not shown before."""
     console.print(Text.assemble(("  passed  ", "green"), exercise.name))
-    if new:
+    explained = progress.read(my, lesson.stage).explained
+    if exercise.name not in explained:
         console.print(Padding(Markdown(exercise.explanation), (0, 0, 1, 10)))
+        progress.save(my, lesson.stage, explained=[*explained, exercise.name])
 
 
 def first_failure(outcome):
@@ -119,12 +121,22 @@ def train_yours(console, lesson, my):
     if result.exists() and result.stat().st_mtime > newest:
         return 0
     console.print(f"Now your own code trains the model: {short(folder)}/main.py\n")
-    command = [sys.executable, str(folder / "main.py"), *lesson.train, f"--out={out}"]
+    command = [sys.executable, str(folder / "main.py"), *data_flag(lesson, my), *lesson.train]
+    command.append(f"--out={out}")
     env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     status = subprocess.run(command, env=env).returncode
     if status:
         console.print(f"Your main.py ended with status {status}; the lines above say why.")
     return status
+
+
+def data_flag(lesson, my):
+    """The project's data, as the reference run had it, for a main.py that cannot find data/."""
+    if my.resolve().is_relative_to(ROOT):
+        return []
+    dataset = read_result(ROOT / "results" / lesson.stage / "result.json").get("dataset", {})
+    data = ROOT / "data" / f"{dataset.get('name')}.txt"
+    return [f"--data={data}"] if data.exists() else []  # a stage may make its data itself
 
 
 def compare(console, lesson, my):
@@ -133,7 +145,7 @@ def compare(console, lesson, my):
         "yours": results_folder(lesson, my) / "result.json",
         "reference": ROOT / "results" / lesson.stage / "result.json",
     }
-    losses = {name: read_losses(path) for name, path in sides.items()}
+    losses = {name: read_result(path).get("loss", {}) for name, path in sides.items()}
     if not losses["yours"]:
         return
     table = Table(box=None, padding=(0, 3, 0, 0))
@@ -148,14 +160,16 @@ def compare(console, lesson, my):
     console.print()
     console.print(table)
     note = f" (yours with {' '.join(lesson.train)})" if lesson.train else ""
-    console.print(f"make table has the row as well, as yours{note}.\n")
+    if sides["yours"].is_relative_to(ROOT / "out"):
+        console.print(f"make table has the row as well, as yours{note}.")
+    console.print()
 
 
-def read_losses(path):
-    """{split: loss} of a result.json; {} if there is none."""
+def read_result(path):
+    """The content of a result.json; {} if there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["loss"]
-    except (OSError, ValueError, KeyError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
 
 

@@ -39,9 +39,9 @@ check.equal(function, args, expected, mistakes=, by=, rtol=1e-4, atol=1e-6, call
     afterwards, unless changes=True. Returns what the function returned.
     mistakes: {what to say: the wrong result that this mistake gives}. The wrong result may also be
     a function of the same args, or an exception class that the call raises, or an exception such as
-    RuntimeError("same dtype"), whose text must occur in the one raised. check.either(a, b) is for a
-    mistake that gives one of several results. The first that fits is said. Say what the learner did
-    and what to think about; do not show the solution.
+    RuntimeError("same dtype"), whose text must occur in the one raised. A function that raises does
+    not fit. check.either(a, b) is for a mistake that gives one of several results. The first that
+    fits is said. Say what the learner did and what to think about; do not show the solution.
     call: how the call is shown, if its name and arguments say too little; needed with a lambda:
     check.equal(lambda: (a * b).data, (), 6.0, call="(Value(2.0) * Value(3.0)).data")
 check.between(function, args, low, high, mistakes=, by=, call=, changes=False)
@@ -66,6 +66,7 @@ Checks may read data/, but no stage's folder: whatever opens a stage's code is t
 import ast
 import copy
 import inspect
+import re
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,7 +209,7 @@ class Check:
         for message, wrong in each_mistake(mistakes):
             kind = wrong if inspect.isclass(wrong) else type(wrong)
             is_error = issubclass(kind, BaseException) and isinstance(error, kind)
-            if not words and is_error and (kind is wrong or str(wrong) in str(error)):
+            if not words and is_error and (kind is wrong or says(error, wrong)):
                 words = message
         if isinstance(error, SystemExit):
             words = words or "Your code ended the program: take out exit() or sys.exit()."
@@ -224,7 +225,7 @@ class Check:
                 continue
             try:
                 wrong = wrong(*copy.deepcopy(args)) if callable(wrong) else wrong
-            except ArithmeticError:
+            except Exception:
                 continue  # the mistake would raise for these arguments, and this result did not
             if values.same(came, values.freeze(wrong), rtol, atol):
                 return message
@@ -266,6 +267,12 @@ def each_mistake(mistakes):
             yield message, result
 
 
+def says(error, wrong):
+    """Whether the text of the exception wrong occurs in error. str() puts KeyErrors in quotes."""
+    text = " ".join(map(str, wrong.args))
+    return text in " ".join(map(str, error.args)) or text in str(error)
+
+
 def describe(error):
     """IndexError: list index out of range. Only the first line of a long message."""
     text = str(error).strip().split("\n")[0]
@@ -274,13 +281,11 @@ def describe(error):
 
 def blank_words(error, exercise):
     """What to say if the exception comes from a function that is still blank, or ""."""
-    before = MARK.split("{name}")[0]
-    text = str(error)
-    if not isinstance(error, NotImplementedError):
-        return ""
-    name = text[len(before) :].split(":")[0] if text.startswith(before) else ""
-    if name and name != exercise.name:
-        return f"Your code calls the function of exercise {name}, which is not written yet."
+    mark = re.match(MARK.format(name="(.+)", number=""), str(error))
+    if not isinstance(error, NotImplementedError) or not mark:
+        return ""  # PyTorch raises a NotImplementedError as well
+    if mark[1] != exercise.name:
+        return f"Your code calls the function of exercise {mark[1]}, which is not written yet."
     return f"{exercise.function} is not written yet."
 
 

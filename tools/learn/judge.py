@@ -186,11 +186,17 @@ def syntax_problem(folder):
 def assert_own(learner, exercise, folder, lesson):
     """Failed if the learner's module has no such function, or has it from somewhere else."""
     found = getattr(learner, Path(exercise.file).stem)
-    for part in exercise.function.split("."):
-        found = getattr(found, part, None)
+    *classes, name = exercise.function.split(".")
+    missing = f"function {exercise.function}"
+    for part in classes:
+        found = look_up(found, part)
+        if found is None:
+            missing = f"class {part}, so it has no {missing}"
+            break
+    found = look_up(found, name)
     if not callable(found):
         reset = f"make start {lesson.number} EXERCISE={exercise.name}"
-        words = f"{exercise.file} has no function {exercise.function}."
+        words = f"{exercise.file} has no {missing}."
         raise checking.Failed(words=f"{words} To see its blank form: {reset}")
     code = getattr(inspect.unwrap(found), "__code__", None)
     place = Path(code.co_filename).resolve() if code else None
@@ -198,6 +204,16 @@ def assert_own(learner, exercise, folder, lesson):
         origin = place or getattr(found, "__module__", None) or "elsewhere"
         words = f"This is not your code: {exercise.function} comes from {origin}."
         raise checking.Failed(words=words)
+
+
+def look_up(place, name):
+    """What a module or a class has by this name, or None.
+
+    The __init__ and the __call__ that Python gives to every class do not count.
+    """
+    if inspect.isclass(place) and not any(name in vars(base) for base in place.__mro__[:-1]):
+        return None
+    return getattr(place, name, None) if place is not None else None
 
 
 check_modules = {}

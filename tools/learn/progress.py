@@ -15,6 +15,7 @@ class Record:
     """What is remembered about one stage."""
 
     passed: list = field(default_factory=list)  # names of exercises
+    explained: list = field(default_factory=list)  # those whose explanation was shown
     hints: dict = field(default_factory=dict)  # name of an exercise -> how many hints were shown
     predictions: list = field(default_factory=list)  # an answer, or None, for each question
     checked: str = ""  # fingerprint of the code that passed
@@ -37,6 +38,7 @@ def read(my, stage):
         if isinstance(value, type(default)):
             setattr(record, name, value)
     record.passed = [name for name in record.passed if isinstance(name, str)]
+    record.explained = [name for name in record.explained if isinstance(name, str)]
     record.hints = {name: n for name, n in record.hints.items() if isinstance(n, int)}
     return record
 

@@ -57,10 +57,10 @@ def blank(source, exercise, number):
     function = find(ast.parse(source), exercise.function)
     if function is None:
         raise ValueError(f"{exercise.file} has no function {exercise.function}")
-    node = find_statement(function, exercise.inside) if exercise.inside else function
+    lines = source.splitlines()
+    node = find_statement(function, lines, exercise.inside) if exercise.inside else function
     if node is None:
         raise ValueError(f"{exercise.function} has no statement {exercise.inside!r}")
-    lines = source.splitlines()
     body = node.body
     indent = " " * (node.col_offset + 4)
     if is_docstring(body[0]):
@@ -78,11 +78,11 @@ def blank(source, exercise, number):
     return "\n".join([*before, line, *lines[end:]]) + "\n"
 
 
-def find_statement(function, beginning):
-    """The first for, while, if or with statement in a function that begins like this."""
+def find_statement(function, lines, beginning):
+    """The first for, while, if or with statement in a function whose line begins like this."""
     for node in ast.walk(function):
         is_block = isinstance(node, (ast.For, ast.While, ast.If, ast.With))
-        if is_block and ast.unparse(node).startswith(beginning):
+        if is_block and lines[node.lineno - 1].strip().startswith(beginning):
             return node
     return None
 

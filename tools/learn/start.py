@@ -54,9 +54,10 @@ def main(words):
 
 def print_list(console, lesson):
     console.print("The exercises, in this order:")
+    width = max(map(len, lesson.names)) + 2
     for number, exercise in enumerate(lesson.exercises, 1):
         place = f"{exercise.function} in {exercise.file}"
-        console.print(Text.assemble(f"  {number}  {exercise.name:<18}", (place, "dim")))
+        console.print(Text.assemble(f"  {number}  {exercise.name:<{width}}", (place, "dim")))
 
 
 def copy_stage(lesson, folder):

@@ -8,6 +8,7 @@ import math
 import sys
 from typing import NamedTuple
 
+LISTS = ("list", "array of texts", "array of objects")  # whose parts are Frozen
 LONGEST = 150  # characters of a value on one line
 PICTURE = (2, 12, 9)  # rows from, rows to, columns to: the tables that are worth a picture
 
@@ -16,7 +17,7 @@ class Frozen(NamedTuple):
     """A copy of a value that nobody can change, not even through sys._getframe()."""
 
     kind: str  # "number", "tensor", "list", ...
-    parts: object  # for a tensor or an array a flat tuple of numbers, for a list a tuple of Frozen
+    parts: object  # for a tensor or an array a flat tuple of numbers, for LISTS a tuple of Frozen
     shape: tuple = ()
     whole: bool = False  # a tensor or an array of whole numbers
 
@@ -52,8 +53,11 @@ def freeze(value):
         whole = not value.is_floating_point()
         return Frozen("tensor", tuple(value.flatten().tolist()), tuple(value.shape), whole)
     if is_array(value):
-        whole = value.dtype.kind in "iub"
-        return Frozen("array", tuple(value.flatten().tolist()), value.shape, whole)
+        whole, parts = value.dtype.kind in "iub", value.flatten().tolist()
+        if value.dtype.kind in "iubfc":
+            return Frozen("array", tuple(parts), value.shape, whole)
+        kind = "array of texts" if value.dtype.kind in "SU" else "array of objects"
+        return Frozen(kind, tuple(map(freeze, parts)), value.shape)
     if type(value) in (list, tuple):
         return Frozen("list", tuple(freeze(part) for part in value))
     if type(value) is dict or isinstance(value, dict):
@@ -111,7 +115,7 @@ def same(came, expected, rtol=0.0, atol=0.0):
         return False
     if came.kind in ("number", "tensor", "array"):
         return all(close(a, b, rtol, atol) for a, b in zip(came.parts, expected.parts))
-    if came.kind == "list":
+    if came.kind in LISTS:
         return all(same(a, b, rtol, atol) for a, b in zip(came.parts, expected.parts))
     if came.kind == "dict":
         pairs = zip(came.parts, expected.parts)
@@ -192,7 +196,7 @@ def picture(came, expected, rtol, atol):
     {"came": rows of texts, "expected": the same, "wrong": rows of booleans}
     """
     both = [value.detach() if is_tensor(value) else value for value in (came, expected)]
-    if not all(is_tensor(value) or is_array(value) for value in both):
+    if not all(freeze(value).kind in ("tensor", "array") for value in both):
         return None
     low, high, wide = PICTURE
     shape = tuple(both[1].shape)

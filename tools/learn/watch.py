@@ -6,12 +6,11 @@ The errors of the next exercise appear only after your next save, or after r.
 
 import time
 
-from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
 from learn import hint, progress
-from learn.check import first_failure, remember
+from learn.check import first_failure, print_pass, remember
 from learn.exercises import find_stage, parser, read_lesson, short, started
 from learn.keys import Keys
 from learn.report import bar, make_console, print_open, task
@@ -111,9 +110,8 @@ class Watch:
             self.console.print(Padding(Text(note, "bold"), (1, 0, 0, 4)))
 
     def show_pass(self, exercise, following):
-        """What was learned, and the next task, without its errors."""
-        self.console.print(Text.assemble(("  passed  ", "green"), (exercise.name, "bold")))
-        self.console.print(Padding(Markdown(exercise.explanation), (0, 0, 1, 4)))
+        """What was learned, if it is new, and the next task, without its errors."""
+        print_pass(self.console, self.lesson, self.my, exercise)
         self.console.print(task(self.lesson, following))
         self.console.print(Text("\nIt is checked at your next save.", "dim"))
 
