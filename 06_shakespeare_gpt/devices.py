@@ -1,7 +1,7 @@
 """Which device to compute on, and how several of them share the work.
 
 torchrun --standalone --nproc-per-node=2 06_shakespeare_gpt/main.py starts main.py twice, once for
-each rank. Every rank holds the whole model and takes its share of each batch. PyTorch's
+each rank. Every rank holds the complete model and takes its share of each batch. PyTorch's
 DistributedDataParallel averages the gradients, so all ranks stay the same. Only rank 0 writes.
 """
 
@@ -58,12 +58,12 @@ def autocast(device, dtype):
 
 
 def join_ranks(device):
-    """Meet the other ranks, if torchrun started any. Rank 0 alone prints and handles Ctrl-C."""
+    """Connect to the other ranks, if there are any. Only rank 0 prints and handles Ctrl-C."""
     if RANKS > 1:
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
         atexit.register(torch.distributed.destroy_process_group)
     if RANK > 0:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, open to the end
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, stays open
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # rank 0 needs the others for its last step
     if device == "cuda":
