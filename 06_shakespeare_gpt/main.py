@@ -320,8 +320,7 @@ def main():
     print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
 
     log, best = train(config, model, data, device, dtype)
-    if RANK > 0:
-        return
+    devices.leave_ranks()
     loss = {"val": log.val}
     if not log.stopped:  # scoring train takes ten times as long as val, too long after a stop
         loss["train"] = evaluate(model, data["train"])
