@@ -43,8 +43,8 @@ def choose(stage, only, entries):
 def describe(stage, what, config):
     """Everything that decides the outcome of a run.
 
-    A kept run with the same description is not repeated. config: that of the run. Its data must have
-    been read before.
+    A kept run with the same description is not repeated. config: that of the run. Its data must
+    have been read before.
     """
     common = load_stage(stage, "common")
     # config.data is a file, or a folder from which several files were read.
