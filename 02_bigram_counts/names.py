@@ -67,5 +67,5 @@ class Tokenizer:
         return [self.BOS, *(self.stoi[ch] for ch in doc), self.BOS]
 
     def decode(self, tokens):
-        """The text of these ids, which are ids of characters and not BOS."""
+        """The text of these ids. None of them may be BOS."""
         return "".join(self.itos[token] for token in tokens)

@@ -139,7 +139,7 @@ def rmsnorm(x):
 def softmax(logits):
     """Probabilities: d p_i / d logit_j = p_i * ((i == j) - p_j). list[n] -> list[n]"""
     numbers = logits if isinstance(logits[0], float) else [logit.data for logit in logits]
-    highest = max(numbers)  # we subtract it so that exp cannot overflow
+    highest = max(numbers)  # subtracting it keeps exp from overflowing
     exps = [math.exp(number - highest) for number in numbers]
     total = sum(exps)
     probs = [e / total for e in exps]

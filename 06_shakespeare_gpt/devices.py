@@ -71,7 +71,7 @@ def join_ranks(device):
 def leave_ranks():
     """End every rank but rank 0."""
     if RANK > 0:
-        os._exit(0)  # at once: with the usual way out, PyTorch crashes in one run in twenty
+        os._exit(0)  # exit at once, because PyTorch's normal exit crashes in one run in twenty
 
 
 def share_gradients(model):
