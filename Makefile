@@ -1,5 +1,5 @@
 # Every target calls run.py. `make help` says what each one does.
-#   make stage 4                               a stage's number is a word, or N=4
+#   make stage 4                               give a stage's number as a word or as N=4
 #   make stage 4 ARGS="--steps 500 --seed 7"   ARGS is passed on unchanged
 #   make start 3 EXERCISE=softmax              one exercise of a stage
 PYTHON ?= python3
@@ -7,7 +7,7 @@ ARGS :=
 
 .DEFAULT_GOAL := help
 # These targets take a word after them, such as a stage's number, which becomes N. make takes that
-# word for a target as well, so it gets a rule that does nothing.
+# word for a target as well, so the word gets a rule that does nothing.
 WITH_N := stage start check watch hint solution predict museum class ablate notebook diff
 ALONE := stages table extras plots check-setup test data help \
 	seeds published notebooks readme reference bench lint

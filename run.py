@@ -1,8 +1,8 @@
 """The launcher: `make TARGET` is `python run.py TARGET`. Standard library only.
 
 It uses the Python that runs it if the required packages are installed there. Otherwise it makes
-.venv and installs them into it. To add a target, add a line to LEARNING or MAINTAINING, at the end,
-and a word to the Makefile.
+.venv and installs them into it. To add a target, add a line to LEARNING or MAINTAINING, at the end
+of this file, and a word to the Makefile.
 """
 
 import ast
@@ -156,8 +156,8 @@ def find_stage(words):
 def train(python, folder, words, keep=False):
     """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
 
-    The twin gets the same words, and runs only if they mean the same to it. keep: write what both
-    print to output.txt, unless one fails.
+    The twin gets the same words, and runs only if they mean the same to it. keep: write the output
+    of both to output.txt, unless one fails.
     """
     lines = [] if keep else None
     status = run([python, folder / "main.py", *words], lines)

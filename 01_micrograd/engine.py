@@ -1,4 +1,4 @@
-"""Numbers that remember how they were computed and can tell how each input moves the result.
+"""Numbers that remember how they were computed and can tell how each input changes the result.
 
 Source: micrograd, A. Karpathy, 2020, and "The spelled-out intro to neural networks and
 backpropagation: building micrograd", 2022.
@@ -12,7 +12,7 @@ class Value:
 
     children are the Values that it was computed from, and local_grads its derivative with respect
     to each of them. That is all the chain rule needs. op names the operation, such as "*" or "**2",
-    for whoever draws the graph. A leaf is a number that was not computed: it has no children.
+    for drawing the graph. A leaf is a number that was not computed: it has no children.
     """
 
     __slots__ = ("data", "grad", "children", "local_grads", "op")
@@ -63,7 +63,7 @@ class Value:
     def relu(self):
         return Value(max(self.data, 0.0), (self,), (1.0 if self.data > 0 else 0.0,), "relu")
 
-    # ---- the rest is made of those ----
+    # ---- operations made of those above ----
     def __neg__(self):
         return self * -1
 
@@ -96,8 +96,9 @@ class Value:
         nodes that use it have passed on theirs. Such an order is called a topological sort. The
         walk is a loop, because recursion would overflow the stack on a deep graph.
 
-        Each call adds to the leaves, whether on this result or on another. So set their grad to 0
-        between two steps. The grad of all other nodes starts from 0 at each call.
+        Each call adds to the grad of the leaves, whether it starts from this result or from another
+        one. So set their grad to 0 between two steps. In each call, the grad of all other nodes
+        starts at 0.
         """
         order, visited, stack = [], set(), [(self, False)]
         while stack:

@@ -1,4 +1,4 @@
-"""A neural network that learns to tell two moons apart, on an autodiff engine of its own.
+"""A neural network that learns to tell two moons apart, with its own autodiff engine.
 
 New in 01: a number that knows its gradient, neurons, a loss, gradient descent.
 Source: micrograd, A. Karpathy, 2020.
@@ -22,7 +22,7 @@ from nn import MLP
 @dataclass(frozen=True)
 class Config:
     data: Path = flag(Path("moons"), 'moons, or a file of lines "x y label", label -1 or 1')
-    seed: int = flag(42, "starts the random numbers of points and weights", 0, 2**32 - 1)
+    seed: int = flag(42, "seeds the random points and weights", 0, 2**32 - 1)
     steps: int = flag(150, "updates of the weights, each on all train points", 0, 10**7)
     points: int = flag(100, "points to make for each of train, val and test", 2, 10**6)
     noise: float = flag(0.1, "spread of the points around their moon, whose radius is 1", 0, 100)
@@ -57,7 +57,7 @@ def read_lines(path):
 
 
 def load_lines(path):
-    """{"train": lines, "val": lines, "test": lines}: each line's own hash decides.
+    """{"train": lines, "val": lines, "test": lines}: the hash of each line decides.
 
     A folder's train.txt, val.txt and test.txt are used as they are. Raises BadInput for an empty
     split.
@@ -76,7 +76,7 @@ def load_lines(path):
 
 
 def parse_points(lines, path):
-    """A list of ((x, y), label). Raises BadInput for a line that does not hold these numbers."""
+    """A list of ((x, y), label). Raises BadInput for a line that has any other form."""
     points = []
     for line in lines:
         try:
@@ -93,7 +93,7 @@ def parse_points(lines, path):
 def load_points(config):
     """The file of the points, and {"train": points, "val": points, "test": points} from it.
 
-    Without a file of the user's, moons are made first and written to config.out.
+    If the user gave no file, make moons first and write them to config.out.
     """
     if config.data == Config.data:
         path, n = write_moons(config), config.points
@@ -155,16 +155,16 @@ def evaluate(model, points):
 
 # ---- main ------------------------------------------------------------------------------------
 def set_weights(model, weights):
-    """Give the parameters these numbers, in the order of model.parameters()."""
+    """Set the parameters to these numbers, in the order of model.parameters()."""
     for p, weight in zip(model.parameters(), weights):
         p.data = weight
 
 
 def load(folder):
-    """The trained model that main() wrote, and its weights on the way there.
+    """The trained model that main() wrote, and its weights during the training.
 
     Returns an MLP and rows of [step, weights]; the last row holds the weights of the MLP.
-    set_weights puts in those of another row.
+    set_weights() gives the model the weights of another row.
     """
     saved = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     model = MLP(saved["layers"])

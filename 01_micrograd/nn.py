@@ -38,9 +38,9 @@ class Layer:
 
 
 class MLP:
-    """Layers in a row: each reads what the one before it computed.
+    """A stack of layers: each layer reads the outputs of the layer before it.
 
-    MLP([2, 8, 8, 1]) reads 2 numbers, has two layers of 8 neurons and answers with 1 number. The
+    MLP([2, 8, 8, 1]) reads 2 numbers, has two layers of 8 neurons and returns 1 number. The
     last layer is linear, so the answer can be any number.
     """
 

@@ -1,4 +1,4 @@
-"""What a run needs besides its model: flags, one-line errors, the log of the steps, result.json.
+"""What a run needs apart from its model: flags, one-line errors, the log of the steps, result.json.
 
 Every stage has a copy of this file. Nothing in it learns, so read main.py first.
 """
@@ -18,9 +18,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-# PyTorch's threads wait for each other in a busy loop, which on a busy machine keeps the processor
-# from the very thread they wait for. So they sleep after a few turns. PyTorch reads this when it is
-# imported; that is why main.py imports this file first.
+# PyTorch's threads wait for each other in a busy loop. On a busy machine, this takes the processor
+# away from the very thread that they are waiting for. This setting makes them sleep after a few
+# turns. PyTorch reads it when it is imported, so main.py imports this file first.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 FOLDER = Path(__file__).resolve().parent
@@ -31,7 +31,7 @@ SPLITS = ("train", "val", "test")
 
 
 class BadInput(ValueError):
-    """The user gave something unusable. The message says what is wrong and how to fix it."""
+    """The user's input cannot be used. The message says what is wrong and how to fix it."""
 
 
 # ---- flags -----------------------------------------------------------------------------------
@@ -44,14 +44,14 @@ def flag(default, help, low=None, high=None, choices=None, alias=None):
 def parse_flags(config_class, description, presets=None):
     """Return the Config of this command line; `--n_embd` means `--n-embd`.
 
-    presets: what each value of --preset sets; flags given beside it win. A flag that is unknown or
-    out of range ends the program with one line and status 2.
+    presets: the fields that each value of --preset sets. Other flags override them. An unknown flag
+    or a value out of range ends the program with one line and status 2.
     """
     style = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(
         description=description, formatter_class=style, allow_abbrev=False
     )
-    # A mistake costs one line, not argparse's whole usage text.
+    # Print one line for a mistake, not argparse's complete usage text.
     parser.error = lambda problem: parser.exit(2, f"{parser.prog}: error: {problem}; see --help\n")
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     for name, field in fields.items():
@@ -84,9 +84,9 @@ read_hashes = {}  # path -> sha256 of the bytes that were read from it
 
 
 def read_text(path):
-    """Return the text of a file, with "\\n" as its line ends; fetch it if data/prepare.py can.
+    """Return the text of a file with "\\n" line ends; first fetch it if data/prepare.py can.
 
-    Raises BadInput if the file is missing, empty, or not text in UTF-8.
+    Raises BadInput if the file is missing, empty, or not UTF-8 text.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
     if path.absolute() in fetched and not path.exists():
@@ -95,7 +95,7 @@ def read_text(path):
         raw = path.read_bytes()
         text = raw.decode("utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
-        problem = getattr(error, "strerror", "this is not text in UTF-8")
+        problem = getattr(error, "strerror", "this is not UTF-8 text")
         raise BadInput(f"--data {path}: {problem}; give a text file") from error
     if not text.strip() or "\0" in text:
         raise BadInput(f"--data {path} is empty or a binary file: give a text file")
@@ -104,7 +104,7 @@ def read_text(path):
 
 
 def prepare_out(out):
-    """Make the output folder before the training, so that a run cannot fail at its end."""
+    """Make the output folder before the training, so that a run does not fail at the end."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
@@ -115,7 +115,7 @@ def prepare_out(out):
 def write_files(folder, files):
     """Write {name: content}: a dict of tensors to a .pt file, text to any other.
 
-    A reader finds all the old files or all the new ones, never a half.
+    A reader finds the old files or the new ones, never a half-written file.
     """
     parts = {name: folder / f".{name}-{os.getpid()}" for name in files}
     try:
@@ -133,10 +133,11 @@ def write_files(folder, files):
 
 # ---- stopping --------------------------------------------------------------------------------
 class Stop:
-    """Handles Ctrl-C, SIGTERM and SIGHUP. Nothing that was trained is lost.
+    """Handles Ctrl-C, SIGTERM and SIGHUP, so that no training is lost.
 
-    Before the training, the run ends at once. In the training, it ends after the current step, and
-    the model is scored and written. In the scoring, what is left stays unscored.
+    Before the training, a stop ends the run at once. During the training, it ends the training
+    after the current step, and the run still scores and writes the model. During the scoring, it
+    skips the scores that are still missing.
     """
 
     count, training_began = 0, False
@@ -154,12 +155,12 @@ stop = Stop()
 def run(main):
     """Call main() and exit: status 2 and one line for bad input, 130 after a stop."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a console without the letter shows its code
+        stream.reconfigure(errors="backslashreplace")  # show the code of a missing letter
     stop.count, stop.training_began, status = 0, False, 0
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number == signal.SIGINT or number and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)  # nohup has SIGHUP ignored: leave it so
+            signal.signal(number, stop)  # nohup ignores SIGHUP: keep that
     try:
         main()
     except BadInput as error:
@@ -175,8 +176,9 @@ def run(main):
 class Steps:
     """`for step in Steps(n, what)` counts from 0 to n - 1, and ends early after a stop.
 
-    On a terminal it shows the time left. What takes over ten seconds is announced once, early on.
-    With minutes, it counts for that long instead. done, seconds: completed steps and their time.
+    On a terminal, it shows the time left. If the steps will take more than ten seconds, it says so
+    once, early on. If minutes is not 0, it counts for that long instead. done, seconds: the
+    completed steps and the time that they took.
     """
 
     def __init__(self, steps, what, minutes=0.0):
@@ -193,7 +195,7 @@ class Steps:
 
     @property
     def share(self):
-        """How much is done, from 0 to 1."""
+        """The share of the steps that is done, from 0 to 1."""
         if self.limit:
             return min(1.0, self.seconds / self.limit)
         return self.done / self.steps if self.steps else 1.0
@@ -216,13 +218,14 @@ class Steps:
 
 
 class Log(Steps):
-    """The steps of a training, and what was measured on the way.
+    """The steps of a training, and the losses that are measured on the way.
 
-    add(loss) notes the loss of a batch. At each tenth of the steps, or when their number is in
-    `looks`, and at the end, the log takes the mean of those losses and measures the val loss. It
-    prints both and adds a row [step, train loss, val loss] to the curve, None if not measured.
+    add(loss) records the loss of a batch. After each tenth of the steps, or after the steps in
+    `looks`, and at the end, the log takes the mean of the recorded losses and measures the val
+    loss. It prints both and adds a row [step, train loss, val loss] to the curve. A loss that was
+    not measured is None.
 
-    val_loss, train_loss: functions that measure a loss; train_loss takes the place of the mean.
+    val_loss, train_loss: functions that measure a loss; train_loss replaces the mean.
     """
 
     def __init__(self, steps, val_loss=None, train_loss=None, looks=None, minutes=0.0):
@@ -284,7 +287,9 @@ def settings(config):
 def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="cpu", **measured):
     """Write the model and result.json together into config.out, and print the losses.
 
-    files: what load() reads, as for write_files. data: the path that was read, if not config.data.
+    files: the files that load() reads, in the form that write_files() takes. data: the path that
+    was read, if it is not config.data.
+
     measured: docs, targets, vocab_size, params, chars_seen (targets trained on), loss {split: loss
     or None}, samples; more keys may follow.
     """

@@ -22,9 +22,11 @@ from names import Tokenizer, count_docs, load_splits
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
-    seed: int = flag(42, "starts the random numbers that draw the samples", 0, 2**32 - 1)
-    steps: int = flag(1_000_000, "names to count, one a step; at most all of them", 0, 10**9)
+    data: Path = flag(
+        ROOT / "data/names.txt", "one name per line, or a folder with train, val and test.txt"
+    )
+    seed: int = flag(42, "seeds the random samples", 0, 2**32 - 1)
+    steps: int = flag(1_000_000, "names to count, one per step; at most all of them", 0, 10**9)
     smoothing: float = flag(0.1, "pseudo-count that every pair starts with", 0, 1e9)
     out: Path = flag(OUT, "folder for result.json and model.json")
 
@@ -60,7 +62,8 @@ def probabilities(counts, smoothing):
 def train(config, docs, val_docs, tokenizer):
     """Count the pairs of the first config.steps documents. Returns the counts (V, V) and the log.
 
-    The log measures both losses after 1, 10, 100, ... documents, train on those counted so far.
+    The log measures both losses after 1, 10, 100, ... documents. The train loss is the loss on the
+    documents that are counted so far.
     """
     counts = np.zeros((tokenizer.vocab_size, tokenizer.vocab_size))
 
@@ -104,7 +107,7 @@ def log_probs(model, text):
 
 # ---- samples ---------------------------------------------------------------------------------
 def sample(model, temperature=1.0, longest=100):
-    """Draw one name: start at BOS and draw each character from the row of the one before, to BOS.
+    """Draw one name: start at BOS, and draw from the row of the latest character until BOS comes.
 
     P ** (1 / temperature) favours likely characters at a temperature below 1.
     """
@@ -147,7 +150,7 @@ def main():
     }
     print(f"letter frequencies alone: val {baselines['letter frequencies']['val']:.4f}")
 
-    # The number the lecture prints: every name counted, no smoothing, scored on those same names.
+    # The lecture prints this number: it counts all names, without smoothing, and scores them.
     xs, ys = pairs(docs, tokenizer)
     everything = np.zeros((V, V))
     np.add.at(everything, (xs, ys), 1)

@@ -21,11 +21,13 @@ from names import Tokenizer, count_docs, load_splits
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
-    seed: int = flag(42, "starts the random numbers of weights, batches, samples", 0, 2**32 - 1)
+    data: Path = flag(
+        ROOT / "data/names.txt", "one name per line, or a folder with train, val and test.txt"
+    )
+    seed: int = flag(42, "seeds the random weights, batches and samples", 0, 2**32 - 1)
     steps: int = flag(2000, "updates of the weights", 0, 10**7)
     batch_size: int = flag(4096, "pairs of characters in one step", 1, 10**6)
-    learning_rate: float = flag(50.0, "weight change per gradient; falls linearly to 0", 0, 1000)
+    learning_rate: float = flag(50.0, "the step size; falls linearly to 0", 0, 1000)
     out: Path = flag(OUT, "folder for result.json and model.pt")
 
 
@@ -52,13 +54,13 @@ def forward(W, xs):
 
 
 def log_softmax(logits):
-    """Log-probabilities; less the maximum, exp cannot overflow. (N, V) -> (N, V)"""
+    """Log-probabilities. Subtracting the maximum keeps exp from overflowing. (N, V) -> (N, V)"""
     logits = logits - logits.max(dim=1, keepdim=True).values
     return logits - logits.exp().sum(dim=1, keepdim=True).log()  # (N, V) - (N, 1)
 
 
 def softmax(logits):
-    """Probabilities: exp of each logit over its row's sum, as stage 02's counts over theirs."""
+    """Probabilities: exp of each logit over the sum of its row, as stage 02 divides its counts."""
     return log_softmax(logits).exp()
 
 
@@ -68,10 +70,10 @@ def cross_entropy(logits, ys):
 
 
 def logits_gradient(logits, ys):
-    """d cross_entropy / d logits, worked out by hand: p - y, over N. (N, V), (N,) -> (N, V)
+    """d cross_entropy / d logits, worked out by hand: (p - y) / N. (N, V), (N,) -> (N, V)
 
-    Each logit moves by how much the probability differs from what happened (y is 1 at the character
-    that came, 0 elsewhere). Training uses backward(); main() prints that the two agree.
+    p is the probability that the model gave, and y is what happened: 1 for the character that came,
+    0 for all others. Training uses backward(); main() shows that the two agree.
     """
     return (softmax(logits) - F.one_hot(ys, logits.shape[1])) / len(ys)
 
@@ -116,7 +118,7 @@ def log_probs(model, text):
 # ---- samples ---------------------------------------------------------------------------------
 @torch.no_grad()
 def sample(model, temperature=1.0, longest=100):
-    """Draw one name: start at BOS and draw each character from the row of the one before, to BOS.
+    """Draw one name: start at BOS, and draw from the row of the latest character until BOS comes.
 
     Logits divided by a temperature below 1 favour likely characters.
     """

@@ -22,12 +22,14 @@ from names import Tokenizer, count_docs, load_splits
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
-    seed: int = flag(42, "starts the random numbers of weights, batches, samples", 0, 2**32 - 1)
+    data: Path = flag(
+        ROOT / "data/names.txt", "one name per line, or a folder with train, val and test.txt"
+    )
+    seed: int = flag(42, "seeds the random weights, batches and samples", 0, 2**32 - 1)
     steps: int = flag(4000, "updates of the weights", 0, 10**7)
     batch_size: int = flag(1024, "contexts in one step", 1, 10**6)
     block_size: int = flag(3, "characters of context", 1, 256)
-    n_embd: int = flag(24, "numbers in the vector of a character", 1, 4096)
+    n_embd: int = flag(24, "numbers in each character's vector", 1, 4096)
     n_hidden: int = flag(256, "neurons in the hidden layer", 1, 65536)
     learning_rate: float = flag(0.01, "of AdamW; falls linearly to 0", 0, 10)
     weight_decay: float = flag(0.12, "of AdamW: pulls every weight towards 0", 0, 10)
@@ -58,11 +60,11 @@ class MLP:
         T, C, H, V = config.block_size, config.n_embd, config.n_hidden, tokenizer.vocab_size
         self.block_size, self.tokenizer = T, tokenizer
         self.wte = torch.randn(V, C)
-        # Divided by the square root of its inputs, a neuron's sum keeps a spread of about 1, where
-        # tanh is not flat. The gain of 5/3 offsets the shrinking by tanh.
+        # Dividing by the square root of the number of inputs gives a neuron's sum a spread of about
+        # 1, where tanh is not flat. The gain of 5/3 offsets the shrinking by tanh.
         self.mlp_fc1 = torch.randn(T * C, H) * (5 / 3) / (T * C) ** 0.5
         self.mlp_bias = torch.zeros(H)
-        # Small, so that the untrained model guesses evenly and starts at log(vocab_size).
+        # Small weights make the untrained model guess evenly: its loss is about log(vocab_size).
         self.lm_head = torch.randn(H, V) * 0.1 / H**0.5
         self.lm_bias = torch.zeros(V)
         for p in self.parameters():
@@ -112,7 +114,7 @@ def evaluate(model, xs, ys):
     """Mean of -log P(next | context) over a whole split, in nats per character."""
     losses = [
         F.cross_entropy(model(xb), yb, reduction="sum").item()
-        for xb, yb in zip(xs.split(8192), ys.split(8192))  # in pieces, to bound the memory
+        for xb, yb in zip(xs.split(8192), ys.split(8192))  # in pieces, to save memory
     ]
     return sum(losses) / len(ys)
 
@@ -130,7 +132,7 @@ def log_probs(model, text):
 # ---- samples ---------------------------------------------------------------------------------
 @torch.no_grad()
 def sample(model, temperature=1.0, longest=100):
-    """Draw one name, each character given the block_size before it, until BOS.
+    """Draw one name, each character given the block_size characters before it, until BOS comes.
 
     Logits divided by a temperature below 1 favour likely characters.
     """

@@ -1,4 +1,4 @@
-"""A GPT in plain Python: the complete algorithm in one file, on nothing but the standard library.
+"""A GPT in plain Python: the complete algorithm in one file, with only the standard library.
 
 Same as 04: the data, the loss, token embeddings. Same as 01: numbers that know their gradient.
 New in 05: attention to all earlier characters, positions, residuals, RMSNorm, Adam by hand.
@@ -24,11 +24,13 @@ from names import Tokenizer, count_docs, load_splits, read_docs
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
-    seed: int = flag(42, "starts the random numbers of order, weights and samples", 0, 2**32 - 1)
-    steps: int = flag(1000, "updates of the weights, one name each", 0, 10**7, alias="num_steps")
+    data: Path = flag(
+        ROOT / "data/names.txt", "one name per line, or a folder with train, val and test.txt"
+    )
+    seed: int = flag(42, "seeds the random order, weights and samples", 0, 2**32 - 1)
+    steps: int = flag(1000, "updates of the weights, one per name", 0, 10**7, alias="num_steps")
     block_size: int = flag(16, "positions: the model sees at most this many characters", 1, 1024)
-    n_embd: int = flag(16, "numbers in the vector of a character", 1, 1024)
+    n_embd: int = flag(16, "numbers in each character's vector", 1, 1024)
     n_head: int = flag(4, "attention heads, which share these numbers equally", 1, 1024)
     n_layer: int = flag(1, "layers, each of attention and an MLP", 1, 100)
     learning_rate: float = flag(0.01, "of Adam; falls linearly to 0", 0, 10)
@@ -42,14 +44,14 @@ class Config:
 
 
 # ---- engine ----------------------------------------------------------------------------------
-tape = []  # every Value that was computed, in the order of computing
+tape = []  # all computed Values, in the order in which they were computed
 
 
 class Value:
     """A number that knows its gradient, as in 01. Its children are the Values it was computed from.
 
-    A Value comes after its children on the tape. So backward() needs no topological sort: it goes
-    back along the tape. It empties the tape, so each forward pass allows one backward pass.
+    A Value comes after its children on the tape. So backward() needs no topological sort: it walks
+    back along the tape. It also empties the tape, so each forward pass allows one backward pass.
     """
 
     __slots__ = ("data", "grad", "children", "local_grads")
@@ -87,9 +89,9 @@ class Value:
 
 
 # ---- operations ------------------------------------------------------------------------------
-# They work on lists of Values. A whole dot product is one Value with many children, because many
-# small ones would be slower. On lists of floats the same functions compute the same numbers, but
-# leave nothing on the tape: evaluation and sampling need no gradients.
+# These functions work on lists of Values. A complete dot product is one Value with many children,
+# because many small Values would be slower. On lists of floats, the same functions compute the same
+# numbers but leave nothing on the tape. Evaluation and sampling use that: they need no gradients.
 def dot(a, b):
     """The sum of a[i] * b[i]: d dot / d a[i] = b[i] and d dot / d b[i] = a[i]."""
     if isinstance(a[0], float):
@@ -102,8 +104,8 @@ def linear(x, w):
     """w @ x: the dot product of every row of w with x. list[n_in] -> list[n_out]"""
     if isinstance(x[0], float):
         return [dot(row, x) for row in w]
-    # The same for Values, but this reads the numbers of x once and not for every row: that makes
-    # the whole training 10% faster.
+    # The same for Values, but this reads the numbers of x once instead of once for every row. That
+    # makes the training 10% faster.
     x_data = [xi.data for xi in x]
     out = []
     for row in w:
@@ -137,7 +139,7 @@ def rmsnorm(x):
 def softmax(logits):
     """Probabilities: d p_i / d logit_j = p_i * ((i == j) - p_j). list[n] -> list[n]"""
     numbers = logits if isinstance(logits[0], float) else [logit.data for logit in logits]
-    highest = max(numbers)  # subtracted so that exp cannot overflow
+    highest = max(numbers)  # subtracting it keeps exp from overflowing
     exps = [math.exp(number - highest) for number in numbers]
     total = sum(exps)
     probs = [e / total for e in exps]
@@ -189,7 +191,7 @@ def attention(query, keys, values):
 
     list[head_dim], list[T] of list[head_dim], the same -> list[head_dim], and the weights, list[T]
     """
-    # Scores of random vectors have a standard deviation of sqrt(head_dim); divided by it, of 1.
+    # Scores of random vectors have a standard deviation of sqrt(head_dim). Dividing by it gives 1.
     scale = len(query) ** -0.5
     scores = linear([qi * scale for qi in query], keys)  # list[T]
     att = softmax(scores)  # list[T], adds up to 1
@@ -197,7 +199,7 @@ def attention(query, keys, values):
 
 
 def empty_cache(config):
-    """For each layer (keys, values), two lists to which gpt() appends those of every token."""
+    """(keys, values) for each layer: gpt() appends the key and the value of every token to them."""
     return [([], []) for _ in range(config.n_layer)]
 
 
@@ -206,7 +208,7 @@ def gpt(model, token, position, cache, attentions=None):
 
     cache: the keys and values of the tokens before it. Later tokens are not in it yet, so this one
     cannot look at them, and no causal mask is needed.
-    attentions: a list, to which each layer appends its attention weights, list[n_head] of list[T].
+    attentions: a list to which each layer appends its attention weights, list[n_head] of list[T].
     """
     config, weights = model.config, model.weights
     head_dim = config.n_embd // config.n_head
@@ -244,7 +246,7 @@ def gpt(model, token, position, cache, attentions=None):
 
 # ---- training --------------------------------------------------------------------------------
 def train(model, docs):
-    """Learn one document a step. Returns the log and the number of targets learned from."""
+    """Learn from one document per step. Returns the log and the number of targets learned from."""
     config = model.config
     params = [p for matrix in model.weights.values() for row in matrix for p in row]
     m = [0.0] * len(params)  # running mean of each gradient
@@ -267,7 +269,7 @@ def train(model, docs):
         # Backward: the gradient of every parameter.
         loss.backward()
 
-        # Update: Adam (Kingma and Ba, 2015). m and v start at 0; the corrections make up for it.
+        # Update: Adam (Kingma and Ba, 2015). m and v start at 0, which the corrections offset.
         learning_rate = config.learning_rate * (1 - step / config.steps)
         correction1, correction2 = 1 - beta1 ** (step + 1), 1 - beta2 ** (step + 1)
         for i, p in enumerate(params):
@@ -289,7 +291,7 @@ def build_trie(docs, tokenizer, block_size):
     """Every beginning of a document, and how often each token follows it.
 
     "ema" and "eve" give {(BOS,): {e: 2}, (BOS, e): {m: 1, v: 1}, (BOS, e, m): {a: 1}, ...}.
-    A document longer than block_size is cut into pieces, each of which starts over.
+    A document longer than block_size is cut into pieces, and each piece starts over.
     """
     trie = defaultdict(Counter)
     for doc in docs:
@@ -317,7 +319,7 @@ def evaluate(model, docs):
     for i in steps:
         *earlier, token = beginnings[i]
         position = len(earlier)
-        for keys, values in cache:  # back up: drop all that came after `earlier`
+        for keys, values in cache:  # go back up: drop what came after `earlier`
             del keys[position:], values[position:]
         logits = gpt(model, token, position, cache)
         for target, count in trie[beginnings[i]].items():
@@ -344,9 +346,10 @@ def log_probs(model, text):
 
 
 def attention_weights(model, text):
-    """How much each position takes from each other: BOS and the characters, at most block_size.
+    """How much each position takes from each position, for BOS and the characters of a text.
 
-    [layer][head][T][T]: row t holds the weights of positions 0 to t, then zeros.
+    [layer][head][T][T]: row t holds the weights of positions 0 to t, then zeros. T is at most
+    block_size.
     """
     config = model.config
     tokens = model.tokenizer.encode(text)[:-1][: config.block_size]

@@ -9,14 +9,14 @@ from common import SPLITS, BadInput, read_text
 
 
 def read_docs(path):
-    """The documents of a file, one a line, without surrounding spaces and blank lines."""
+    """The documents of a file, one per line, without surrounding spaces and blank lines."""
     return [line.strip() for line in read_text(path).split("\n") if line.strip()]
 
 
 def split_of(doc):
     """The split of a document: 8 in 10 are train, 1 in 10 is val, 1 in 10 is test.
 
-    The document's own hash decides, so the order of the file does not matter, and duplicates land
+    The hash of the document decides, so the order of the file does not matter, and duplicates land
     in the same split.
     """
     bucket = zlib.crc32(doc.encode()) % 10
@@ -46,7 +46,7 @@ def load_splits(path):
 
 
 def count_docs(splits):
-    """The number of documents in each split, and of targets: characters and ends of documents."""
+    """How many documents and targets each split has. Targets are characters and document ends."""
     docs = {name: len(split) for name, split in splits.items()}
     targets = {name: sum(len(doc) + 1 for doc in split) for name, split in splits.items()}
     return {"docs": docs, "targets": targets}
@@ -67,5 +67,5 @@ class Tokenizer:
         return [self.BOS, *(self.stoi[ch] for ch in doc), self.BOS]
 
     def decode(self, tokens):
-        """Ids of characters, without BOS, to a text."""
+        """The text of these ids. None of them may be BOS."""
         return "".join(self.itos[token] for token in tokens)

@@ -1,7 +1,7 @@
-"""main.py's model in PyTorch: the same weights by the same names, a batch of names at a time.
+"""main.py's model in PyTorch: the same weights under the same names, on a batch of names at a time.
 
 Same as main.py: every formula; with the same weights, logits and gradients agree to 1e-6.
-New here: tensors instead of lists, so that one operation computes a whole batch.
+New here: tensors instead of lists, so that one operation computes a complete batch.
 Run: python 05_microgpt/torch_twin.py --preset best
 """
 
@@ -18,8 +18,8 @@ import torch.nn.functional as F
 
 from names import Tokenizer, count_docs, load_splits
 
-# small: main.py's sizes, the defaults below. best: 48 times the weights, for two minutes on two
-# cores; dropout and weight decay keep it from learning the names by heart.
+# small: main.py's sizes, which are the defaults below. best: 48 times as many weights, which train
+# for two minutes on two cores. Dropout and weight decay keep it from learning the names by heart.
 PRESETS = {
     "small": {},
     "best": dict(
@@ -32,18 +32,20 @@ PRESETS = {
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = flag(ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt")
-    preset: str = flag("small", "small or best; flags given beside it win", choices=[*PRESETS])
-    seed: int = flag(42, "starts the random numbers of weights, batches and samples", 0, 2**32 - 1)
+    data: Path = flag(
+        ROOT / "data/names.txt", "one name per line, or a folder with train, val and test.txt"
+    )
+    preset: str = flag("small", "small or best; other flags override it", choices=[*PRESETS])
+    seed: int = flag(42, "seeds the random weights, batches and samples", 0, 2**32 - 1)
     steps: int = flag(1500, "updates of the weights", 0, 10**7)
     batch_size: int = flag(256, "names in one step", 1, 10**6)
     block_size: int = flag(16, "positions: the model sees at most this many characters", 1, 1024)
-    n_embd: int = flag(16, "numbers in the vector of a character", 1, 1024)
+    n_embd: int = flag(16, "numbers in each character's vector", 1, 1024)
     n_head: int = flag(4, "attention heads, which share these numbers equally", 1, 1024)
     n_layer: int = flag(1, "layers, each of attention and an MLP", 1, 100)
     learning_rate: float = flag(0.02, "of AdamW; falls linearly to 0", 0, 10)
-    weight_decay: float = flag(0.0, "part of each weight taken off, times the learning rate", 0, 10)
-    dropout: float = flag(0.0, "part of each name's numbers set to 0 in training", 0, 0.99)
+    weight_decay: float = flag(0.0, "of AdamW: pulls every weight towards 0", 0, 10)
+    dropout: float = flag(0.0, "share of each name's activations set to 0 in training", 0, 0.99)
     bfloat16: bool = flag(False, "matrix products in bfloat16, on CPUs with instructions for it")
     temperature: float = flag(0.5, "below 1, samples favour likely characters", 0.01, 100)
     out: Path = flag(OUT / "twin", "folder for result.json and model.pt")
@@ -57,7 +59,7 @@ class Config:
 def pad_docs(docs, tokenizer, block_size):
     """All documents as two tensors (N, T), padded on the right; a target of -1 is not scored.
 
-    A document longer than block_size becomes several rows, each of which starts over.
+    A document longer than block_size becomes several rows, and each row starts over.
     """
     tokens = [tokenizer.encode(doc) for doc in docs]
     T = block_size
@@ -96,12 +98,12 @@ def init_weights(config, vocab_size):
 
 
 def attention(q, k, v):
-    """For each query, the mean of the values up to its position, weighted by how keys match it.
+    """For each query, the mean of the values up to its position, weighted by how well keys match.
 
     (B, n_head, T, head_dim) three times -> the same, and the weights, (B, n_head, T, T)
     """
     T, head_dim = q.shape[-2:]
-    # Added to the scores, minus infinity leaves no weight for the future.
+    # A score of minus infinity gives a position in the future a weight of 0.
     future = torch.full((T, T), -math.inf).triu(1)
     scores = (q / math.sqrt(head_dim)) @ k.mT + future  # (B, n_head, T, T)
     att = scores.softmax(dim=-1)  # (B, n_head, T, T), each row adds up to 1
@@ -111,13 +113,14 @@ def attention(q, k, v):
 def gpt(model, xb, dropout=0.0, attentions=None):
     """Logits of what comes after each token, for all positions at once. (B, T) -> (B, T, V)
 
-    attentions: a list, to which each layer appends its attention weights, (B, n_head, T, T).
+    attentions: a list to which each layer appends its attention weights, (B, n_head, T, T).
     """
     config, weights = model.config, model.weights
     B, T = xb.shape
 
     def drop(x):
-        # The same numbers for all positions of a name: fewer to draw, and harder to do without.
+        # Drop the same numbers at all positions of a name. Then there are fewer random numbers to
+        # draw, and the model finds it harder to do without the dropped ones.
         return x * F.dropout(x.new_ones(B, 1, config.n_embd), dropout) if dropout else x
 
     x = F.embedding(xb, weights["wte"]) + weights["wpe"][:T]  # (B, T, C)
@@ -195,7 +198,7 @@ def train(model, data):
 def evaluate(model, xs, ys):
     """Mean of -log P over every character and end of a split, in nats per character."""
     total = 0.0
-    for xb, yb in zip(xs.split(1024), ys.split(1024)):  # in parts, to bound the memory
+    for xb, yb in zip(xs.split(1024), ys.split(1024)):  # in parts, to save memory
         logits = gpt(model, xb).flatten(0, 1)  # (B, T, V) -> (B * T, V)
         total += F.cross_entropy(logits, yb.flatten(), ignore_index=-1, reduction="sum").item()
     return total / (ys >= 0).sum().item()
@@ -216,9 +219,10 @@ def log_probs(model, text):
 
 @torch.no_grad()
 def attention_weights(model, text):
-    """How much each position takes from each other: BOS and the characters, at most block_size.
+    """How much each position takes from each position, for BOS and the characters of a text.
 
-    [layer][head][T][T]: row t holds the weights of positions 0 to t, then zeros.
+    [layer][head][T][T]: row t holds the weights of positions 0 to t, then zeros. T is at most
+    block_size.
     """
     tokens = model.tokenizer.encode(text)[:-1][: model.config.block_size]
     attentions = []

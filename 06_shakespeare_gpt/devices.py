@@ -1,7 +1,7 @@
 """Which device to compute on, and how several of them share the work.
 
 torchrun --standalone --nproc-per-node=2 06_shakespeare_gpt/main.py starts main.py twice, once for
-each rank. Every rank holds the whole model and takes its share of each batch. PyTorch's
+each rank. Every rank holds the complete model and takes its share of each batch. PyTorch's
 DistributedDataParallel averages the gradients, so all ranks stay the same. Only rank 0 writes.
 """
 
@@ -57,11 +57,11 @@ def autocast(device, dtype):
 
 
 def join_ranks(device):
-    """Meet the other ranks, if torchrun started any. Rank 0 alone prints and handles Ctrl-C."""
+    """Connect to the other ranks, if there are any. Only rank 0 prints and handles Ctrl-C."""
     if RANKS > 1:
         torch.distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     if RANK > 0:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, open to the end
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, stays open
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # rank 0 needs the others for its last step
     if device == "cuda":
@@ -71,7 +71,7 @@ def join_ranks(device):
 def leave_ranks():
     """End every rank but rank 0."""
     if RANK > 0:
-        os._exit(0)  # at once: with the usual way out, PyTorch crashes in one run in twenty
+        os._exit(0)  # exit at once, because PyTorch's normal exit crashes in one run in twenty
 
 
 def share_gradients(model):

@@ -1,9 +1,9 @@
-"""Continue a prompt with the model that main.py trained, however long the text.
+"""Continue a prompt with the model that main.py trained, for a text of any length.
 
 model.py's GPT.generate computes all positions again for every character. Here a cache keeps the
-keys and values of earlier positions, so that each character costs only its own position. Positions
-are counted from the start of the window, so when it is full, the cache is of no more use. Then the
-later half of the window starts a new one.
+keys and values of earlier positions, so the model computes only one new position per character.
+Positions are counted from the start of the window. So when the window is full, the cache becomes
+useless, and the later half of the window starts a new one.
 Run: python 06_shakespeare_gpt/generate.py --prompt "ROMEO:" --length 1000
 """
 
@@ -23,12 +23,12 @@ from model import draw
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    model: Path = flag(OUT / "model.pt", "the model, as main.py wrote it")
-    prompt: str = flag("\n", "where the text begins")
+    model: Path = flag(OUT / "model.pt", "the model that main.py wrote")
+    prompt: str = flag("\n", "the text to continue")
     length: int = flag(500, "characters to add", 0, 10**7)
-    temperature: float = flag(0.8, "lower favours likely characters", 0.01, 100)
-    top_k: int = flag(200, "draw from only that many likeliest characters", 1, 10**6)
-    seed: int = flag(1337, "starts the random numbers", 0, 2**32 - 1)
+    temperature: float = flag(0.8, "below 1, samples favour likely characters", 0.01, 100)
+    top_k: int = flag(200, "draw from this many of the likeliest characters", 1, 10**6)
+    seed: int = flag(1337, "seeds the random numbers", 0, 2**32 - 1)
     device: str = flag("auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"])
 
     def __post_init__(self):
@@ -48,7 +48,7 @@ class Cache:
         self.length = 0
 
     def add(self, keys, values):
-        """Add those of new positions, and return all."""
+        """Add the keys and values of new positions, and return all of them."""
         if self.length > 0:
             keys = torch.cat((self.keys, keys), dim=2)
             values = torch.cat((self.values, values), dim=2)

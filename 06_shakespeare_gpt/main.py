@@ -22,10 +22,11 @@ from model import GPT
 from muon import Muon
 
 # ---- config ----------------------------------------------------------------------------------
-# cpu: the defaults below, five minutes on two cores. nanogpt-cpu: the recipe for CPUs in nanoGPT's
-# README. lecture: the recipe for a GPU in the lecture and in nanoGPT's train_shakespeare_char.
-# microgpt: stage 05's sizes on its names, read as one text: a line end is their BOS; the last tenth
-# is val.
+# cpu: the defaults below, which take five minutes on two cores.
+# nanogpt-cpu: the recipe for CPUs in nanoGPT's README.
+# lecture: the recipe for a GPU in the lecture and in nanoGPT's train_shakespeare_char.
+# microgpt: stage 05's sizes on its names, read as one text. A line end serves as BOS, and the last
+# tenth of the text is val.
 PRESETS = {
     "cpu": {},
     "nanogpt-cpu": dict(
@@ -46,35 +47,37 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Config:
-    data: Path = flag(ROOT / "data/tinyshakespeare.txt", "a text, or a folder of train and val.txt")
-    preset: str = flag("cpu", f"{', '.join(PRESETS)}; other flags win over it", choices=[*PRESETS])
-    seed: int = flag(1337, "starts the random numbers of weights, batches, samples", 0, 2**32 - 1)
+    data: Path = flag(
+        ROOT / "data/tinyshakespeare.txt", "a text file, or a folder with train.txt and val.txt"
+    )
+    preset: str = flag("cpu", f"{', '.join(PRESETS)}; other flags override it", choices=[*PRESETS])
+    seed: int = flag(1337, "seeds the random weights, batches and samples", 0, 2**32 - 1)
     steps: int = flag(3600, "updates of the weights", 0, 10**7)
-    minutes: float = flag(0.0, "train for that long instead; 0: go by steps", 0, 10**5)
+    minutes: float = flag(0.0, "train for this long instead; 0: use --steps", 0, 10**5)
     batch_size: int = flag(32, "excerpts in one step", 1, 10**5)
     block_size: int = flag(96, "characters in an excerpt: the model sees no more", 1, 10**5)
-    n_embd: int = flag(128, "numbers in the vector of a character", 1, 10**5)
+    n_embd: int = flag(128, "numbers in each character's vector", 1, 10**5)
     n_head: int = flag(2, "attention heads that share those numbers", 1, 10**4)
-    n_layer: int = flag(4, "blocks of attention and MLP", 1, 1000)
+    n_layer: int = flag(4, "blocks, each of attention and an MLP", 1, 1000)
     dropout: float = flag(0.0, "share of activations set to 0 in training", 0, 0.99)
-    learning_rate: float = flag(0.005, "of AdamW at its highest", 0, 10)
+    learning_rate: float = flag(0.005, "of AdamW at its maximum", 0, 10)
     muon_learning_rate: float = flag(
-        0.02, "of Muon, for the matrices in the blocks; 0: AdamW takes them, too", 0, 10
+        0.02, "of Muon, for the matrices in the blocks; 0: AdamW trains them, too", 0, 10
     )
-    weight_decay: float = flag(0.3, "pulls every matrix towards 0, times learning rate", 0, 10)
-    warmup: int = flag(50, "steps in which the learning rate rises to its highest", 0, 10**7)
-    final: float = flag(0.0, "share of the learning rate that the decay leaves", 0, 1)
-    clip: float = flag(1.0, "largest norm of all gradients; longer ones are shortened", 1e-9, 1e9)
-    eval_every: int = flag(400, "steps between two looks at the val loss", 1, 10**7)
-    prompt: str = flag("\n", "where the sample begins")
+    weight_decay: float = flag(0.3, "pulls every matrix towards 0", 0, 10)
+    warmup: int = flag(50, "steps in which the learning rate rises to its maximum", 0, 10**7)
+    final: float = flag(0.0, "last learning rate, as a share of the maximum", 0, 1)
+    clip: float = flag(1.0, "largest gradient norm; a longer gradient is scaled down", 1e-9, 1e9)
+    eval_every: int = flag(400, "steps between two measurements of the val loss", 1, 10**7)
+    prompt: str = flag("\n", "the text that the sample continues")
     temperature: float = flag(0.8, "of the sample; lower favours likely characters", 0.01, 100)
-    top_k: int = flag(200, "the sample draws from only that many likeliest characters", 1, 10**6)
+    top_k: int = flag(200, "draw the sample from this many of the likeliest characters", 1, 10**6)
     device: str = flag("auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"])
     dtype: str = flag(
-        "auto", "of matrix products: float32, or bfloat16; auto: the faster one",
+        "auto", "of matrix products: float32 or bfloat16; auto picks the faster one",
         choices=["auto", "float32", "bfloat16"],
     )  # fmt: skip
-    compile: bool = flag(False, "torch.compile first: a minute's wait, then faster on a GPU")
+    compile: bool = flag(False, "run torch.compile first: takes a minute, then faster on a GPU")
     out: Path = flag(OUT, "folder for result.json and model.pt")
 
     def __post_init__(self):
@@ -83,7 +86,7 @@ class Config:
         if not self.prompt:
             raise BadInput("--prompt is empty: give at least one character")
         if self.batch_size % RANKS or (self.minutes and RANKS > 1):
-            raise BadInput(f"{RANKS} ranks need --steps and a --batch-size that they divide")
+            raise BadInput(f"{RANKS} ranks need --steps and a --batch-size that they share equally")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -100,7 +103,7 @@ def load_text(path, block_size):
     for name, text in splits.items():
         if len(text) <= block_size:
             few = f"its {name} part has {len(text)} characters, too few for"
-            raise BadInput(f"--data {path}: {few} --block-size {block_size}; lower that")
+            raise BadInput(f"--data {path}: {few} --block-size {block_size}; give a smaller one")
     return splits
 
 
@@ -121,7 +124,7 @@ class Tokenizer:
 
 
 def get_batch(data, config, generator):
-    """Random excerpts and, one character later, what to predict. -> xb (B, T), yb (B, T)"""
+    """Random excerpts, and the same one character later: the targets. -> xb (B, T), yb (B, T)"""
     T = config.block_size
     starts = torch.randint(len(data) - T, (config.batch_size, 1), generator=generator)
     starts = starts[RANK::RANKS]  # all ranks draw the same batch, and each takes its share of it
@@ -131,7 +134,7 @@ def get_batch(data, config, generator):
 
 # ---- model -----------------------------------------------------------------------------------
 def make_model(config, tokenizer):
-    """A new GPT (see model.py) of the sizes in config, with random weights."""
+    """A new GPT (see model.py) with the sizes in config and random weights."""
     sizes = ("block_size", "n_embd", "n_head", "n_layer", "dropout")
     model = GPT(tokenizer.vocab_size, **{name: getattr(config, name) for name in sizes})
     model.tokenizer = tokenizer
@@ -142,8 +145,8 @@ def make_model(config, tokenizer):
 def make_optimizers(config, model):
     """AdamW for embeddings, norms, biases and lm_head; Muon for the matrices inside the blocks.
 
-    AdamW scales each number of a matrix by itself, and its updates favour a few directions. Muon's
-    updates move all directions equally, which gets further in the same number of steps.
+    AdamW scales each number of a matrix on its own, and its updates favour a few directions. Muon's
+    updates move all directions equally, which makes more progress in the same number of steps.
     """
     inner, outer, vectors = [], [], []
     for name, p in model.named_parameters():
@@ -169,16 +172,17 @@ def make_optimizers(config, model):
 
 
 def schedule(step, share, config):
-    """What to multiply the highest learning rates by: a linear warm-up, then half a cosine down to
-    config.final. share: how much of the training is done, from 0 to 1.
+    """The factor for the maximum learning rates: a linear warm-up, then half a cosine down to
+    config.final. share: the share of the training that is done, from 0 to 1.
     """
     warmup = min(1.0, (step + 1) / max(1, config.warmup))
     return warmup * (config.final + (1 - config.final) * (1 + math.cos(math.pi * share)) / 2)
 
 
 def train(config, model, data, device, dtype):
-    """Returns the log and the best weights: {"step", "val", "weights"}, those of the lowest val
-    loss. They are kept in memory, and nothing is written before the end.
+    """Returns the log and {"step", "val", "weights"} of the lowest val loss.
+
+    The weights stay in memory, and nothing is written before the end.
     """
     optimizers = make_optimizers(config, model)
     parallel = devices.share_gradients(model)
@@ -216,7 +220,7 @@ def train(config, model, data, device, dtype):
                 optimizer.step()
 
         log.add(devices.mean_over_ranks(loss.detach()))  # not item(), which would wait for the GPU
-    if log.val is None:  # a second stop left the last weights unscored; they have learned the most
+    if log.val is None:  # a second stop: keep the unscored last weights, which learned the most
         keep(None)
     return log, best
 
@@ -231,7 +235,7 @@ def evaluate(model, data, batch_size=64):
     was_training = model.training
     model.eval()
     T, total = model.block_size, 0.0
-    whole = (len(data) - 1) // T * T  # characters in whole blocks; the last block is shorter
+    whole = (len(data) - 1) // T * T  # characters in full blocks; the last block is shorter
     xs, ys = data[:whole].view(-1, T), data[1 : whole + 1].view(-1, T)  # (N, T)
     batches = list(zip(xs.split(batch_size), ys.split(batch_size)))
     if whole < len(data) - 1:
@@ -254,9 +258,10 @@ def letter_frequencies(data, vocab_size):
 
 @torch.no_grad()
 def log_probs(model, text):
-    """log P of what could follow each character, given it and those before it, block_size in all.
+    """For each character of a text: log P of every character that could follow it.
 
-    -> list[N] of list[V]. evaluate() starts over in every block, so its loss is a little higher.
+    -> list[N] of list[V]. The model reads up to block_size characters, the last of them this one.
+    evaluate() starts over in every block, so its loss is a little higher.
     """
     T, device = model.block_size, model.lm_head.weight.device
     tokens = torch.tensor(model.tokenizer.encode(text), dtype=torch.long, device=device)  # (N,)
@@ -289,7 +294,7 @@ def sample(model, prompt="\n", length=500, temperature=0.8, top_k=None):
 # ---- main ------------------------------------------------------------------------------------
 def load(folder, name="model.pt"):
     """The trained model that main() wrote, with dropout off."""
-    saved = torch.load(folder / name, map_location="cpu", weights_only=True)  # runs no code in it
+    saved = torch.load(folder / name, map_location="cpu", weights_only=True)  # runs no code from it
     model = make_model(Config(**saved["config"]), Tokenizer(saved["chars"]))
     model.load_state_dict(saved["weights"])
     return model.eval()
@@ -317,7 +322,7 @@ def main():
     log, best = train(config, model, data, device, dtype)
     devices.leave_ranks()
     loss = {"val": log.val}
-    if not log.stopped:  # train takes ten times as long as val, too long for somebody who stopped
+    if not log.stopped:  # scoring train takes ten times as long as val, too long after a stop
         loss["train"] = evaluate(model, data["train"])
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)

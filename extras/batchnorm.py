@@ -36,8 +36,8 @@ class BatchNorm:
 
     In training, the mean and the variance are those of the batch, so every example changes the
     outputs of the others a little. In evaluation, an output must not depend on which other examples
-    happen to be in the batch. So BatchNorm then uses running averages of what the batches had.
-    `training` says which of the two it does, as in torch.nn.BatchNorm1d.
+    happen to be in the batch. So BatchNorm then uses running averages over the batches of the
+    training. `training` chooses between the two, as in torch.nn.BatchNorm1d.
     """
 
     momentum = 0.1  # share of each new batch in the running averages
@@ -152,7 +152,7 @@ def train(config, model, data):
 # ---- evaluation ------------------------------------------------------------------------------
 @contextmanager
 def evaluation_mode(model):
-    """Puts the model into evaluation mode, and afterwards into the mode it was in."""
+    """Put the model into evaluation mode, and afterwards back into its previous mode."""
     mode = model.training
     model.eval()
     try:

@@ -4,13 +4,15 @@ Same as stage 06: the model, the training, the flags.
 New here: byte_pairs.py's tokens, and the loss in nats per character although tokens are longer.
 Run: python extras/byte_pair_gpt.py --vocab-size 512
 
-Losses per token do not compare between vocabularies: a model with longer tokens has fewer of them
-to predict, and each of them is harder. What compares is what the whole text costs. So the nats of
-all the tokens of a split are divided by its characters. The first token is a single character and
-is not scored, so this scores the same characters as main.py. (A text can be cut into tokens in many
-ways, and only one of them counts here. The model's true loss is no higher than the reported one.)
+We cannot compare losses per token between vocabularies: a model with longer tokens predicts fewer
+of them, and each one is harder. But we can compare the cost of the complete text. So we add up the
+nats of all tokens of a split and divide them by the number of its characters. The first token is a
+single character and is not scored, so this scores the same characters as main.py. (A text can be
+cut into tokens in many ways, and only one of them counts here. The model's true loss is no higher
+than the reported one.)
 
-By default, it trains for as many steps as main.py, on as many tokens, which hold more characters.
+By default, it trains for as many steps as main.py and on as many tokens, but these tokens contain
+more characters.
 Only wte and lm_head grow with the vocabulary. --minutes 4 gives both programs the same time.
 """
 
@@ -33,7 +35,7 @@ devices = load_stage("06_shakespeare_gpt", "devices")
 @dataclass(frozen=True)
 class Config(stage.Config):
     vocab_size: int = common.flag(
-        512, "tokens: the characters, and pairs that are learned from train", 2, 10**5
+        512, "tokens: the characters, and pairs learned from train", 2, 10**5
     )
     out: Path = common.flag(common.OUT / "tokens", "folder for result.json and model.pt")
 
@@ -45,12 +47,12 @@ def encode(tokenizer, text):
 
 
 def tokens_per_char(tokens, text):
-    """Scored tokens for each scored character. Nats per token times this are nats per character."""
+    """Scored tokens per scored character. Nats per token times this is nats per character."""
     return (len(tokens) - 1) / (len(text) - 1)
 
 
 def per_char(loss, share):
-    """Nats per token -> nats per character; None, if it was not measured, stays None."""
+    """Nats per token -> nats per character. None, for a loss that was not measured, stays None."""
     return None if loss is None else loss * share
 
 
@@ -128,7 +130,7 @@ def main():
         config, log, "tokens of several characters", {"model.pt": saved},
         docs={name: 1 for name in data},
         targets={name: len(text) - 1 for name, text in splits.items()},
-        vocab_size=len(chars),  # the unit is characters, and an even guess is one of them
+        vocab_size=len(chars),  # the unit is characters, so a uniform guess chooses among them
         tokens=tokenizer.vocab_size, tokens_per_char=share, params=params,
         chars_seen=round(trained / share["train"]), loss=loss,
         best={"step": best["step"], "val": per_char(best["val"], share["val"])}, samples=[text],

@@ -4,8 +4,8 @@ New here: tokens that are longer than a character, learned from a text.
 Source: "Neural Machine Translation of Rare Words with Subword Units", Sennrich et al., 2016.
 
 Learning repeats three steps: count the pairs of neighbours, find the most frequent pair, merge it
-into a token. Here the first tokens are characters, not bytes. As in GPT-2, a token never reaches
-over the end of a word: the text is cut into chunks first, and pairs are merged within a chunk.
+into a token. Here the first tokens are characters, not bytes. As in GPT-2, a token never crosses
+the end of a word: the text is cut into chunks first, and pairs are merged within a chunk.
 byte_pair_gpt.py trains a GPT on these tokens.
 """
 
@@ -24,13 +24,13 @@ CHUNK = re.compile(r" ?\w+|[^\w ]+| ")
 
 # ---- learning --------------------------------------------------------------------------------
 def count_pairs(tokens, times, counts):
-    """Add the pairs of neighbours in a chunk that occurs so many times. counts: pair -> int"""
+    """Add the pairs of neighbours in a chunk that occurs `times` times. counts: pair -> int"""
     for pair in pairwise(tokens):
         counts[pair] += times
 
 
 def most_frequent(counts):
-    """The pair with the highest count; of several, the last one in alphabetical order."""
+    """The pair with the highest count; in a tie, the last one in alphabetical order."""
     return max(counts, key=lambda pair: (counts[pair], pair))
 
 
@@ -62,8 +62,8 @@ def learn_merges(text, vocab_size):
         new = "".join(pair)
         merges.append(pair)
         vocabulary.add(new)
-        # Only chunks that hold the new token can change. To count all chunks again would give the
-        # same counts and take ten times as long.
+        # Only chunks that contain the new token can change. Counting all chunks again would give
+        # the same counts and take ten times as long.
         for chunk in [chunk for chunk in chunks if new in chunk]:
             count_pairs(chunks[chunk], -times[chunk], counts)
             chunks[chunk] = merge(chunks[chunk], pair)
@@ -82,11 +82,11 @@ class BytePairs:
         self.stoi = {token: i for i, token in enumerate(self.tokens)}
         self.vocab_size = len(self.tokens)
         self.ranks = {pair: i for i, pair in enumerate(self.merges)}
-        self.known_chunks = {}  # chunk -> its tokens; the same words come again and again
+        self.known_chunks = {}  # chunk -> its tokens; the same words occur often
 
     def split(self, chunk):
-        """The tokens of a chunk. Of the pairs in it, the one that was learned first is merged
-        first, and so on, until no pair is left that was learned.
+        """The tokens of a chunk. Of the learned pairs in it, merge the one that was learned first,
+        and repeat this until no learned pair is left.
         """
         tokens = list(chunk)
         while True:
@@ -99,7 +99,7 @@ class BytePairs:
         """The token ids of a text. Raises BadInput for a character that is not in chars."""
         unknown = set(text) - set(self.chars)
         if unknown:
-            problem = f"the text holds {min(unknown)!r}, which the tokenizer has never seen"
+            problem = f"the text contains {min(unknown)!r}, which the tokenizer has never seen"
             raise common.BadInput(problem)
         ids = []
         for chunk in CHUNK.findall(text):

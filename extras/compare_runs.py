@@ -26,7 +26,7 @@ def print_list(entries):
 
 
 def choose(stage, only, entries):
-    """The names of the entries to train: those in `only`, with commas between, or all if it is "".
+    """The names of the entries to train: those in `only`, separated by commas, or all if it is "".
 
     The first entry is always one of them, because the others are compared with it.
     """
@@ -41,12 +41,13 @@ def choose(stage, only, entries):
 
 # ---- training --------------------------------------------------------------------------------
 def describe(stage, what, config):
-    """All that decides how a run comes out. A kept run with the same description is not repeated.
+    """Everything that decides the outcome of a run.
 
-    config: of the run. Its data must have been read before.
+    A kept run with the same description is not repeated. config: that of the run. Its data must
+    have been read before.
     """
     common = load_stage(stage, "common")
-    # config.data is a file, or a folder of which several files were read.
+    # config.data is a file, or a folder from which several files were read.
     hashes = [
         sha256
         for path, sha256 in sorted(common.read_hashes.items())
@@ -69,19 +70,19 @@ def kept(path, about):
 
 
 def save(stage, path, value):
-    """Write JSON, whole or not at all. NaN and infinity, which JSON does not have, become null."""
+    """Write JSON atomically. NaN and infinity, which JSON does not have, become null."""
     value = json.loads(json.dumps(value), parse_constant=lambda constant: None)
     text = json.dumps(value, indent=1) + "\n"
     load_stage(stage, "common").write_files(path.parent, {path.name: text})
 
 
 def run_all(stage, jobs, out, train, again=False):
-    """Train what is not kept yet, or everything; keep each run in <out>/<entry>-<seed>.json.
+    """Train the runs that are not kept yet, or all; keep each in <out>/<entry>-<seed>.json.
 
     jobs: (entry, seed) -> its description. train(entry, seed) -> (measured, log): measured holds
     params, the last val loss and the curve; log is the training's.
 
-    A stop ends the run that is being trained, and that run is not kept.
+    A stop ends the current run, and that run is not kept.
     """
     common = load_stage(stage, "common")
     todo = [job for job, about in jobs.items() if again or not kept(run_path(out, *job), about)]
@@ -92,7 +93,7 @@ def run_all(stage, jobs, out, train, again=False):
     steps = common.Steps(len(todo), "the series")
     for i in steps:
         entry, seed = todo[i]
-        with contextlib.redirect_stdout(io.StringIO()):  # without the lines of a single training
+        with contextlib.redirect_stdout(io.StringIO()):  # hide what a single training prints
             measured, log = train(entry, seed)
         if log.stopped:
             break
@@ -116,7 +117,7 @@ def run_all(stage, jobs, out, train, again=False):
 
 # ---- comparing -------------------------------------------------------------------------------
 def compare(jobs, out, references):
-    """A row for each entry with a kept run: means over its seeds, and the difference to another.
+    """A row for each entry with a kept run: means over its seeds, and the difference from another.
 
     references: entry -> the entry to compare it with, or None.
 
@@ -201,7 +202,7 @@ def val_loss(row):
 
 
 def plus_minus(spread, sign=""):
-    """ "2.1234 ± 0.0012", without what is not known. sign: "+" shows a plus, too."""
+    """ "2.1234 ± 0.0012"; an unknown part is left out. sign: "+" also shows a plus."""
     mean, sd = spread["mean"], spread["sd"]
     return ("" if mean is None else f"{mean:{sign}.4f}") + ("" if sd is None else f" ± {sd:.4f}")
 

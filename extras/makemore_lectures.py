@@ -1,4 +1,4 @@
-"""The lectures' own networks, trained exactly as there: do we get the published losses?
+"""The networks of the lectures, trained as in the lectures: do we get the published losses?
 
 Same as stage 04: contexts, embeddings, the loss.
 Same as wavenet.py: the tree.
@@ -35,7 +35,7 @@ SPREADS = {
     "original": (1.0, 1.0, 1.0, 1.0),
     "softmax": (1.0, 1.0, 0.01, 0.0),  # no longer confidently wrong at the start
     "tanh": (0.2, 0.01, 0.01, 0.0),  # no longer saturated at the start
-    "kaiming": (GAIN, 0.01, 0.01, 0.0),  # the same by a formula instead of by trial
+    "kaiming": (GAIN, 0.01, 0.01, 0.0),  # the same, by a formula instead of by trial
     "batchnorm": (GAIN, None, 0.01, 0.0),  # None: this layer has no bias
 }
 VARIANTS = [*SPREADS, "wavenet"]
@@ -44,17 +44,17 @@ VARIANTS = [*SPREADS, "wavenet"]
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config:
-    data: Path = common.flag(ROOT / "data/makemore.txt", "a name a line; shuffled, then split")
+    data: Path = common.flag(ROOT / "data/makemore.txt", "one name per line; shuffled, then split")
     variant: str = common.flag("original", ", ".join(VARIANTS), choices=VARIANTS)
     seed: int = common.flag(0, "0 means the lecture's own, 2147483647 (wavenet: 42)", 0, 2**32 - 1)
     steps: int = common.flag(200_000, "updates of the weights", 0, 10**7)
     batch_size: int = common.flag(32, "contexts in one step", 2, 10**6)
-    out: Path = common.flag(common.OUT / "lecture", "folder for a folder per variant")
+    out: Path = common.flag(common.OUT / "lecture", "folder with a subfolder for each variant")
 
 
 # ---- data ------------------------------------------------------------------------------------
 class LectureTokenizer(names.Tokenizer):
-    """In the lectures, the id of BOS, which they write as a dot, is 0, and the letters follow."""
+    """The lectures' ids: BOS, which they write as a dot, has the id 0, and the letters follow."""
 
     def __init__(self, docs):
         super().__init__(docs)
@@ -73,7 +73,7 @@ def shuffled_splits(docs):
 
 # ---- model -----------------------------------------------------------------------------------
 class LectureBatchNorm:
-    """Part 3's BatchNorm. Unlike that of batchnorm.py, it averages the spread, not the variance."""
+    """Part 3's BatchNorm. Unlike batchnorm.py's, it averages standard deviations, not variances."""
 
     momentum = 0.001  # share of each new batch in the running averages
 
@@ -152,7 +152,7 @@ class Run:
 
 
 def train(config, model, data, run, write_checkpoint):
-    """Gradient descent from step run.done on, until the last step or a stop. It updates run.
+    """Gradient descent from step run.done to the last step or a stop. This updates run.
 
     write_checkpoint() is called ten times on the way and at the end.
     """

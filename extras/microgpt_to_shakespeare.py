@@ -1,13 +1,13 @@
 """From stage 05's model to stage 06's in single changes: which of them matters?
 
-The first row is stage 05's model (the same weights give the same logits), trained on one excerpt a
-step, as stage 05 trains on one name. Each row below it changes one thing more, up to main.py's
-recipe at stage 05's size. What is left then is size, and that is main.py itself. All rows run for
-the same number of steps.
+The first row is stage 05's model (the same weights give the same logits), trained on one excerpt
+per step, as stage 05 trains on one name per step. Each row below it changes one more thing, until
+the last row has main.py's recipe at stage 05's size. Only the size then still differs from main.py.
+All rows run for the same number of steps.
 
 The names are split by hash as in stages 02 to 05 and read as one text, in which a line end serves
-as BOS. So val has stage 05's targets, but an excerpt may begin within a name. Two things are
-main.py's from the first row on: AdamW's betas, and a learning rate that falls along a cosine.
+as BOS. So val has stage 05's targets, but an excerpt may begin within a name. Two things come from
+main.py in all rows: AdamW's betas, and a learning rate that falls along a cosine.
 Run: python extras/microgpt_to_shakespeare.py
 """
 
@@ -36,20 +36,21 @@ START = {**stage.PRESETS["microgpt"], "batch_size": 1}
 @dataclass(frozen=True)
 class Config:
     data: Path = common.flag(
-        ROOT / "data/tinyshakespeare.txt", "the last row's text, or a folder of train and val.txt"
+        ROOT / "data/tinyshakespeare.txt",
+        "the last row's text, or a folder with train.txt and val.txt",
     )
     names: Path = common.flag(
-        ROOT / "data/names.txt", "the other rows' names, or a folder of train, val, test.txt"
+        ROOT / "data/names.txt", "the other rows' names, or a folder with train, val and test.txt"
     )
     seeds: int = common.flag(3, "runs of each row", 1, 1000)
-    seed: int = common.flag(1337, "the first of the seeds; the others count on from it", 0, 2**31)
+    seed: int = common.flag(1337, "the first seed; the others follow it", 0, 2**31)
     steps: int = common.flag(2000, "updates of the weights in each run", 0, 10**7)
-    again: bool = common.flag(False, "also repeat the runs that are kept")
+    again: bool = common.flag(False, "also repeat the finished runs")
     list: bool = common.flag(False, "print the rows and do nothing else")
     device: str = common.flag(
         "auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"]
     )
-    out: Path = common.flag(common.OUT / "bridge", "folder for a JSON file per run and table.json")
+    out: Path = common.flag(common.OUT / "bridge", "folder for table.json and a JSON file per run")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -61,7 +62,7 @@ def load_names(path):
     """
     try:
         splits = names.load_splits(path)
-    except names.BadInput as error:  # that of stage 05, which common.run() does not know
+    except names.BadInput as error:  # stage 05's BadInput, which common.run() does not know
         raise common.BadInput(str(error).replace("--data", "--names")) from error
     common.read_hashes.update(names_common.read_hashes)  # describe() looks there
     return {name: "\n" + "\n".join(splits[name]) + "\n" for name in ("train", "val")}
@@ -89,10 +90,10 @@ def one_spread(model):
 @dataclass(frozen=True)
 class Step:
     what: str  # one line
-    # What stage 05 has in this place. The rows before this one have it, too.
+    # What stage 05 has here. The rows before this one have it, too.
     parts: dict = field(default_factory=dict)  # arguments of GPT
     change: Callable = unchanged  # of the weights of a new GPT
-    # What main.py has in this place.
+    # What main.py has here.
     fields: tuple = ()  # of main.py's Config: from this row on, they have their defaults
     aside: dict = field(default_factory=dict)  # fields of main.py's Config in this row only
 
@@ -122,7 +123,7 @@ CHAIN = {
 @dataclass(frozen=True)
 class Row:
     config: dict  # fields of main.py's Config
-    to_come: list  # the Steps below this row; in their places, it still has what stage 05 has
+    to_come: list  # the Steps below this row, for which it still has what stage 05 has
     reference: str | None  # the row it is compared with
 
     def new_model(self, config, vocab_size):
@@ -137,8 +138,8 @@ class Row:
 def plan():
     """The Row for each entry of CHAIN.
 
-    After an aside, the chain continues from the row before it. Losses on different texts do not
-    compare, so the corpus row has no reference.
+    After an aside, the chain continues from the row before it. Losses on different texts cannot
+    be compared, so the corpus row has no reference.
     """
     rows, entries, before = {}, list(CHAIN), None
     for i, entry in enumerate(entries):

@@ -1,4 +1,4 @@
-"""Longer contexts, counted: n-grams of up to 6 characters, on the names and on Tiny Shakespeare.
+"""Counting longer contexts: n-grams of up to 6 characters, on the names and on Tiny Shakespeare.
 
 Same as stage 02: the splits of the names, the loss. Same as stage 06: the splits of a text.
 New here: every n-gram is blended with all shorter ones, because most long contexts are rare or new.
@@ -32,20 +32,20 @@ FALLBACK = (0.5, 1.0, 1.5)  # discounts if there are too few n-grams to estimate
 @dataclass(frozen=True)
 class Config:
     data: Path = common.flag(
-        ROOT / "data", "a name a line, or a folder of splits; by default names and Tiny Shakespeare"
+        ROOT / "data", "one name per line, or a folder of splits; default: names, Tiny Shakespeare"
     )
-    text: bool = common.flag(False, "--data is one running text, not a name a line")
-    n: int = common.flag(6, "the longest n-gram; each length from 2 on gets a result", 2, 20)
+    text: bool = common.flag(False, "--data is one running text, not one name per line")
+    n: int = common.flag(6, "the longest n-gram; each length from 2 up gets a result", 2, 20)
     smoothing: str = common.flag(
         "kneser-ney", "kneser-ney, in its modified form, or witten-bell",
         choices=["kneser-ney", "witten-bell"],
     )  # fmt: skip
-    seed: int = common.flag(42, "starts the random numbers that draw the samples", 0, 2**32 - 1)
-    out: Path = common.flag(common.OUT / "ngram", "folder for a folder per data set and length")
+    seed: int = common.flag(42, "seeds the random samples", 0, 2**32 - 1)
+    out: Path = common.flag(common.OUT / "ngram", "folder with a subfolder for each result")
 
     def __post_init__(self):
         if self.text and self.data == Config.data:
-            raise common.BadInput("--text says what --data is: give --data, too")
+            raise common.BadInput("--text describes --data: give --data, too")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -107,13 +107,13 @@ class NGram:
                          / total[context]
 
     Each context gives a part of its counts to the next shorter context, which knows less but has
-    been seen more often. The shortest one, which is empty, gives it to the even guess
+    been seen more often. The shortest context, which is empty, gives it to the uniform guess
     1 / vocab_size.
 
-    Witten-Bell: an n-gram keeps its whole count and gives 1 more. So the more different characters
+    Witten-Bell: an n-gram keeps its full count and gives 1 more. So the more different characters
     followed a context, the less the model trusts it.
 
-    Kneser-Ney: an n-gram keeps its count less a discount, and gives the discount. For all lengths
+    Kneser-Ney: an n-gram keeps its count minus a discount, and gives the discount. For all lengths
     but the longest, its count is the number of different characters that came before it. The model
     asks a shorter context only if the longer one is rare, and an n-gram that follows many different
     characters is likely to follow another one.
@@ -186,7 +186,7 @@ def estimate_discounts(occurring):
 def train(config, texts, tokenizer):
     """Count one length after another, 1 to n. Yields (model, loss, log) after each.
 
-    texts: {split: list of str}. log: what save_run() needs of one. Its seconds are the time to
+    texts: {split: list of str}. log: what save_run() needs of a log. Its seconds are the time to
     count all lengths so far, without scoring the splits. Its curve has a row for each length.
     """
     common.stop.training_began = True
@@ -235,7 +235,7 @@ def sample(model, temperature=1.0, longest=100):
     text = ""
     while len(text) < longest:
         row = model.probabilities(BOS + text)
-        most = max(row)  # over the largest, so not all round to 0
+        most = max(row)  # divide by the largest, so that not all round to 0
         weights = [(p / most) ** (1 / temperature) for p in row]
         ch = random.choices(model.symbols, weights)[0]
         if ch == model.end:

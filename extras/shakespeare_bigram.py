@@ -1,4 +1,4 @@
-"""A bigram on running text, where the lecture begins: the loss that a GPT has to beat.
+"""A bigram on running text, with which the lecture begins: a GPT has to beat its loss.
 
 Same as stage 06: the data, batches, evaluation. Same as stage 03: a table of logits, learned.
 Source: "Let's build GPT: from scratch, in code, spelled out", A. Karpathy, 2023; its first recipe.
@@ -23,11 +23,9 @@ draw = load_stage("06_shakespeare_gpt", "model").draw
 @dataclass(frozen=True)
 class Config:
     data: Path = common.flag(
-        ROOT / "data/tinyshakespeare.txt", "a text, or a folder of train and val.txt"
+        ROOT / "data/tinyshakespeare.txt", "a text file, or a folder with train.txt and val.txt"
     )
-    seed: int = common.flag(
-        1337, "starts the random numbers of weights, batches, samples", 0, 2**32 - 1
-    )
+    seed: int = common.flag(1337, "seeds the random weights, batches and samples", 0, 2**32 - 1)
     steps: int = common.flag(3000, "updates of the weights", 0, 10**7)
     batch_size: int = common.flag(32, "excerpts in one step", 1, 10**5)
     block_size: int = common.flag(8, "characters in an excerpt; the model sees one", 1, 10**5)

@@ -1,7 +1,7 @@
 """Lets the files of this folder import tools/stages.py, which reaches the code of the stages.
 
-It comes before PyTorch among their imports, because it loads a common.py, and that sets what
-PyTorch reads when it is imported.
+They import it before PyTorch, because it loads a common.py, which sets what PyTorch reads when it
+is imported.
 """
 
 import sys
@@ -13,4 +13,4 @@ from stages import ROOT, STAGES, load_stage
 
 __all__ = ["ROOT", "load_stage"]
 
-load_stage(STAGES[0], "common")  # every stage has the same
+load_stage(STAGES[0], "common")  # it is the same in every stage

@@ -2,7 +2,7 @@
 
 Same as stage 04: the data, the embeddings, the loss, AdamW.
 Same as batchnorm.py: BatchNorm, the loop.
-New here: three levels; 8 characters become 4 pairs, then 2 groups of four, then one whole.
+New here: three levels; 8 characters become 4 pairs, then 2 groups of four, then one of eight.
 Source: "WaveNet: A Generative Model for Raw Audio", van den Oord et al., 2016, in the form of
 "Building makemore Part 5: Building a WaveNet", A. Karpathy, 2022.
 Run: python extras/wavenet.py

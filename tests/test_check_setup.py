@@ -73,7 +73,7 @@ def test_a_child_that_hangs(project, monkeypatch):
 def test_an_incomplete_copy(project):
     (project / "requirements.txt").unlink()
     well, line = run(project, "packages")["packages"]
-    assert not well and "requirements.txt" in line and "whole copy" in line
+    assert not well and "requirements.txt" in line and "complete copy" in line
 
 
 @pytest.mark.parametrize("broken, status", [(False, 0), (True, 1)])

@@ -1,4 +1,4 @@
-"""Write a file so that a reader finds the old content or the new one, but never a half."""
+"""Write a file so that a reader finds the old or the new content, never a half-written file."""
 
 import os
 

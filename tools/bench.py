@@ -44,7 +44,7 @@ class Line:
     name: str
     what: str
     measure: Callable[[], dict]  # {quantity: number} of one run
-    bars: dict  # {quantity: (whether the number is the least, number)}
+    bars: dict  # {quantity: (whether the number is a minimum, number)}
     long: bool = False  # over a minute, so it runs once unless --runs says otherwise
 
 
@@ -347,9 +347,9 @@ def main():
     parser = argparse.ArgumentParser(prog="bench", description="Measure the speed of the stages.")
     parser.add_argument("--published", type=Path, help="the script of the microgpt article")
     parser.add_argument("--nanogpt", type=Path, help="a copy of nanoGPT's repository")
-    parser.add_argument("--runs", type=int, help="runs of each line: 3, and 1 of the long ones")
+    parser.add_argument("--runs", type=int, help="runs of each line (default: 3; long lines: 1)")
     parser.add_argument("--only", nargs="+", metavar="NAME",
-                        help="measure only these lines, and keep the others of this machine")
+                        help="measure only these lines, and keep this machine's other results")
     parser.add_argument("--out", type=Path, default=ROOT / "out/bench.json", help="the results")
     args = parser.parse_args()
     for path in (args.published, args.nanogpt):

@@ -76,7 +76,7 @@ def check_texts(root=ROOT):
         name for name in ("tinyshakespeare", "makemore") if not (root / f"data/{name}.txt").exists()
     ]
     if not missing:
-        return "all here"
+        return "all in place"
     now = f"python data/prepare.py {' '.join(missing)}"
     return f"{' and '.join(missing)} will be fetched when needed; to fetch now: {now}"
 
@@ -106,7 +106,7 @@ def child(command):
             words, capture_output=True, encoding="utf-8", env=environment, timeout=TIMEOUT
         )
     except subprocess.TimeoutExpired:
-        problem = f"not finished after {TIMEOUT} s; is the machine busy with something else?"
+        problem = f"it did not finish within {TIMEOUT} s; is the machine busy with something else?"
         raise Failed(problem) from None
 
 
@@ -121,7 +121,7 @@ def run_check(check):
     except Failed as problem:
         return False, str(problem)
     except OSError as error:
-        return False, f"{error.filename}: {error.strerror}; get a whole copy of the project"
+        return False, f"{error.filename}: {error.strerror}; get a complete copy of the project"
 
 
 def all_checks(root=ROOT):

@@ -21,7 +21,7 @@ def find_flaw(out, results):
     for stage in stages.STAGES:
         result, output = out / stage / "result.json", out / stage / "output.txt"
         if not result.exists() or not output.exists():
-            return f"{stage} lacks its result or its output: run make stages"
+            return f"{stage} has no result or no output: run make stages"
         if output.stat().st_mtime < result.stat().st_mtime:
             return f"{stage} has run again since its output was kept: run make stages"
     for old in sorted(results.rglob("result.json")):
@@ -46,7 +46,7 @@ def find_flaw(out, results):
 def copy(out, results):
     """Copy the files to keep from the stages' folders and from `out` itself.
 
-    Of seeds and other runs in numbered folders only the result is kept, to keep results/ small.
+    For seeds and other runs in numbered folders, copy only the result, to keep results/ small.
     """
     for stage in stages.STAGES:
         for path in sorted((out / stage).rglob("*")):

@@ -49,7 +49,7 @@ def read_results(folder):
 def comparable(results):
     """[(title, unit, {run: result})] for names, Shakespeare and the two moons, without empty ones.
 
-    A run on another data set than the first one of its kind is left out, as in the loss table.
+    A run on a different data set from the first run of its kind is left out, as in the loss table.
     """
     kinds = {"names": {}, "Shakespeare": {}, "two moons": {}}
     for run, result in results.items():

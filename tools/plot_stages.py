@@ -26,7 +26,7 @@ def load(folder):
 def val_names(result):
     """The val names in the order of the file. Missing if the run read another file."""
     if hashlib.sha256(NAMES.read_bytes()).hexdigest() != result["dataset"]["sha256"]:
-        raise Missing("the run read another file than data/names.txt")
+        raise Missing("the run read another file, not data/names.txt")
     return load_stage("02_bigram_counts", "names").load_splits(NAMES)["val"]
 
 
@@ -134,7 +134,7 @@ def draw_boundary(folder):
 
 # ---- 02 and 03 -------------------------------------------------------------------------------
 def draw_counts(folder):
-    """How often each character follows each other one in train."""
+    """How often each character follows each character in train."""
     from matplotlib.colors import LogNorm
 
     _, model = load(folder)
@@ -319,7 +319,7 @@ def draw_line_attention(folder):
 
 
 def draw_positions(wpe):
-    """The similarity of the embeddings of each two positions."""
+    """The similarity of the embeddings of every two positions."""
     unit = wpe / np.maximum(np.linalg.norm(wpe, axis=1, keepdims=True), 1e-12)
     figure = new_figure(7.6, 6.4)
     axes = figure.subplots()

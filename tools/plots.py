@@ -48,7 +48,7 @@ PICTURES = {  # file: the function that draws it from the folder of the file
 def loss_pictures(source):
     """{file: draw_loss} for every stage and for its variants, such as 05_microgpt/twin.
 
-    Runs that come in numbers, such as seeds/42 or ngram/names-4, are a folder deeper and get none.
+    Numbered runs, such as seeds/42 or ngram/names-4, are one folder deeper and get no picture.
     """
     variants = [path.parent.relative_to(source) for path in source.glob("*/*/result.json")]
     runs = [run.as_posix() for run in variants if run.parts[0] in STAGES]

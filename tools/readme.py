@@ -5,7 +5,7 @@
 Markers are comments, so a rendered page does not show them. A block has two markers, each on a line
 of its own, and the generated lines go between them:
 
-    <!-- generated: table -->                      the whole loss table
+    <!-- generated: table -->                      the full loss table
     <!-- generated: table short -->                its ten most important rows
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: published, temperatures,

@@ -1,10 +1,10 @@
-"""The surprise in a text, character by character, by every trained model side by side.
+"""How much each character of a text surprises every trained model, side by side.
 
     python run.py score [STAGES] TEXT...               score emma, score 4 5 emma olivia
-    python run.py score [STAGES] --scrambled [TEXT...]  real names against their letters shuffled
-    python run.py score [STAGES] --temperatures        what colder or hotter sampling brings
+    python run.py score [STAGES] --scrambled [TEXT...]  real names against the same letters shuffled
+    python run.py score [STAGES] --temperatures        what a lower or higher temperature changes
 
-NAME=emma means the text emma, too.
+NAME=emma also means the text emma.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def find_models(out, stages):
     missing = [folder for folder in wanted if "/" not in folder and folder not in present]
     if not found:
         first = missing[0]
-        raise Problem(f"no model is trained in {out}: make stage {int(first[:2])} trains {first}")
+        raise Problem(f"{out} has no trained model: make stage {int(first[:2])} trains {first}")
     return found, missing
 
 
@@ -165,7 +165,7 @@ def compare_models(console, out, folders, texts):
         of_text = {folder: all_texts[i] for folder, all_texts in scores.items()}
         console.print(side_by_side(text, of_text, console.width))
         console.print()
-    console.print("In a cell: P, if there is room, and -log P in nats; * marks the highest.")
+    console.print("A cell shows P, if there is room, and -log P in nats; * marks the highest.")
     if RUNNING_TEXT in scores:
         console.print(
             "06 reads a running text: it scores neither the first character nor an end, so do not "
@@ -191,7 +191,7 @@ def only_default(out, folders):
         else:
             print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
     if not kept:
-        raise Problem(f"no model here was trained on data/{NAMES.name}, which this compares with")
+        raise Problem(f"no model here was trained on data/{NAMES.name}, which this needs")
     return load_stage("02_bigram_counts", "names").load_splits(NAMES), kept
 
 
@@ -319,7 +319,7 @@ def main():
             folders = [folder for folder in folders if folder != RUNNING_TEXT]
             missing = [stage for stage in missing if stage != RUNNING_TEXT]
             if not folders:
-                raise Problem(f"{RUNNING_TEXT} knows no names; give a trained one of stages 2 to 5")
+                raise Problem(f"{RUNNING_TEXT} knows no names; give a trained stage from 2 to 5")
         if args.temperatures:
             if texts:
                 raise Problem(f"--temperatures takes no text, and {texts[0]!r} was given: drop one")

@@ -27,7 +27,7 @@ from atomic_write import write_atomically
 from table_rows import read_result
 
 PROGRAMS = {"main.py": ".", "torch_twin.py": "twin"}  # file of a stage: where its result goes
-LONG = "06"  # takes minutes a run, so it has to be asked for: --all or --stages 6
+LONG = "06"  # takes minutes per run, so it needs --all or --stages 6
 STAMP = "code.txt"  # written last, with the code's hash: the run beside it is complete
 INTERRUPTED = 130  # how a stage ends after Ctrl-C
 STARTING = 3  # seconds that a run takes in addition to its training, for the time left
@@ -52,7 +52,7 @@ def folder_of(stage, seed):
 
 
 def plan(names, count, again):
-    """Return (runs to do, how many are done) for these stages. A run is (stage, seed)."""
+    """Return (runs to do, number of runs done) for these stages. A run is (stage, seed)."""
     todo, done = [], 0
     for stage in names:
         first, code = default_seed(stage), code_hash(stage)
@@ -141,9 +141,9 @@ def choose(words, everything):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="seeds", description="Run stages with several seeds.")
-    parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default: 3)")
     parser.add_argument("--stages", help="such as 4,5 (default: all but stage 06)")
-    parser.add_argument("--all", action="store_true", help="stage 06, too: minutes for each seed")
+    parser.add_argument("--all", action="store_true", help="also stage 06: minutes per seed")
     parser.add_argument("--again", action="store_true", help="repeat finished runs")
     args = parser.parse_args(arguments)
     if not 1 <= args.seeds <= 1000:

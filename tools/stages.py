@@ -1,7 +1,7 @@
-"""The one way by which tools, extras and tests reach the code of a stage.
+"""Import the code of a stage. All tools, extras and tests do it through this file.
 
-Every stage has a main.py, a common.py and so on, which import each other by these short names. Here
-each stage's modules are imported from its own folder and kept apart from those of the others.
+Every stage has a main.py, a common.py and so on, which import each other by these short names. This
+file imports the modules of a stage from its own folder and keeps them apart from all others.
 """
 
 import importlib

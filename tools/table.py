@@ -172,7 +172,7 @@ def markdown(groups):
 def short_markdown(groups):
     """The table for the first page of the project, with the rows that choose_rows() chooses.
 
-    A title says what a uniform guess would lose. Without a test loss there are bits per character.
+    A title gives the loss of a uniform guess. Bits per character replace a missing test loss.
     """
     parts = []
     for group in groups:
