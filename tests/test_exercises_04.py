@@ -38,7 +38,7 @@ HEAD = "torch.randn(H, V) * 0.1 / H**0.5"
 GRAD = "        for p in self.parameters():\n            p.requires_grad_()\n"
 PIECES = """    losses = [
         F.cross_entropy(model(xb), yb, reduction="sum").item()
-        for xb, yb in zip(xs.split(8192), ys.split(8192))  # in pieces, to bound the memory
+        for xb, yb in zip(xs.split(8192), ys.split(8192))  # in pieces, to save memory
     ]
     return sum(losses) / len(ys)
 """
