@@ -21,7 +21,7 @@ def find_flaw(out, results):
     for stage in stages.STAGES:
         result, output = out / stage / "result.json", out / stage / "output.txt"
         if not result.exists() or not output.exists():
-            return f"{stage} has no result or no output: run make stages"
+            return f"{stage} lacks its result or its output: run make stages"
         if output.stat().st_mtime < result.stat().st_mtime:
             return f"{stage} has run again since its output was kept: run make stages"
     for old in sorted(results.rglob("result.json")):
