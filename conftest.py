@@ -1,6 +1,9 @@
 """What every test needs: data sets without a network where a copy is at hand."""
 
+import gc
 import os
+
+import pytest
 
 from stages import ROOT
 
@@ -11,3 +14,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 COPIES = ROOT.parent / "shared" / "data"
 if COPIES.is_dir():
     os.environ.setdefault("ZERO_DATA_MIRROR", str(COPIES))
+
+
+@pytest.fixture(autouse=True)
+def collector():
+    """Stage 05 switches Python's garbage collector off for its run; a later test has it again."""
+    yield
+    gc.enable()
