@@ -592,7 +592,7 @@ def evaluate(learner, check):
     largest = max(model.pieces, default=0)
     check.true(
         0 < largest <= 8192,
-        "The result is right, but so many contexts at once need too much memory with a large "
+        "The result is right, but this many contexts at once need too much memory with a large "
         "model: cut the split into pieces.",
         call=call, came=f"a batch of {largest:,} contexts", expected="at most 8,192 at a time",
     )  # fmt: skip

@@ -27,7 +27,7 @@ words = st.text(st.characters(categories=["L"]), min_size=1, max_size=8)  # lett
 
 
 def alphabet(vocab_size):
-    """A tokenizer of so many ids, BOS included."""
+    """A tokenizer with this many ids, including BOS."""
     return Tokenizer("abcdefghijklmnopqrstuvwxyz"[: vocab_size - 1])
 
 
@@ -308,7 +308,7 @@ def test_a_name_without_end_is_cut():
 
 
 class Coin:
-    """Stands in for a model: every character is a, and 3 to 1 is the chance of another one."""
+    """Replaces a model: it only knows a, and the odds that another a follows are 3 to 1."""
 
     block_size, tokenizer = 3, Tokenizer(["a"])
 

@@ -722,7 +722,7 @@ def test_the_walk_of_the_trie_equals_one_document_at_a_time(docs, block_size):
 
 
 def test_the_trie_by_hand():
-    """BOS is 4. "eve" needs two pieces of block_size 3, of which the second starts over."""
+    """BOS is 4. "eve" needs two pieces of block_size 3, and the second one starts over."""
     trie = main.build_trie(["ema", "eve", "ema"], Tokenizer(["aemv"]), 3)
     a, e, m, v, BOS = range(5)
     assert trie == {
@@ -786,7 +786,7 @@ def test_evaluate_knows_no_loss_after_a_stop(monkeypatch, capsys):
 
 
 def test_pad_docs_by_hand():
-    """BOS is 2; "abb" with its end has four targets, of which block_size 3 takes three."""
+    """BOS is 2; "abb" with its end has four targets, and block_size 3 takes three of them."""
     xs, ys = twin.pad_docs(["abb", "b"], Tokenizer(["ab"]), 3)
     assert xs.tolist() == [[2, 0, 1], [1, 2, 2], [2, 1, 2]]
     assert ys.tolist() == [[0, 1, 1], [2, -1, -1], [1, 2, -1]]

@@ -433,7 +433,7 @@ def test_the_hash_is_of_the_bytes_that_were_read(run, data, tmp_path):
 
 # ---- the log ---------------------------------------------------------------------------------
 class Clock:
-    """Stands in for the time module; every look at it is some seconds later."""
+    """Replaces the time module: its clock moves on by some seconds at every call."""
 
     def __init__(self, seconds):
         self.seconds, self.now = seconds, 0.0

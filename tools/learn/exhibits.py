@@ -55,7 +55,7 @@ class Exhibit:
     runs afterwards, with the module at hand under its own name; each line "label: value" that it
     prints is a row of the table. curve: which printed loss to draw, such as "val loss".
     sound_flags: further flags for the sound code, if no patch makes the difference.
-    data, names: which file of data/ the code may read, and only so many lines of it (0: all).
+    data, names: the file of data/ that the code may read, and how many lines of it (0: all).
     public: where it happened, in words with links. exercise: where a learner could write it, such
     as "03_bigram_learned log-softmax". seconds: about how long it takes.
     """

@@ -1,4 +1,4 @@
-"""make museum: famous bugs, each of which cost somebody hours. Can you tell what is wrong?
+"""make museum: famous bugs. Each one cost somebody hours. Can you tell what is wrong?
 
 make museum lists them. make museum mask runs one of them beside the sound code, shows what happens,
 and asks for the cause. Then it shows the line, and where the bug happened in public. Your answers

@@ -1,6 +1,6 @@
 """my/progress.json: what has passed, which hints were read, what was predicted.
 
-check writes anew what has passed, so a file that was lost or edited by hand does no harm.
+check rewrites what has passed, so a file that was lost or edited by hand does no harm.
 """
 
 import hashlib

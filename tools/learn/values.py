@@ -223,7 +223,7 @@ def cell(number, fixed):
 
 
 def show_first(came, expected, tables):
-    """Two lines on the first number that differs, for tables of which there is a picture."""
+    """Two lines on the first number that differs, for tables that are also shown as a picture."""
     flags = tables["wrong"]
     row, column = next((i, j) for i, line in enumerate(flags) for j, bad in enumerate(line) if bad)
     count, total = sum(map(sum, flags)), len(flags) * len(flags[0])
