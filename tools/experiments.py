@@ -49,15 +49,40 @@ def published(results, _):
 
 
 def temperatures(results, _):
-    """Samples at several temperatures, and how many of them are in the training set."""
+    """Samples at several temperatures, and how many of them are names of the data."""
     content = read(results / "score" / "temperatures.json")
     rows = [
         (row["model"], row["temperature"], f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
-         f"{row['in_train']:.1%}", f"{row['in_data']:.1%}", ", ".join(row["first"][:4]))
+         f"{row['in_train']:.1%}", f"{row['held_out']:.1%}", ", ".join(row["first"][:4]))
         for row in content["rows"]
     ]  # fmt: skip
-    headers = ["model", "temperature", "mean length", "distinct", "in train", "in data", "first"]
-    return f"{content['samples']} samples at each temperature.\n\n" + table(headers, rows, left=1)
+    headers = ["model", "temperature", "mean length", "distinct", "in train", "held out", "first"]
+    return f"{content['samples']:,} samples at each temperature.\n\n" + table(headers, rows, left=1)
+
+
+def known(results, _):
+    """Samples at temperatures 1 and 0.5: are they in train, held out or new? Known by heart?"""
+    content = read(results / "score" / "temperatures.json")
+    rows = [
+        (row["model"], f"{row['temperature']:.1f}", f"{row['in_train']:.1%}",
+         f"{row['held_out']:.1%}", f"{row['new']:.1%}", f"{row['distinct_in_train']:,}",
+         f"{row['distinct_held_out']:,}", f"{row['train_per_held_out']:.1f}")
+        for row in sorted(content["rows"], key=lambda row: row["temperature"], reverse=True)
+        if row["temperature"] in (1.0, 0.5)
+    ]  # fmt: skip
+    headers = [
+        "model", "temperature", "in train", "held out", "new", "different names in train",
+        "held out", "ratio",
+    ]  # fmt: skip
+    return f"{content['samples']:,} samples at each temperature.\n\n" + table(headers, rows, left=1)
+
+
+def drawn(results, model, temperature, key):
+    """A number of the samples of a model, for a line of a page."""
+    for row in read(results / "score" / "temperatures.json")["rows"]:
+        if (row["model"], row["temperature"]) == (model, float(temperature)) and key in row:
+            return row[key]
+    raise ValueError(f"no {key} is known for samples of {model} at temperature {temperature}")
 
 
 def bench(results, _):
@@ -77,4 +102,10 @@ def bench(results, _):
     return f"{plain(machine)}\n\n" + table(headers, rows)
 
 
-KINDS = {"series": series, "published": published, "temperatures": temperatures, "bench": bench}
+KINDS = {
+    "series": series,
+    "published": published,
+    "temperatures": temperatures,
+    "known": known,
+    "bench": bench,
+}
