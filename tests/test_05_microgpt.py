@@ -1018,6 +1018,15 @@ def test_the_published_run_prints_its_samples_as_published(few_names, tmp_path, 
     assert result["samples"] == ["at 0.5"] * 20
 
 
+def test_the_lesson_counts_the_samples_that_are_in_train():
+    """Of the reference runs, ten at temperature 0.5: six of the twin's, four of main.py's."""
+    train = set(names.load_splits(ROOT / "data/names.txt")["train"])
+    for folder, number in (("05_microgpt/twin", 6), ("05_microgpt", 4)):
+        text = (ROOT / "results" / folder / "result.json").read_text(encoding="utf-8")
+        drawn = json.loads(text)["samples_at_temperature"][:10]
+        assert sum(name in train for name in drawn) == number
+
+
 # ---- whole runs ------------------------------------------------------------------------------
 @pytest.mark.parametrize("module", [main, twin])
 @pytest.mark.parametrize("flags, problem", [

@@ -78,7 +78,7 @@ def test_known_names_at_temperature_1_then_at_half(tmp_path):
     rows = [known_row(model, t) for model in models for t in (0.5, 0.8, 1.0)]
     put(tmp_path / "score/temperatures.json", {"samples": 2000, "rows": rows})
     table = lines(readme.generate("known", tmp_path))[2:]
-    numbers = ["25.0%", "5.0%", "70.0%", "1,234", "300", "4.1"]
+    numbers = ["25.0%", "5.0%", "70.0%", "1,234", "300", "4.1 ± 0.3"]
     assert table == [
         ["02_bigram_counts", "1.0", *numbers],
         ["05_microgpt/twin", "1.0", *numbers],

@@ -66,15 +66,25 @@ def known(results, _):
     rows = [
         (row["model"], f"{row['temperature']:.1f}", f"{row['in_train']:.1%}",
          f"{row['held_out']:.1%}", f"{row['new']:.1%}", f"{row['distinct_in_train']:,}",
-         f"{row['distinct_held_out']:,}", f"{row['train_per_held_out']:.1f}")
+         f"{row['distinct_held_out']:,}", ratio(row))
         for row in sorted(content["rows"], key=lambda row: row["temperature"], reverse=True)
         if row["temperature"] in (1.0, 0.5)
     ]  # fmt: skip
     headers = [
-        "model", "temperature", "in train", "held out", "new", "different names in train",
-        "held out", "ratio",
+        "model", "temperature", "in train", "held out", "new", "different in train",
+        "different held out", "ratio",
     ]  # fmt: skip
     return f"{content['samples']:,} samples at each temperature.\n\n" + table(headers, rows, left=1)
+
+
+def ratio(row):
+    """Different names of train for each one held out, ± the standard deviation by chance.
+
+    Chance moves a count of n by about the root of n, and so the ratio of two counts a and b by its
+    (1 / a + 1 / b) ** 0.5th part.
+    """
+    spread = (1 / row["distinct_in_train"] + 1 / row["distinct_held_out"]) ** 0.5
+    return f"{row['train_per_held_out']:.1f} ± {row['train_per_held_out'] * spread:.1f}"
 
 
 def drawn(results, model, temperature, key):
