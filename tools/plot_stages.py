@@ -4,7 +4,6 @@ Every number in them comes from the stage's own code and from the model that it 
 """
 
 import hashlib
-import math
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from stages import ROOT, load_stage
 from trained_models import load_model
 
 NAMES = ROOT / "data" / "names.txt"
-SATURATED = 0.97  # the slope of tanh, 1 - tanh**2, is below 0.06 where |tanh| is larger
 LINE = "O Romeo, Romeo!\n"  # the heads of stage 06 are shown on this line
 
 
@@ -130,81 +128,6 @@ def draw_tables(folder):
     scatter.loglog(ends, ends, "-", lw=1, color=GREY)
     scatter.set(xlabel="counted probability", ylabel="learned probability", aspect="equal")
     scatter.set_title("a point for each pair of characters")
-    return figure
-
-
-# ---- 04 --------------------------------------------------------------------------------------
-def two_components(vectors):
-    """Principal components 1 and 2 of (V, C). -> (V, 2), their shares of the variance.
-
-    The SVD leaves the sign of a component open, so its largest entry is made positive.
-    """
-    U, S, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
-    points = U[:, :2] * S[:2]
-    points = points * np.sign(points[np.abs(points).argmax(axis=0), [0, 1]])
-    return points, (S**2 / (S**2).sum())[:2]
-
-
-def spread_out(points, least):
-    """Push points (V, 2) apart until no two are closer than `least`, so that marks have room."""
-    places = points.copy()
-    for _ in range(500):
-        between = places[:, None] - places  # (V, V, 2)
-        apart = np.linalg.norm(between, axis=-1) + 1e9 * np.eye(len(places))  # (V, V)
-        push = np.maximum(least - apart, 0) / 2 / np.maximum(apart, 1e-9)
-        places = places + (push[:, :, None] * between).sum(axis=1)
-    return places
-
-
-def draw_embeddings(folder):
-    """Stage 04's character vectors, flattened to the two directions in which they differ most."""
-    _, model = load(folder)
-    points, shares = two_components(model.wte.detach().double().numpy())
-    figure = new_figure(7.6, 7.6)
-    axes = figure.subplots()
-    axes.axhline(0, color="#DDDDDD", lw=1, zorder=0)
-    axes.axvline(0, color="#DDDDDD", lw=1, zorder=0)
-    vowel = {"fc": "#D7E9F5", "ec": STAGE_COLOURS[folder.name], "boxstyle": "circle,pad=0.25"}
-    plain = {"fc": "white", "ec": "#AAAAAA", "boxstyle": "circle,pad=0.25"}
-    reach = 1.1 * np.abs(points).max()
-    places = spread_out(points, 0.09 * reach)
-    for point, (x, y), symbol in zip(points, places, [*marks(model.tokenizer.chars), "."]):
-        axes.plot(*zip(point, (x, y)), ".-", color=GREY, lw=0.8, ms=4)
-        box, weight = (vowel, "bold") if symbol in "aeiou" else (plain, "normal")
-        axes.text(x, y, symbol, ha="center", va="center", bbox=box, fontsize=12, weight=weight)
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
-    axes.set_ylabel(f"second principal component ({shares[1]:.0%})")
-    axes.set_title("blue: vowels; the mark with a dot: BOS", fontsize=12)
-    return figure
-
-
-def draw_activations(folder):
-    """Stage 04's tanh outputs on the val names, before and after training."""
-    main, trained = load(folder)
-    result = read_json(folder / "result.json")
-    config = main.Config(**result["config"])
-    xs, _ = main.contexts(val_names(result), trained.tokenizer, config.block_size)
-    main.torch.manual_seed(config.seed)  # as main() does: these are the first weights of the run
-    untrained = main.MLP(config, trained.tokenizer)
-    main.torch.manual_seed(config.seed)
-    too_large = main.MLP(config, trained.tokenizer)
-    too_large.mlp_fc1.data *= math.sqrt(config.block_size * config.n_embd) / (5 / 3)
-    panels = (
-        ("before training", untrained),
-        (f"after {result['steps']:,} steps", trained),
-        ("before, not divided by √inputs", too_large),
-    )
-    figure = new_figure(11, 4)
-    for axes, (title, model) in zip(figure.subplots(1, 3, sharey=True), panels):
-        h = model.hidden(xs).detach().numpy()  # (N, n_hidden)
-        shares, edges = np.histogram(h, np.linspace(-1, 1, 51))
-        beyond = (np.abs(h) > SATURATED).mean()
-        heights, widths = 100 * shares / h.size, np.diff(edges)
-        axes.bar(edges[:-1], heights, widths, align="edge", color=STAGE_COLOURS[folder.name])
-        axes.set_title(f"{title}\n{beyond:.1%} have |h| > {SATURATED}", fontsize=12)
-        axes.set_xlabel("h, output of tanh")
-    figure.axes[0].set_ylabel("share of outputs, %")
     return figure
 
 

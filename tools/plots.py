@@ -14,10 +14,8 @@ from pathlib import Path
 from atomic_write import write_if_changed
 from plot_losses import draw_curves, draw_ladder, draw_loss
 from plot_stages import (
-    draw_activations,
     draw_boundary,
     draw_counts,
-    draw_embeddings,
     draw_line_attention,
     draw_line_positions,
     draw_name_attention,
@@ -32,8 +30,6 @@ PICTURES = {  # file: the function that draws it from the folder of the file
     "01_micrograd/boundary.png": draw_boundary,
     "02_bigram_counts/counts.png": draw_counts,
     "03_bigram_learned/tables.png": draw_tables,
-    "04_embedding_mlp/embeddings.png": draw_embeddings,
-    "04_embedding_mlp/activations.png": draw_activations,
     "05_microgpt/attention.png": draw_name_attention,
     "05_microgpt/positions.png": draw_name_positions,
     "06_shakespeare_gpt/attention.png": draw_line_attention,
