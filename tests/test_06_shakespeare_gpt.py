@@ -875,6 +875,36 @@ def test_log_probs_of_a_text_within_block_size_give_the_loss_of_evaluate():
     assert sum(losses) / 8 == pytest.approx(evaluate(model, TOKENS[:9]), abs=1e-6)
 
 
+def test_bfloat16_changes_the_loss_of_evaluate_a_little_and_float32_does_not():
+    """A weight has 8 bits, so a logit may be wrong by 1%, but such errors have no direction."""
+    model = make_model(large=False)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(4)  # logits of the size of a trained model's
+    exact = evaluate(model, TOKENS)
+    assert exact != pytest.approx(math.log(V), abs=0.2)
+    with devices.autocast("cpu", "float32"):
+        assert evaluate(model, TOKENS) == exact
+    with devices.autocast("cpu", "bfloat16"):
+        rough = evaluate(model, TOKENS)
+    assert 0 < abs(rough - exact) < 0.002
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_scores_have_the_precision_of_the_training(dtype, run, monkeypatch):
+    seen = []
+
+    def spy(*arguments):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(main, "evaluate", spy)
+    result, _ = run(TEXT, steps=10, dtype=dtype)
+    assert result["dtype"] == dtype
+    assert seen == [dtype == "bfloat16"] * 4  # val at steps 0, 5 and 10; train
+
+
 def test_no_text_has_no_log_probs():
     assert log_probs(make_model().eval(), "") == []
 
@@ -972,7 +1002,8 @@ def test_the_saved_weights_have_the_best_val_loss_of_the_run(run, tmp_path):
     assert 0 < result["best"]["step"] < 40
     val = load_text(tmp_path / "text.txt", 8)["val"]
     tokens = torch.tensor([CHARS.index(ch) for ch in val])
-    assert evaluate(main.load(tmp_path), tokens) == pytest.approx(best, abs=1e-6)
+    with devices.autocast("cpu", result["dtype"]):
+        assert evaluate(main.load(tmp_path), tokens) == pytest.approx(best, abs=1e-6)
 
 
 def save_model(path, model, **changes):
@@ -1154,9 +1185,11 @@ def saved_run(tmp_path):
     return result, main.load(tmp_path / "out")
 
 
-def val_loss_of(model, tmp_path):
+def val_loss_of(model, result, tmp_path):
+    """Computed as the run did that wrote this result."""
     val = load_text(tmp_path / "text.txt", 8)["val"]
-    return evaluate(model, torch.tensor(TOKENIZER.encode(val)))
+    with devices.autocast("cpu", result["dtype"]):
+        return evaluate(model, torch.tensor(TOKENIZER.encode(val)))
 
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals another process as POSIX does")
@@ -1172,7 +1205,7 @@ def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
     assert [row[0] for row in result["curve"]] == [0, 4]
     assert result["loss"]["val"] == result["curve"][-1][2] == result["best"]["val"]
     assert result["loss"]["train"] is result["loss"]["test"] is None
-    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert val_loss_of(model, result, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
     assert "---- sample ----" in printed and len(result["samples"][0]) == 501
 
 
@@ -1185,7 +1218,7 @@ def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
     assert (result["steps"], result["interrupted"]) == (6, True)
     assert result["loss"]["train"] is None
     assert result["loss"]["val"] == result["curve"][-1][2]
-    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert val_loss_of(model, result, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
     assert len(result["samples"][0]) == 501
 
 
@@ -1208,7 +1241,7 @@ def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(momen
     assert result["steps"] == done and result["best"] == {"step": done, "val": None}
     assert [row[0] for row in result["curve"]] == [0, done]
     assert result["curve"][-1][1] is not None and result["curve"][-1][2] is None
-    assert val_loss_of(model, tmp_path) < result["curve"][0][2]  # it has learned something
+    assert val_loss_of(model, result, tmp_path) < result["curve"][0][2]  # it has learned something
     assert len(result["samples"][0]) == 501 and "best val loss" not in printed
 
 
@@ -1220,7 +1253,7 @@ def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_
     assert [row[0] for row in result["curve"]] == [0, 2] and result["steps"] == 2
     assert None not in result["curve"][-1]
     assert result["loss"]["val"] == result["curve"][-1][2]
-    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert val_loss_of(model, result, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
 
 
 @posix
