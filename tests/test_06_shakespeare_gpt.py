@@ -258,27 +258,24 @@ def explicit_rms(x):
     return x / (x.pow(2).mean(2, keepdim=True) + 1e-5).sqrt()
 
 
-def explicit_branches(block, x, norm, activation, residual):
-    a = explicit_attention(block.attn, norm(x))
-    x = x + a if residual else a
+def explicit_branches(block, x, norm, activation):
+    x = x + explicit_attention(block.attn, norm(x))
     h = activation(norm(x) @ block.mlp_fc1.weight.T + block.mlp_fc1.bias)
-    m = h @ block.mlp_fc2.weight.T + block.mlp_fc2.bias
-    return x + m if residual else m
+    return x + h @ block.mlp_fc2.weight.T + block.mlp_fc2.bias
 
 
 @pytest.mark.parametrize("norm_embeddings", [False, True])
-@pytest.mark.parametrize("residual", [False, True])
-def test_forward_with_other_parts_agrees_with_an_independent_computation(residual, norm_embeddings):
-    """RMSNorm without a scale, ReLU, with or without residuals, the last norm where 05 has it."""
+def test_forward_with_other_parts_agrees_with_an_independent_computation(norm_embeddings):
+    """RMSNorm without a scale, ReLU, the last norm where 05 has it."""
     model = make_model(
         norm=lambda C: torch.nn.RMSNorm(C, eps=1e-5, elementwise_affine=False),
-        activation=F.relu, residual=residual, norm_embeddings=norm_embeddings,
+        activation=F.relu, norm_embeddings=norm_embeddings,
     ).double()  # fmt: skip
     xb = torch.randint(V, (3, 8))
     x = model.wte.weight[xb] + model.wpe.weight
     x = explicit_rms(x) if norm_embeddings else x
     for block in model.blocks:
-        x = explicit_branches(block, x, explicit_rms, lambda h: h.clamp(min=0), residual)
+        x = explicit_branches(block, x, explicit_rms, lambda h: h.clamp(min=0))
     x = x if norm_embeddings else explicit_rms(x)
     expected = x @ model.lm_head.weight.T + model.lm_head.bias
     torch.testing.assert_close(model(xb), expected, rtol=0, atol=1e-9)
@@ -290,7 +287,6 @@ def test_forward_with_other_parts_agrees_with_an_independent_computation(residua
         {"norm": lambda C: torch.nn.RMSNorm(C, eps=1e-5)},
         {"norm": lambda C: torch.nn.Identity()},
         {"activation": F.relu},
-        {"residual": False},
         {"norm_embeddings": True},
     ],
 )
@@ -1001,6 +997,28 @@ def test_generate_continues_the_very_prompt_it_is_given(tmp_path, monkeypatch, c
         texts.append(sample(model, prompt, 20, top_k=1))
         assert capsys.readouterr().out == f"{texts[-1]}\n"
     assert texts[0].removeprefix("to be") != texts[1].removeprefix("question")
+
+
+def test_generate_says_after_a_stop_how_much_it_has_written(tmp_path, monkeypatch, capsys):
+    save_model(tmp_path / "model.pt", make_model())
+    flags = [f"--model={tmp_path / 'model.pt'}", "--prompt=to", "--length=9", "--device=cpu"]
+    monkeypatch.setattr(sys, "argv", ["generate.py", *flags])
+    monkeypatch.setattr(common.stop, "training_began", False)
+    draw, draws = generate.draw, []
+
+    def stop_in_the_fourth(*arguments):
+        draws.append(draw(*arguments))
+        if len(draws) == 4:
+            common.stop(signal.SIGINT, None)
+        return draws[-1]
+
+    monkeypatch.setattr(generate, "draw", stop_in_the_fourth)
+    with pytest.raises(SystemExit) as stopped:
+        generate.main()
+    assert stopped.value.code == 130
+    out, err = capsys.readouterr()
+    assert out == "to" + "".join(CHARS[token] for token in draws[:3]) + "\n"
+    assert err == "stopped after 3 of 9 characters\n"
 
 
 def test_generate_names_a_character_that_the_model_has_never_seen(tmp_path, monkeypatch):

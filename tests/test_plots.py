@@ -69,27 +69,6 @@ def titles(figure):
 
 
 # ---- stage 01 --------------------------------------------------------------------------------
-def test_the_graph_has_the_numbers_that_lesson_01_works_out_by_hand(tmp_path):
-    (axes,) = plot_stages.draw_graph(tmp_path).axes
-    texts = [text.get_text() for text in axes.texts if text.get_text()]
-    assert sorted(texts) == sorted([
-        "a\ndata 2\ngrad 16", "b\ndata -3\ngrad -16", "c\ndata -6\ngrad -8",
-        "d\ndata -4\ngrad -8", "L\ndata 16\ngrad 1", "×", "+", "x²",
-    ])  # fmt: skip
-    arrows = [text for text in axes.texts if not text.get_text()]
-    assert len(arrows) == 5  # from a and b to c, from c and a to d, from d to L
-
-
-def test_the_graph_is_laid_out_along_its_operations():
-    Value = load_stage("01_micrograd", "engine").Value
-    a, b = Value(1.0), Value(2.0)
-    c = a * b
-    d = c + a
-    assert plot_stages.lay_out([a, b, c, d]) == {
-        a: (0, 0.0), b: (0, -1.0), c: (1, -0.5), d: (2, -0.25)
-    }  # fmt: skip
-
-
 def test_the_boundary_is_that_of_the_stage_at_each_step(out):
     main = load_stage("01_micrograd")
     model, weights = main.load(out / "01_micrograd")
@@ -278,7 +257,6 @@ def test_every_picture_is_drawn_and_drawing_again_changes_no_byte(out, capsys):
     assert plots.main(["--from", str(out)]) == 0
     assert capsys.readouterr().out == ""
     assert {name: (out / name).read_bytes() for name in pictures} == before
-    assert before["01_micrograd/graph.svg"].startswith(b"<?xml")
     assert before["ladder.png"].startswith(b"\x89PNG")
 
 
@@ -294,7 +272,6 @@ def test_what_is_missing_or_broken_costs_a_line_and_no_error(tmp_path, capsys):
     (tmp_path / "05_microgpt" / "model.json").write_text("{", encoding="utf-8")
     assert plots.main(["--from", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "01_micrograd/graph.svg drawn" in lines  # it needs no run
     assert "02_bigram_counts/counts.png skipped: model.json is missing; run the stage" in lines
     assert "02_bigram_counts/loss.png skipped: result.json is missing; run the stage" in lines
     broken = "model.json cannot be read (JSONDecodeError); run the stage again"

@@ -4,7 +4,6 @@ Every number in them comes from the stage's own code and from the model that it 
 """
 
 import hashlib
-import itertools
 import math
 
 import numpy as np
@@ -31,64 +30,6 @@ def val_names(result):
 
 
 # ---- 01 --------------------------------------------------------------------------------------
-def worked_expression():
-    """The expression that lesson 01 works out by hand, after backward(). {name: Value}"""
-    Value = load_stage("01_micrograd", "engine").Value
-    a, b = Value(2.0), Value(-3.0)
-    c = a * b
-    d = c + a
-    L = d**2
-    L.backward()
-    return {"a": a, "b": b, "c": c, "d": d, "L": L}
-
-
-def lay_out(nodes):
-    """{Value: (x, y)}. The children of a node come before it in the list.
-
-    x is the length of the longest path to a leaf. Each leaf has a row of its own, and the other
-    nodes lie halfway between their children.
-    """
-    place, leaves = {}, itertools.count()
-    for node in nodes:
-        children = [place[child] for child in node.children]
-        x = 1 + max((x for x, _ in children), default=-1)
-        y = sum(y for _, y in children) / len(children) if children else -1.0 * next(leaves)
-        place[node] = (x, y)
-    return place
-
-
-def draw_graph(folder):
-    """The computation graph of an expression, each node with its data and its gradient."""
-    named = worked_expression()
-    place = lay_out(named.values())
-    figure = new_figure(9, 2.8)
-    axes = figure.subplots()
-    colour = STAGE_COLOURS["01_micrograd"]
-    for name, node in named.items():
-        x, y = place[node]
-        text = f"{name}\ndata {node.data:g}\ngrad {node.grad:g}"
-        fill = "white" if node.op else "#EFE6F5"
-        box = {"boxstyle": "round,pad=0.45", "fc": fill, "ec": colour}
-        axes.text(x, y, text, ha="center", va="center", bbox=box, zorder=3)
-        if node.op:
-            symbol = {"*": "×", "**2": "x²"}.get(node.op, node.op)
-            circle = {"boxstyle": "circle,pad=0.25", "fc": colour, "ec": colour}
-            centre = {"ha": "center", "va": "center"}
-            axes.text(x - 0.42, y, symbol, **centre, bbox=circle, color="white", zorder=3)
-            axes.plot([x - 0.4, x], [y, y], color=colour, lw=1.5, zorder=1)
-        for child in node.children:
-            bend = 0.25 if place[child][0] < x - 1 else 0.0  # past the nodes in between
-            arrow = {
-                "arrowstyle": "-|>", "color": colour, "shrinkA": 36, "shrinkB": 4, "lw": 1.5,
-                "connectionstyle": f"arc3,rad={-bend}",
-            }  # fmt: skip
-            axes.annotate("", (x - 0.5, y), place[child], zorder=1, arrowprops=arrow)
-    xs, ys = zip(*place.values())
-    axes.set(xlim=(min(xs) - 0.3, max(xs) + 0.3), ylim=(min(ys) - 0.35, max(ys) + 0.35))
-    axes.axis("off")
-    return figure
-
-
 def draw_boundary(folder):
     """Stage 01's decision boundary at four steps of the training."""
     main, (model, weights) = load(folder)
