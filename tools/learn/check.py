@@ -164,7 +164,7 @@ def compare(console, lesson, my):
     console.print(table)
     note = f" (with {' '.join(lesson.train)})" if lesson.train else ""
     if sides["yours"].is_relative_to(ROOT / "out"):
-        console.print(f"make table shows this row, too{note}.")
+        console.print(f"make table shows your result, too{note}.")
     console.print()
 
 
