@@ -78,13 +78,13 @@ class Value:
         return Value(self.data**n, (self,), (n * self.data ** (n - 1),))
 
     def backward(self):
-        """Add d self / d v to the grad of every Value v that self was computed from."""
+        """Add d self / d node to the grad of every node, a Value that self was computed from."""
         self.grad = 1.0
         while tape:
-            v = tape.pop()
-            grad = v.grad
+            node = tape.pop()
+            grad = node.grad
             if grad:  # it is 0 where a ReLU is off, and there is nothing to pass on
-                for child, local_grad in zip(v.children, v.local_grads):
+                for child, local_grad in zip(node.children, node.local_grads):
                     child.grad += local_grad * grad  # the chain rule
 
 
@@ -146,8 +146,8 @@ def softmax(logits):
     if numbers is logits:
         return probs
     return [
-        Value(p, logits, [p * ((i == j) - q) for j, q in enumerate(probs)])
-        for i, p in enumerate(probs)
+        Value(p_i, logits, [p_i * ((i == j) - p_j) for j, p_j in enumerate(probs)])
+        for i, p_i in enumerate(probs)
     ]
 
 
@@ -228,7 +228,7 @@ def gpt(model, token, position, cache, attentions=None):
             keys_h = [key[head] for key in keys]  # list[T] of list[head_dim]
             values_h = [value[head] for value in values]
             x_h, att_h = attention(q[head], keys_h, values_h)
-            x += x_h  # n_head times list[head_dim] -> list[C]
+            x.extend(x_h)  # side by side: n_head times list[head_dim] -> list[C]
             att.append(att_h)
         x = linear(x, weights[f"layer{i}.attn_wo"])
         x = add(x, residual)
