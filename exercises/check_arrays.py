@@ -147,16 +147,15 @@ def smooth(learner, check):
         "The whole table adds up to 1: every row has a sum of its own.": (
             lambda x, e: (x + e) / (x + e).sum()
         ),
-        "The sums have the shape (N,), and the table counts them as a row: keepdim=True makes a "
+        "The sums have the shape (N,), so broadcasting takes them for a row: keepdim=True makes a "
         "column of them, (N, 1).": check.either(
             lambda x, e: (x + e) / (x + e).sum(1), RuntimeError("must match the size")
         ),
         "extra was multiplied: add it.": lambda x, e: x * e / (x * e).sum(1, keepdim=True),
     }
-    counts, extra = X, torch.tensor([1.0, 3, 0])
     check.equal(
-        smooth, (counts, extra), torch.tensor([[0.5, 0.5, 0], [0.25, 0.25, 0.5]]), by=PAGE,
-        mistakes=mistakes,
+        smooth, (X, torch.tensor([1.0, 0, 3])),
+        torch.tensor([[0.5, 0.125, 0.375], [0.25, 0, 0.75]]), by=PAGE, mistakes=mistakes,
     )  # fmt: skip
     square = torch.tensor([[0.0, 1, 1], [3, 0, 1], [7, 0, 1]])
     check.equal(
@@ -170,16 +169,16 @@ def probabilities(counts, extra):
     return torch.tensor([[c / sum(row) for c in row] for row in rows])
 
 
-class Shortcut(Exception):
+class NotAllowed(Exception):
     """The learner called what the exercise is about."""
 
 
 @contextlib.contextmanager
 def without(*names):
-    """Functions and methods of PyTorch that raise Shortcut for a while."""
+    """Functions and methods of PyTorch that raise NotAllowed for a while."""
 
     def forbidden(*args, **kwargs):
-        raise Shortcut("this is not allowed here")
+        raise NotAllowed("this exercise does without it")
 
     places = [(place, name) for place in (torch, torch.Tensor) for name in names]
     places = [(place, name, getattr(place, name)) for place, name in places if hasattr(place, name)]
@@ -200,7 +199,7 @@ def matrix_product(learner, check):
             return by_learner(a, b)
 
     mistakes = {
-        "@ and its relatives do the work for you: write the sums out.": Shortcut,
+        "@ and its relatives do the work for you: write the sums out.": NotAllowed,
         "Only one product was kept of each sum: add up the products over all k.": check.either(
             lambda a, b: a[:, -1:] * b[-1:], lambda a, b: a[:, :1] * b[:1]
         ),

@@ -73,7 +73,7 @@ MUTANTS = [
     ("smooth", "smoothed.sum(", "counts.sum(", "by the sums of the old rows"),
     ("smooth", "dim=1", "dim=0", "The columns add up to 1"),
     ("smooth", "dim=1, keepdim=True", "", "The whole table adds up to 1"),
-    ("smooth", ", keepdim=True", "", "counts them as a row"),
+    ("smooth", ", keepdim=True", "", "broadcasting takes them for a row"),
     ("smooth", "counts + extra", "counts * extra", "extra was multiplied"),
     ("matrix-product", "return product", "return a @ b", "write the sums out"),
     ("matrix-product", "return product", "return torch.matmul(a, b)", "write the sums out"),
@@ -146,6 +146,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")
 @pytest.mark.parametrize(("name", "old", "new", "words"), MUTANTS)
 def test_a_known_mistake_has_its_own_words(judge, name, old, new, words):
     judge.change(name, old, new)

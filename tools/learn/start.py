@@ -38,8 +38,8 @@ def main(words):
             console.print(f"{name} was missing, so it was copied.")
         console.print(f"{bar(lesson, passed)} passed.")
     else:
-        files = sorted({exercise.file for exercise in lesson.exercises})
-        console.print(f"{short(folder)} is yours now. Write in {' and '.join(files)}.")
+        files = ", ".join(dict.fromkeys(exercise.file for exercise in lesson.exercises))
+        console.print(f"{short(folder)} is yours now. Write in {files}.")
         print_list(console, lesson)
     exercise = lesson.first_open(passed)
     if exercise:
