@@ -232,6 +232,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:var.*degrees of freedom")
 @pytest.mark.parametrize(("name", "old", "new", "words"), MUTANTS)
 def test_a_known_mistake_has_its_own_words(judge, name, old, new, words):
     judge.change(name, old, new)

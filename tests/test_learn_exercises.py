@@ -42,13 +42,17 @@ def test_the_sets_come_behind_their_stages():
 @pytest.mark.parametrize("lesson", SETS, ids=lambda lesson: lesson.stage)
 def test_a_set_says_what_comes_before_and_after_it(lesson):
     assert lesson.after in STAGES and not lesson.train and not lesson.predictions
-    assert find_lesson(lesson.word) == lesson
+    assert find_lesson(lesson.word) == lesson and lesson.next
+
+
+@pytest.mark.parametrize("lesson", LESSONS.values(), ids=lambda lesson: lesson.stage)
+def test_what_to_do_next_can_be_done(lesson):
     commands = re.findall(r"make ([\w-]+)(?: (\w+))?", lesson.next)
-    assert commands
+    assert bool(commands) == bool(lesson.next) and "\n" not in lesson.next
     for target, word in commands:
         assert target in run.TARGETS and (target != "start" or find_lesson(word))
     pages = re.findall(r"[\w/]+\.(?:md|py)\b", lesson.next)
-    assert pages and all((ROOT / page).is_file() for page in pages)
+    assert all((ROOT / page).is_file() for page in pages)
 
 
 @pytest.mark.parametrize("stage", LESSONS)

@@ -178,7 +178,7 @@ def parser(command, description, stage=True):
     if stage or stage is None:
         count = None if stage else "?"
         words.add_argument("stage", nargs=count, help="its number, such as 3, or the name of a set")
-    words.add_argument("--my", type=Path, default=MY, help="the learner's folder (default: my)")
+    words.add_argument("--my", type=Path, default=MY, help="the folder of your code (default: my)")
     return words
 
 
