@@ -125,6 +125,9 @@ def blend(learner, check):
         "3 and more.": check.either(
             *(lambda *args, i=i: mixed(*args, always=i) for i in range(3))
         ),
+        "A count of 3 or more takes discounts[2].": (
+            lambda counts, shorter, d=third: mixed(counts, shorter, (d[0], d[1], d[1]))
+        ),
         "It is shared out equally: shorter says how much each character gets.": uniform,
         "This is the simpler model alone.": lambda counts, shorter, *rest: shorter,
         "Lists count from 0: discounts[0] belongs to a count of 1. And a count above 3 takes "

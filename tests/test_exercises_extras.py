@@ -65,6 +65,7 @@ MUTANTS = [
     ("blend", ") / total", ") / (total - given)", "what is left of the counts"),
     ("blend", "discounts[min(count, 3) - 1]", "discounts[0]", "discounted in the same way"),
     ("blend", "discounts[min(count, 3) - 1]", "discounts[-1]", "discounted in the same way"),
+    ("blend", "min(count, 3)", "min(count, 2)", "A count of 3 or more takes discounts[2]"),
     ("blend", "given * probability", "given / len(shorter)", "shared out equally"),
     ("blend", "    return {\n", "    return shorter\n    return {\n", "the simpler model alone"),
     ("blend", "discounts[min(count, 3) - 1]", "discounts[count - 1]", "takes discounts[2]"),
