@@ -269,7 +269,7 @@ ABLATIONS = {
 LEARNING = {
     "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
-    "start": (["tools/learn", "start"], "begin to rebuild a stage in my/: make start 3"),
+    "start": (["tools/learn", "start"], "begin to rebuild a stage or a set in my/: make start 3"),
     "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),
     "watch": (["tools/learn", "watch"], "check again at every save: make watch 3"),
     "hint": (["tools/learn", "hint"], "the next of three hints for the current exercise"),

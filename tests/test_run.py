@@ -646,6 +646,18 @@ def test_make_without_such_a_stage(project, words):
 
 
 @needs_make
+def test_a_word_after_the_target_is_no_target_of_its_own(project):
+    """make start extras: extras is a set of exercises, and the target of that name does not run."""
+    write(project / "extras" / "ngrams.py", "print('the target ran')\n")
+    done = make(project, "start", "extras")
+    assert done.returncode == 2 and "there is no stage 'extras'" in done.stderr
+    write(project / "tools" / "learn" / "__main__.py", "import sys\nprint(sys.argv[1:])\n")
+    done = make(project, "start", "extras", "EXERCISE=merge")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "['start', 'extras', '--exercise', 'merge']\n"
+
+
+@needs_make
 def test_bare_make_is_help(project):
     assert make(project).stdout == call(project, "help").stdout
 
