@@ -1,4 +1,4 @@
-"""make check 3: check the learner's stage, exercise by exercise. make check: the progress."""
+"""make check 3: check your code of stage 3, exercise by exercise. make check: your progress."""
 
 import json
 import os
@@ -49,7 +49,10 @@ def main(words):
     print_open(console, lesson, name, failure, folder, args.verbose)
     if name in before and not outcome.stop:
         console.print("    It passed before, so look at what you changed last.")
-    console.print(f"{bar(lesson, passed)} passed. Stuck? make hint {lesson.number}")
+    if outcome.stop:
+        console.print(f"Nothing could be checked. Before that: {bar(lesson, passed)} passed.")
+    else:
+        console.print(f"{bar(lesson, passed)} passed. Stuck? make hint {lesson.number}")
     return 1
 
 
@@ -159,9 +162,9 @@ def compare(console, lesson, my):
             table.add_row(name, *("" if x is None else f"{x:.4f}" for x in numbers))
     console.print()
     console.print(table)
-    note = f" (yours with {' '.join(lesson.train)})" if lesson.train else ""
+    note = f" (with {' '.join(lesson.train)})" if lesson.train else ""
     if sides["yours"].is_relative_to(ROOT / "out"):
-        console.print(f"make table has the row as well, as yours{note}.")
+        console.print(f"make table shows your result, too{note}.")
     console.print()
 
 

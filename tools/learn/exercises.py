@@ -133,7 +133,7 @@ def parser(command, description, stage=True):
     if stage or stage is None:
         count = None if stage else "?"
         words.add_argument("stage", nargs=count, help="its number, such as 3")
-    words.add_argument("--my", type=Path, default=MY, help="the learner's folder (default: my)")
+    words.add_argument("--my", type=Path, default=MY, help="the folder of your code (default: my)")
     return words
 
 

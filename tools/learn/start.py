@@ -40,8 +40,9 @@ def main(words):
             console.print(f"{name} was missing, so it was copied.")
         console.print(f"{bar(lesson, passed)} passed.")
     else:
-        files = sorted({exercise.file for exercise in lesson.exercises})
-        console.print(f"{short(folder)} is yours now. Write in {' and '.join(files)}.")
+        *files, last = dict.fromkeys(exercise.file for exercise in lesson.exercises)
+        names = f"{', '.join(files)} and {last}" if files else last
+        console.print(f"{short(folder)} is yours now. Write in {names}.")
         print_list(console, lesson)
     exercise = lesson.first_open(passed)
     if exercise:
