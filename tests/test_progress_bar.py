@@ -77,6 +77,7 @@ def test_a_terminal_shows_a_bar_which_vanishes_and_leaves_files_alone(both, monk
         print("said", part)
         time.sleep(0.3)  # the bar is drawn ten times a second
     assert "1 of 2: one" in err.getvalue() and "2 of 2: [red]two" in err.getvalue()
+    assert re.search(r"0:00:0\d left", err.getvalue())
     assert err.getvalue().endswith("\x1b[2K")  # the last thing is that the line is wiped out
     said = err.getvalue() if both else out.getvalue()
     assert len(re.findall("said (one|.red.two)", said)) == 2

@@ -5,15 +5,10 @@ import time
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+from rich.text import Text
 
 PAUSE = 3.0  # seconds of silence, after which a line is due where there is no terminal
-COLUMNS = (
-    SpinnerColumn(),
-    TextColumn("{task.description}", markup=False),
-    BarColumn(),
-    TimeRemainingColumn(compact=True),
-)
 
 
 def track(parts, label=str, weight=None):
@@ -33,27 +28,41 @@ def track(parts, label=str, weight=None):
     return show(list(zip(parts, names, weights)), console)
 
 
+class TimeLeft(ProgressColumn):
+    """Counts down to task.fields["end"], which is None until the first part is done."""
+
+    def render(self, task):
+        end = task.fields["end"]
+        return Text("" if end is None else as_time(max(0, end - time.monotonic())))
+
+
 def show_bar(parts, console):
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn()
     # What is printed meanwhile appears above the bar, but must not leave a file for the terminal.
-    progress = Progress(
-        *COLUMNS, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
-    )
-    with progress:
-        bar = progress.add_task("", total=sum(weight for _, _, weight in parts))
+    redirect = {"redirect_stdout": sys.stdout.isatty()}
+    began, total, done = time.monotonic(), sum(weight for *_, weight in parts), 0
+    with Progress(*columns, TimeLeft(), console=console, transient=True, **redirect) as progress:
+        bar = progress.add_task("", total=total, end=None)
         for part, name, weight in parts:
             progress.update(bar, description=name)
             yield part
-            progress.advance(bar, weight)
+            done += weight
+            end = began + (time.monotonic() - began) * total / done
+            progress.update(bar, completed=done, end=end)
 
 
 def show_lines(parts, console):
-    began = said = time.monotonic()
-    total, done = sum(weight for _, _, weight in parts), 0
+    began, total, done = time.monotonic(), sum(weight for *_, weight in parts), 0
+    said = began
     for part, name, weight in parts:
         now = time.monotonic()
         if now - said >= PAUSE and done:
-            left = timedelta(seconds=round((now - began) * (total - done) / done))
-            print(f"{name}, {left} left", file=console.file, flush=True)
+            left = as_time((now - began) * (total - done) / done)
+            print(f"{name}, {left}", file=console.file, flush=True)
             said = now
         yield part
         done += weight
+
+
+def as_time(seconds):
+    return f"{timedelta(seconds=round(seconds))} left"
