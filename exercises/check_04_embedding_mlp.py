@@ -530,7 +530,7 @@ def evaluate(learner, check):
         call='evaluate(model, xs, ys), for the one context of "By hand"',
         mistakes={
             "This is the probability of the target: take minus its logarithm.": 0.241,
-            "Is this the logit of the target, which is 0 here? F.cross_entropy makes the loss of it. "
+            "Is this the logit of the target, which is 0? F.cross_entropy makes the loss of it. "
             "Or was nothing added up? The only piece has one context: shorter pieces count, too.": (
                 0.0
             ),
