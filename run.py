@@ -283,7 +283,7 @@ LEARNING = {
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),
     "notebook": (run_notebook, "open a lesson in JupyterLab: make notebook 3"),
-    "diff": (run_diff, "what a stage's main.py changes in the one before: make diff 4"),
+    "diff": (run_diff, "what a stage changes in the one before, part by part: make diff 4"),
     "check-setup": (["tools/check_setup.py"], "check that everything works, in 20 seconds"),
     "test": (["-m", "pytest"], "run all tests but the slow ones"),
     "data": (["data/prepare.py"], "get every data set and verify it"),

@@ -358,8 +358,15 @@ def test_ablations_of_a_stage(project):
     assert "01_first has no ablations" in done.stderr and "05_microgpt" in done.stderr
 
 
-def test_diff_counts_and_shows_lines(project):
+def test_diff_says_what_a_stage_changes(project):
     done = call(project, "diff", "4")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith("01_first -> 04_fourth\nThe fourth idea.\n")
+    assert "python run.py diff 4 --full" in done.stdout and "\x1b" not in done.stdout
+
+
+def test_the_full_diff_counts_and_shows_lines(project):
+    done = call(project, "diff", "4", "--full")
     summary, diff = done.stdout.split("\n", 1)
     added = len(re.findall(r"^\+(?!\+\+ )", diff, re.M))
     removed = len(re.findall(r"^-(?!-- )", diff, re.M))
