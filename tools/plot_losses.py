@@ -184,8 +184,8 @@ def draw_ladder(folder):
     for axes, (title, kind) in zip(panels, groups):
         for i, (run, result) in enumerate(kind.items()):
             loss, colour = result["loss"]["val"], style_of(run)["color"]
-            is_variant = "/" in run
-            look = {"fill": False, "hatch": "///", "ec": colour} if is_variant else {"color": colour}
+            hatched = {"fill": False, "hatch": "///", "ec": colour}
+            look = hatched if "/" in run else {"color": colour}
             axes.bar(i, loss, 0.76, **look)
             axes.text(i, loss + 0.04, f"{loss:.2f}", ha="center", va="bottom", fontsize=13)
             read = f"read\n{result['chars_seen']:,}\ncharacters"
