@@ -56,11 +56,11 @@ class Data:
 
 
 def windows(docs, tokenizer, block_size):
-    """Rows for twin.evaluate() in which each target comes after the block_size tokens before it.
+    """Rows for the twin in which each target comes after the block_size tokens before it.
 
     twin.pad_docs() cuts a long name into pieces that start over, so many targets have fewer tokens
     before them. Here a name's first row is scored at all places. Every further row begins one token
-    later and is scored at its last place alone.
+    later and is scored at its last place alone. With room for every name, both are the same.
     """
     T = block_size
     xs, ys = [], []
@@ -117,20 +117,21 @@ def train_mlp(config, data):
 
 def train_gpt(config, data):
     tensors = {
-        split: twin.pad_docs(docs, data.tokenizer, config.block_size)
+        split: windows(docs, data.tokenizer, config.block_size)
         for split, docs in data.splits.items()
     }
+    # A short context needs several rows for a name: take so many that a step reads as much as ever.
+    # twin.train() cuts the rows of a batch to the largest number of targets in one of them. The
+    # batches are so large that this is always a complete first row.
+    rows_of_a_name = len(tensors["train"][0]) / len(data.splits["train"])
+    config = replace(config, batch_size=round(config.batch_size * rows_of_a_name))
     torch.manual_seed(config.seed)
     weights = twin.init_weights(config, data.tokenizer.vocab_size)
     model = twin.Model(config, weights, data.tokenizer)
     log, chars_seen = twin.train(model, tensors)
-    loss = {
-        split: twin.evaluate(model, *windows(docs, data.tokenizer, config.block_size))
-        for split, docs in data.splits.items()
-    }
     return model, {
         "params": sum(w.numel() for w in weights.values()),
-        "loss": loss,
+        "loss": {split: twin.evaluate(model, *tensors[split]) for split in tensors},
         "chars_seen": chars_seen,
         "steps": log.done,
         "seconds": log.seconds,
@@ -203,6 +204,8 @@ RUNS = {
     # growing size
     "mlp-8-26816": mlp_run(8, 26816),
     "mlp-8-201088": mlp_run(8, 201088),
+    "gpt-26816": gpt_run(n_embd=32, n_layer=2),
+    "gpt-58656": gpt_run(n_embd=48, n_layer=2),
     "best-4192": best_run(16, 1),
     "best-26816": best_run(32, 2),
     "best-58656": best_run(48, 2),

@@ -75,8 +75,10 @@ def test_an_mlp_uses_its_budget_and_keeps_its_shape(entry, budget):
 
 
 def test_a_gpt_has_the_size_that_its_name_tells():
-    for size in (4192, 26_816, 58_656, 201_088):
-        assert count_params(families.RUNS[f"best-{size}"]) == size
+    named = [entry for entry in families.RUNS if entry.startswith(("best-", "gpt-"))]
+    assert len(named) == 8
+    for entry in named:
+        assert count_params(families.RUNS[entry]) == int(entry.split("-")[1])
     small = {n: count_params(families.RUNS[f"small-gpt-{n}"]) for n in (2, 3, 4, 6, 8, 16)}
     assert small == {n: 4192 - 16 * (16 - n) for n in small}  # without the last positions
 
@@ -144,6 +146,7 @@ def test_a_gpt_with_a_short_context_sees_the_last_characters_of_a_long_name(data
 
     expected = mean_loss(log_probs, data.splits["val"], tokenizer)
     assert measured["loss"]["val"] == pytest.approx(expected, abs=1e-5)
+    assert measured["chars_seen"] / measured["steps"] == pytest.approx(256 * 6, rel=0.1)
 
 
 # ---- the command -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ BY_SIZE = (
     ("counts, up to 5 letters", COUNTS, "o-", [f"counts-{n}" for n in (1, 2, 3, 4, 5)]),
     ("MLP, 3 letters", MLP, "o:", ["small-mlp-3", "mlp-3"]),
     ("MLP, 8 letters", MLP, "o-", ["small-mlp-8", "mlp-8-26816", "mlp-8", "mlp-8-201088"]),
-    ("GPT, as the twin", GPT, "D", ["small-gpt-16"]),
+    ("GPT, as the twin", GPT, "D", ["small-gpt-16", "gpt-26816", "gpt-58656"]),
     ("GPT, as best", GPT, "o-", ["best-4192", "best-26816", "best-58656", "best-201088"]),
 )
 # Each of these lines is a single model, trained for longer and longer.
