@@ -232,6 +232,13 @@ def run_ablate(words):
     return run([find_python(), ROOT / ABLATIONS[stage], *words[1:]])
 
 
+def run_families(words):
+    python = find_python()
+    status = run([python, ROOT / "extras/families.py", *words])
+    run([python, ROOT / "tools/plots.py", "--stage", "05"], stdout=subprocess.DEVNULL)
+    return status
+
+
 def run_notebook(words):
     stage, notebooks = find_stage(words).name, ROOT / "tools/notebooks.py"
     return run([find_python(dev=True), notebooks, "--open", "--stage", stage, *words[1:]])
@@ -281,6 +288,7 @@ LEARNING = {
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, byte pairs, ..."),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
+    "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),
     "notebook": (run_notebook, "open a lesson in JupyterLab: make notebook 3"),
     "diff": (run_diff, "what a stage changes in the one before, part by part: make diff 4"),

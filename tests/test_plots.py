@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import plot_families
 import plot_losses
 import plot_stages
 import plots
@@ -22,6 +23,7 @@ RUNS = {  # folder in out/: the module of the stage, and flags for a run of a se
     "02_bigram_counts": ("main",),
     "03_bigram_learned": ("main", "--steps=20"),
     "04_embedding_mlp": ("main", "--steps=20", "--n-hidden=16"),
+    "04_embedding_mlp/context-8": ("main", "--steps=20", "--n-hidden=16", "--block-size=8"),
     "05_microgpt": ("main", "--steps=3"),
     "05_microgpt/twin": ("torch_twin", "--steps=10", "--batch-size=32"),
     "06_shakespeare_gpt": (
@@ -38,6 +40,29 @@ def train(folder, out, *flags):
         load_stage(folder.split("/")[0], module).main()
 
 
+def put_families(folder):
+    """A table.json with invented numbers: run i has i + 1 parameters, a val loss of 2 + i / 100."""
+    lines = (*plot_families.BY_SIZE, *plot_families.BY_TRAINING, *plot_families.BY_CONTEXT)
+    entries = dict.fromkeys(entry for *_, entries in lines for entry in entries)
+    rows = [
+        {"entry": entry, "params": i + 1, "chars_seen": 10 * i + 1, "seconds": i + 0.5,
+         "context": i % 16, "loss": {"train": 1.9, "val": 2 + i / 100, "test": 2.1}}
+        for i, entry in enumerate(entries)
+    ]  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "table.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+
+
+def put_ngrams(out, stages):
+    """For the data of each stage, results of three n-grams; the 3-gram has the lowest val loss."""
+    for stage in stages:
+        for n, val in ((2, 2.4), (3, 1.5), (4, 1.6)):
+            r = {**result(out / stage), "variant": f"{n}-gram", "loss": {"val": val}}
+            folder = out / "02_bigram_counts/ngram" / f"{stage[:2]}-{n}"
+            folder.mkdir(parents=True)
+            (folder / "result.json").write_text(json.dumps(r), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """The folder of a short run of every stage, on 600 of the names and on a text of one line."""
@@ -50,6 +75,8 @@ def out(tmp_path_factory):
     data = {"01": [], "06": [f"--data={text}"]}
     for folder in RUNS:
         train(folder, root / "out" / folder, *data.get(folder[:2], [f"--data={names}"]))
+    put_families(root / "out/05_microgpt/families")
+    put_ngrams(root / "out", ("02_bigram_counts", "06_shakespeare_gpt"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plot_stages, "NAMES", names)
         yield root / "out"
@@ -202,9 +229,67 @@ def test_every_stage_and_variant_gets_a_loss_picture_and_runs_in_numbers_get_non
     ]  # fmt: skip
 
 
-def test_the_twins_differ_from_each_other_and_from_main_in_their_lines():
-    styles = [plot_losses.style_of(f"05_microgpt{twin}") for twin in ("", "/twin", "/best")]
-    assert len({style["ls"] for style in styles}) == 3 and len({s["color"] for s in styles}) == 1
+def test_every_run_of_a_picture_differs_from_the_others_in_its_line_or_colour(out):
+    runs = plot_losses.read_results(out)
+    styles = {run: tuple(plot_losses.style_of(run).values()) for run in runs}
+    assert {"05_microgpt", "05_microgpt/twin", "04_embedding_mlp/context-8"} <= set(runs)
+    assert len(set(styles.values())) == len(runs)
+    main, twin, best = (plot_losses.style_of(f"05_microgpt{run}") for run in ("", "/twin", "/best"))
+    assert main["color"] == twin["color"] != best["color"] and twin["ls"] != best["ls"]
+
+
+def test_every_curve_has_the_losses_of_its_run_and_its_name(out):
+    names, shakespeare, moons = plot_losses.draw_curves(out).axes
+    r = result(out / "05_microgpt/twin")
+    expected = [(row[0] * r["chars_seen"] / r["steps"], row[2]) for row in r["curve"] if row[0]]
+    drawn = [list(zip(*line.get_data())) for line in names.lines]
+    assert any(np.allclose(points, expected) for points in drawn if len(points) == len(expected))
+    texts = [text.get_text() for text in names.texts]
+    assert {"05 microgpt", "05 twin", "04 embedding mlp", "04 mlp, 8 characters"} <= set(texts)
+    assert "06 shakespeare gpt" in [text.get_text() for text in shakespeare.texts]
+    assert "01 micrograd" in [text.get_text() for text in moons.texts]
+
+
+def test_the_ladder_has_the_best_ngram_and_says_what_each_run_has_read(out):
+    names, shakespeare = plot_losses.draw_ladder(out).axes[:2]
+    shown = [label.get_text().replace("\n", " ") for label in names.get_xticklabels()]
+    assert shown == [
+        "02 bigram counts", "02 3-gram", "03 bigram learned", "04 embedding mlp",
+        "04 mlp, 8 characters", "05 microgpt", "05 twin",
+    ]  # fmt: skip
+    assert [bar.get_height() for bar in names.patches][1] == 1.5
+    seen = result(out / "05_microgpt")["chars_seen"]
+    assert f"read\n{seen:,}\ncharacters" in [text.get_text() for text in names.texts]
+    labels = [label.get_text() for label in shakespeare.get_xticklabels()]
+    assert labels == ["02 3-gram", "06\nshakespeare\ngpt"]
+
+
+# ---- families --------------------------------------------------------------------------------
+@pytest.mark.parametrize("draw, panel, key, lines", [
+    ("draw_families", 0, "params", "BY_SIZE"), ("draw_families", 1, "chars_seen", "BY_TRAINING"),
+    ("draw_families", 2, "seconds", "BY_TRAINING"), ("draw_context", 0, "context", "BY_CONTEXT"),
+])  # fmt: skip
+def test_families_are_drawn_from_the_table_and_each_line_has_its_name(draw, panel, key, lines, out):
+    folder = out / "05_microgpt/families"
+    rows = plot_families.read_rows(folder)
+    axes = getattr(plot_families, draw)(folder).axes[panel]
+    lines = getattr(plot_families, lines)
+    assert len(axes.lines) == len(lines)
+    assert sorted(text.get_text() for text in axes.texts) == sorted(name for name, *_ in lines)
+    for drawn, (_, _, _, entries) in zip(axes.lines, lines):
+        points = sorted((rows[entry][key], rows[entry]["loss"]["val"]) for entry in entries)
+        assert list(zip(*drawn.get_data())) == points
+
+
+def test_a_series_that_is_not_complete_is_not_drawn(tmp_path):
+    with pytest.raises(Missing, match="run make families"):
+        plot_families.draw_families(tmp_path)
+    put_families(tmp_path / "some")
+    content = json.loads((tmp_path / "some/table.json").read_text(encoding="utf-8"))
+    del content["rows"][3]
+    (tmp_path / "some/table.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(Missing, match="lacks the run"):
+        plot_families.draw_context(tmp_path / "some")
 
 
 # ---- all pictures ----------------------------------------------------------------------------

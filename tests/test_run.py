@@ -346,6 +346,14 @@ def test_extras_run_in_turn_and_stop_at_a_failure(project, launcher):
     assert one_line(done.stderr) and launcher.EXTRAS[1][0] in done.stderr
 
 
+def test_families_are_followed_by_their_pictures(project):
+    write(project / "extras/families.py", "import sys\nprint(*sys.argv[1:])\nsys.exit(3)\n")
+    write(project / "tools/plots.py", "import sys\nprint(*sys.argv[1:], file=sys.stderr)\n")
+    done = call(project, "families", "--again")
+    assert (done.returncode, done.stdout) == (3, "--again\n")
+    assert done.stderr == "--stage 05\n"
+
+
 def test_ablations_of_a_stage(project):
     for stage in ("05_microgpt", "06_shakespeare_gpt"):
         write(project / stage / "main.py", FOURTH)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from atomic_write import write_if_changed
+from plot_families import draw_context, draw_families
 from plot_losses import draw_curves, draw_ladder, draw_loss
 from plot_stages import (
     draw_boundary,
@@ -33,6 +34,8 @@ PICTURES = {  # file: the function that draws it from the folder of the file
     "03_bigram_learned/tables.png": draw_tables,
     "05_microgpt/attention.png": draw_name_attention,
     "05_microgpt/positions.png": draw_name_positions,
+    "05_microgpt/families/families.png": draw_families,
+    "05_microgpt/families/context.png": draw_context,
     "06_shakespeare_gpt/attention.png": draw_line_attention,
     "06_shakespeare_gpt/positions.png": draw_line_positions,
     "curves.png": draw_curves,
