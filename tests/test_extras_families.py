@@ -258,4 +258,4 @@ def test_the_committed_table_has_every_run_and_agrees_with_the_other_results():
     for entry, folder in same.items():
         result = json.loads((RESULTS / folder / "result.json").read_text(encoding="utf-8"))
         assert rows[entry]["params"] == result["params"]
-        assert rows[entry]["loss"]["val"] == pytest.approx(result["loss"]["val"], abs=0.004)
+        assert rows[entry]["loss"]["val"] == pytest.approx(result["loss"]["val"], abs=0.01)
