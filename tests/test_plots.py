@@ -77,9 +77,7 @@ def out(tmp_path_factory):
         train(folder, root / "out" / folder, *data.get(folder[:2], [f"--data={names}"]))
     put_families(root / "out/05_microgpt/families")
     put_ngrams(root / "out", ("02_bigram_counts", "06_shakespeare_gpt"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot_stages, "NAMES", names)
-        yield root / "out"
+    return root / "out"
 
 
 def result(folder):
@@ -145,15 +143,7 @@ def test_the_counts_are_those_of_train(out):
     assert np.nanmin(shown) == 1  # what was never counted stays white
 
 
-def test_val_names_are_those_of_the_stages(out):
-    names = load_stage("05_microgpt", "names")
-    val = plot_stages.val_names(result(out / "05_microgpt"))
-    assert val == names.load_splits(plot_stages.NAMES)["val"]
-    with pytest.raises(Missing, match="another file"):
-        plot_stages.val_names({"dataset": {"sha256": "0"}})
-
-
-# ---- stages 05 and 06 ------------------------------------------------------------------------
+# ---- stage 06 --------------------------------------------------------------------------------
 def check_attention(shown, expected):
     """The weights up to each position are those of the model, and the future is not drawn."""
     T = len(expected)
@@ -163,38 +153,22 @@ def check_attention(shown, expected):
     assert np.nansum(shown, axis=1) == pytest.approx(np.ones(T))
 
 
-def test_the_attention_over_names_is_that_of_stage_05(out):
-    main = load_stage("05_microgpt")
-    model = main.load(out / "05_microgpt")
-    figure = plot_stages.draw_name_attention(out / "05_microgpt")
-    shown = dict(zip(titles(figure), images(figure)))
-    assert len(shown) == 3 * model.config.n_head
-    val = plot_stages.val_names(result(out / "05_microgpt"))
-    for name in [name for name in val if len(name) == 7][:3]:
-        for i, head in enumerate(main.attention_weights(model, name)[-1]):
-            check_attention(shown[f"{name}, head {i}"], head)
-            assert len(head) == 8  # BOS and seven letters
-
-
 def test_the_attention_over_a_line_is_that_of_stage_06(out):
     main = load_stage("06_shakespeare_gpt")
     model = main.load(out / "06_shakespeare_gpt")
     figure = plot_stages.draw_line_attention(out / "06_shakespeare_gpt")
     shown = dict(zip(titles(figure), images(figure)))
-    layers = main.attention_weights(model, "O Romeo, Romeo!\n")
+    layers = main.attention_weights(model, "\nO Romeo, Romeo!")
     assert len(shown) == sum(map(len, layers)) and len(layers) == 2
     for i, heads in enumerate(layers):
         for h, head in enumerate(heads):
             check_attention(shown[f"layer {i}, head {h}"], head)
 
 
-@pytest.mark.parametrize("folder", ["05_microgpt", "06_shakespeare_gpt"])
-def test_the_similarity_of_positions_is_that_of_their_embeddings(folder, out):
-    model = load_stage(folder).load(out / folder)
-    wpe = torch.tensor(model.weights["wpe"]) if "05" in folder else model.wpe.weight.detach()
+def test_the_similarity_of_positions_is_that_of_their_embeddings(out):
+    wpe = load_stage("06_shakespeare_gpt").load(out / "06_shakespeare_gpt").wpe.weight.detach()
     expected = torch.cosine_similarity(wpe[:, None], wpe, dim=-1).numpy()
-    draw = plots.PICTURES[f"{folder}/positions.png"]
-    (shown,) = images(draw(out / folder))
+    (shown,) = images(plot_stages.draw_line_positions(out / "06_shakespeare_gpt"))
     assert shown == pytest.approx(expected, abs=1e-5)
 
 
@@ -312,14 +286,14 @@ def test_one_stage_into_another_folder(out, tmp_path, capsys):
 
 
 def test_what_is_missing_or_broken_costs_a_line_and_no_error(tmp_path, capsys):
-    (tmp_path / "05_microgpt").mkdir()
-    (tmp_path / "05_microgpt" / "model.json").write_text("{", encoding="utf-8")
+    (tmp_path / "02_bigram_counts").mkdir()
+    (tmp_path / "02_bigram_counts" / "model.json").write_text("{", encoding="utf-8")
     assert plots.main(["--from", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "02_bigram_counts/counts.png skipped: model.json is missing; run the stage" in lines
+    assert "06_shakespeare_gpt/positions.png skipped: model.pt is missing; run the stage" in lines
     assert "02_bigram_counts/loss.png skipped: result.json is missing; run the stage" in lines
     broken = "model.json cannot be read (JSONDecodeError); run the stage again"
-    assert f"05_microgpt/attention.png skipped: {broken}" in lines
+    assert f"02_bigram_counts/counts.png skipped: {broken}" in lines
     assert len(lines) == len(plots.PICTURES) + 6
 
 
@@ -327,11 +301,11 @@ def test_a_model_of_an_older_form_is_skipped(tmp_path):
     """Before models had their configuration with them, a stage's file held only its weights."""
     for folder in RUNS:
         (tmp_path / folder).mkdir(parents=True)
-    old = {"chars": ["a"], "weights": {"wte": [[0.0], [0.0]]}}
-    (tmp_path / "05_microgpt/model.json").write_text(json.dumps(old), encoding="utf-8")
+    old = {"chars": ["a"], "counts": [[0, 0], [0, 0]]}
+    (tmp_path / "02_bigram_counts/model.json").write_text(json.dumps(old), encoding="utf-8")
     torch.save(old, tmp_path / "03_bigram_learned/model.pt")
     with pytest.raises(NoModel, match=r"model.json cannot be read \(KeyError\); run the stage ag"):
-        plot_stages.draw_name_attention(tmp_path / "05_microgpt")
+        plot_stages.draw_counts(tmp_path / "02_bigram_counts")
     with pytest.raises(NoModel, match=r"model.pt cannot be read \(KeyError\); run the stage again"):
         plot_stages.draw_tables(tmp_path / "03_bigram_learned")
 
