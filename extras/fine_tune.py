@@ -79,6 +79,14 @@ def load_new(config, block_size):
     return texts
 
 
+def load_old(config, block_size):
+    """The val part of the old text."""
+    try:
+        return stage.load_text(config.old, block_size)["val"]
+    except common.BadInput as error:
+        raise common.BadInput(str(error).replace("--data", "--old")) from error
+
+
 def encode(tokenizer, text, path, flag):
     """A text as token ids. BadInput if the model has no token for one of its characters."""
     unknown = set(text) - set(tokenizer.chars)
@@ -109,7 +117,7 @@ def main():
     dtype = devices.pick_dtype(first.dtype, device)
     tokenizer = model.tokenizer
     new = load_new(config, model.block_size)
-    old = stage.load_text(config.old, model.block_size)["val"]
+    old = load_old(config, model.block_size)
     common.prepare_out(config.out)
     data = {k: encode(tokenizer, text, config.data, "--data").to(device) for k, text in new.items()}
     old = encode(tokenizer, old, config.old, "--old").to(device)

@@ -6,18 +6,18 @@ names with a high score become likelier (REINFORCE). A KL term keeps the model n
 Source: "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
 Williams, 1992; "Fine-Tuning Language Models from Human Preferences", Ziegler et al., 2019.
 
-The model pi is trained to maximize, over the names x that it writes itself,
+For the names x that the model pi writes, training maximizes
 
     mean of reward(x) - beta * KL,    KL = mean of log pi(x) - log pi_start(x)
 
-The KL is 0 at the start. Training cannot change what a name earns, only how likely it is. The best
-model is known: pi(x) is proportional to pi_start(x) * exp(reward(x) / beta). The program prints
-what that model would reach.
+The KL is 0 at the start, and grows as the model moves away. The best model is known: its pi(x) is
+proportional to pi_start(x) * exp(reward(x) / beta). The program prints what that model would
+reach. It also trains a second model without the KL term, to show what the term prevents.
 It needs the model of fine_tune.py: run `python extras/fine_tune.py` first.
 Run: python extras/preference.py
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stage_code import ROOT, load_stage
@@ -45,8 +45,8 @@ class Config:
     seed: int = common.flag(1337, "seeds the names that the model writes", 0, 2**31)
     steps: int = common.flag(100, "updates of the weights", 0, 10**7)
     batch_size: int = common.flag(128, "names that the model writes in one step", 2, 10**5)
-    beta: float = common.flag(0.3, "weight of the KL term; 0: without it", 0, 10**3)
-    learning_rate: float = common.flag(3e-4, "of Adam", 0, 10)
+    beta: float = common.flag(0.3, "weight of the KL term", 0.01, 10**3)
+    learning_rate: float = common.flag(1e-4, "of Adam, constant", 0, 10)
     out: Path = common.flag(common.OUT / "preference", "folder for result.json and model.pt")
 
 
@@ -100,26 +100,29 @@ def surrogate(log_p, log_p_start, rewards, beta):
     return -((scores - others) * log_p).mean()
 
 
-def train(config, model, start, val_loss):
-    """Returns the log."""
+def train(config, beta, model, start, val_loss):
+    """Returns the log and how many characters the model wrote."""
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    fifth, course = max(1, config.steps // 5), []
+    torch.manual_seed(config.seed)
+    fifth = max(1, config.steps // 5)
+    batches, written = [], 0
 
     def look():
-        if course:
-            earned, apart = torch.tensor(course[-fifth:]).mean(dim=0).tolist()
-            print(f"reward {earned:.3f}, KL {apart:.3f} nats per name")
+        if batches:
+            earned, kl = torch.tensor(batches[-fifth:]).mean(dim=0).tolist()
+            print(f"reward {earned:.3f}, KL {kl:.3f} nats per name")
         return val_loss()
 
     log = common.Log(config.steps, look, looks=range(fifth, config.steps + 1, fifth))
     for _ in log:
         tokens = write_names(model, config.batch_size)  # (N, T + 1)
-        rewards = torch.tensor([reward(name) for name in decode(model, tokens)])  # (N,)
+        found = decode(model, tokens)
+        rewards = torch.tensor([reward(name) for name in found])  # (N,)
         with torch.no_grad():
             log_p_start = log_prob(start, tokens)
 
         log_p = log_prob(model, tokens)  # (N,)
-        loss = surrogate(log_p, log_p_start, rewards, config.beta)
+        loss = surrogate(log_p, log_p_start, rewards, beta)
 
         optimizer.zero_grad()
         loss.backward()
@@ -127,31 +130,33 @@ def train(config, model, start, val_loss):
 
         optimizer.step()
 
-        course.append((rewards.mean().item(), (log_p - log_p_start).mean().item()))
-    return log
+        batches.append((rewards.mean().item(), (log_p - log_p_start).mean().item()))
+        written += sum(len(name) + 1 for name in found)
+    return log, written
 
 
 # ---- evaluation ------------------------------------------------------------------------------
 @torch.no_grad()
-def measure(model, start, count=2000):
-    """Of `count` new names: the mean reward, the KL, the share that differ; and their rewards."""
+def measure(model, start, seed, count=2000):
+    """Numbers about `count` new names, the first ten of them, and the rewards of all, (N,)."""
+    torch.manual_seed(seed)
     tokens = write_names(model, count)
     found = decode(model, tokens)
     rewards = torch.tensor([reward(name) for name in found], dtype=torch.float64)
     kl = (log_prob(model, tokens) - log_prob(start, tokens)).mean().item()
     numbers = {"reward": rewards.mean().item(), "kl": kl, "distinct": len(set(found)) / count}
-    return numbers, rewards, found
+    return numbers, found[:10], rewards
 
 
 def best_possible(rewards, beta):
     """Reward and KL of the best model, from the rewards of names that the start wrote, (N,).
 
-    The best model is the start with each name weighted by exp(reward / beta).
+    The best model is the start with the probability of each name multiplied by exp(reward / beta),
+    and divided by the sum.
     """
-    log_weights = rewards / beta
-    weights = log_weights.softmax(dim=0)  # (N,)
-    earned = (weights * rewards).sum().item()
-    return {"reward": earned, "kl": (weights * (weights * len(rewards)).log()).sum().item()}
+    weights = (rewards / beta).softmax(dim=0)  # (N,); the start has 1 / N for each
+    kl = (weights * (weights * len(rewards)).log()).sum().item()
+    return {"reward": (weights * rewards).sum().item(), "kl": kl}
 
 
 # ---- main ------------------------------------------------------------------------------------
@@ -160,19 +165,55 @@ def main():
     first = "`python extras/fine_tune.py`"
     model, recipe = load_model(config.model, first)
     start, _ = load_model(config.model, first)
+    recipe = replace(
+        recipe, data=config.data, out=config.out, seed=config.seed, steps=config.steps,
+        batch_size=config.batch_size, learning_rate=config.learning_rate, muon_learning_rate=0.0,
+        weight_decay=0.0, warmup=0, final=1.0,
+    )  # fmt: skip
     if model.block_size <= LONGEST:
         problem = f"sees {model.block_size} characters; a name needs {LONGEST + 1}"
         raise common.BadInput(f"--model {config.model} {problem}")
-    text = load_names(config.data, config.seed)["val"]
-    val = encode(model.tokenizer, text, config.data, "--data")
+    texts = load_names(config.data, config.seed)
+    tokenizer = model.tokenizer
+    data = {k: encode(tokenizer, text, config.data, "--data") for k, text in texts.items()}
     common.prepare_out(config.out)
-    torch.manual_seed(config.seed)
-    before, rewards, samples = measure(model, start)
-    print("before:", ", ".join(samples[:10]))
-    log = train(config, model, start, lambda: stage.evaluate(model, val))
-    after, _, samples = measure(model, start)
-    print("after:", ", ".join(samples[:10]))
-    print(before, after, best_possible(rewards, config.beta) if config.beta else "")
+
+    def show(title, model):
+        numbers, samples, rewards = measure(model, start, config.seed)
+        about = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+        print(f"{title}: {about}\n  {', '.join(samples)}", flush=True)
+        return numbers, samples, rewards
+
+    def val_loss(model):
+        return lambda: stage.evaluate(model, data["val"])
+
+    print(f"num params: {sum(p.numel() for p in model.parameters()):,}")
+    before, samples_before, rewards = show("before", model)
+    measured = {"before": before, "best": best_possible(rewards, config.beta)}
+    log, written = train(config, config.beta, model, start, val_loss(model))
+    measured["after"], samples, _ = show("after", model)
+    best = ", ".join(f"{name} {value:.3f}" for name, value in measured["best"].items())
+    print(f"the best model for beta {config.beta}: {best}")
+    if not log.stopped:
+        print("without the KL term:", flush=True)
+        free, _ = load_model(config.model, first)
+        free_log, _ = train(config, 0.0, free, start, val_loss(free))
+        if not free_log.stopped:
+            numbers, samples_free, _ = show("after", free)
+            measured["without KL"] = {**numbers, "val": free_log.val, "samples": samples_free}
+    saved = {
+        "config": common.settings(recipe),
+        "chars": tokenizer.chars,
+        "weights": model.state_dict(),
+    }
+    common.save_run(
+        recipe, log, "a reward in place of a text", {"model.pt": saved},
+        docs={split: 1 for split in data},
+        targets={split: len(tokens) - 1 for split, tokens in data.items()},
+        vocab_size=tokenizer.vocab_size, params=sum(p.numel() for p in model.parameters()),
+        chars_seen=written, loss={"val": log.val}, beta=config.beta, preference=measured,
+        samples=samples, samples_before=samples_before, variant="preference",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
