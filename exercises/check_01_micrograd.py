@@ -659,11 +659,16 @@ def point_loss(learner, check):
         result.backward()
         return result.data, score.grad
 
-    plain = "math.exp and math.log take plain numbers: a Value has methods exp() and log()."
     call = "point_loss(Value(2.0), 1)"
     value(
         learner, check, lambda: point_loss(Value(2.0), 1), call,
-        mistakes={plain: TypeError("must be real number")},
+        mistakes={
+            "math.exp and math.log take plain numbers: a Value has methods exp() and log().": (
+                TypeError("must be real number")
+            ),
+            "score.data is a plain number, which has no methods and no gradient: compute with the "
+            "Value, score.": AttributeError("'float' object has no attribute"),
+        },
     )  # fmt: skip
 
     def exact(score, label):
@@ -695,6 +700,8 @@ def point_loss(learner, check):
                 "The 1 is missing: the probability is 1 / (1 + exp(...)).": check.either(
                     -label * score, label * score
                 ),
+                "This is the hinge loss, max(0, 1 - ys): here the loss is minus the logarithm of "
+                "the right label's probability.": max(0.0, 1 - label * score),
             },
         )  # fmt: skip
     check.equal(

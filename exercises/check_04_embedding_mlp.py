@@ -952,6 +952,8 @@ def log_probs(learner, check):
             "These are probabilities: take log_softmax.": right.softmax(dim=1).tolist(),
             "The sign is wrong: logarithms of probabilities are below 0. Minus belongs to the "
             "loss.": (-right.log_softmax(dim=1)).tolist(),
+            "The logits have the wrong sign, so the likely tokens have become the unlikely ones: "
+            "leave out the minus before log_softmax.": (-right).log_softmax(dim=1).tolist(),
             "The softmax runs down the columns: dim=1 works along each row.": (
                 right.log_softmax(dim=0).tolist()
             ),

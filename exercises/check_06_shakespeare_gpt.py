@@ -21,21 +21,14 @@ BY_HAND = "worked out by hand"
 def attention(learner, check):
     """With v = identity, the result is the table of weights, which is worth a picture."""
     attention = learner.model.attention
+    check.forbid("scaled_dot_product_attention")
 
     def weights(q, k, v):
         return without_ones(attention(q, k, v))
 
     zeros, ones = torch.zeros(1, 1, 3, 3).double(), torch.eye(3).double()[None, None]
     by_hand = torch.tensor([[1, 0, 0], [1 / 2, 1 / 2, 0], [1 / 3, 1 / 3, 1 / 3]]).double()
-    with without_pytorchs_own():
-        check.run(
-            attention, (zeros, zeros, ones), call="attention(q, k, v)",
-            mistakes={
-                "F.scaled_dot_product_attention does the whole exercise for you. Write it out.": (
-                    RuntimeError(OWN)
-                ),
-            },
-        )  # fmt: skip
+    check.run(attention, (zeros, zeros, ones), call="attention(q, k, v)")
     results = [attention(zeros, zeros, ones) for _ in range(2)]
     check.true(
         not torch.is_tensor(results[0]) or torch.equal(*map(torch.nan_to_num, results)),
@@ -172,23 +165,6 @@ def attention(learner, check):
         call=call.format("how far from 1 with dropout 0.1"),
         mistakes={"The share that is dropped is the argument dropout.": (0.05, 0.2)},
     )  # fmt: skip
-
-
-OWN = "PyTorch's own attention was called"
-
-
-@contextlib.contextmanager
-def without_pytorchs_own():
-    """F.scaled_dot_product_attention raises an error. The stage calls it on a GPU only."""
-
-    def stop(*args, **named):
-        raise RuntimeError(OWN)
-
-    own, F.scaled_dot_product_attention = F.scaled_dot_product_attention, stop
-    try:
-        yield
-    finally:
-        F.scaled_dot_product_attention = own
 
 
 def without_ones(result):

@@ -174,7 +174,8 @@ MUTANTS = [
     ("neuron", "total if self.linear else total.tanh()", "total.data", "A plain number"),
     ("point-loss", "z = score * -label", "z = score * label", "the loss for the other label"),
     ("point-loss", "z = score * -label", "z = -score", "The label is ignored"),
-    ("point-loss", "z = score * -label", "z = -score.data * label", "no words"),
+    ("point-loss", "z = score * -label", "z = -score.data * label",
+     "score.data is a plain number"),
     ("point-loss", LOSS, "    return (1 + z.exp()).log()\n", "It became inf"),
     ("point-loss", LOSS, "    return z + (1 + (-z).exp()).log()\n", "It became inf"),
     ("point-loss", LOSS, "    return -(1 / (1 + z.exp())).log()\n", "which has no logarithm"),
@@ -369,7 +370,7 @@ def __call__(self, x):
     ("point-loss", """
 def point_loss(score, label):
     return (1 + max(0.0, -label * score.data) - score * label).relu()
-""", "no words"),
+""", "the hinge loss"),
     ("evaluate", """
 def evaluate(model, points):
     loss = right = 0
