@@ -333,6 +333,8 @@ def init(learner, check):
             expected="zeros",
         )  # fmt: skip
     spread(check, model.wte, 1.0, "wte", {
+        "All numbers of wte are the same, so all characters look alike to the model: draw them at "
+        "random.": (-0.1, 1e-6),
         "wte is small: it should have a spread of 1, as torch.randn has.": (0.001, 0.25),
         "torch.rand draws from 0 to 1: torch.randn has a spread of 1.": (0.28, 0.30),
     })  # fmt: skip

@@ -1032,6 +1032,9 @@ def train(learner, check):
         "The learning rate is the schedule itself: multiply group['highest_lr'] by it.": (
             lambda steps, clip: follow(steps, clip, rate=1.0)
         ),
+        "Softmax comes twice: F.cross_entropy takes the logits, and has a softmax of its own.": (
+            lambda steps, clip: follow(steps, clip, softmax_twice=True)
+        ),
     }
     for steps, clip in ((2, 1e9), (5, 1e9), (5, 0.1)):
         name = "no clipping" if clip == 1e9 else f"clip {clip}"
@@ -1078,7 +1081,7 @@ def again(step, steps):
 
 def follow(
     steps, clip, moving="weight bias", clear=True, together=True, by_value=False, factor=factor,
-    rate=None,
+    rate=None, softmax_twice=False,
 ):  # fmt: skip
     """Gradient descent on row 1 of Table's weight and on its bias. Both get the gradient p - y."""
     start = Table()
@@ -1087,6 +1090,9 @@ def follow(
     for step in range(steps):
         p = (values["weight"] + values["bias"]).softmax(dim=0)
         gradient = p - torch.tensor([0.0, 1.0, 0.0])
+        if softmax_twice:
+            of_p = p.softmax(dim=0) - torch.tensor([0.0, 1.0, 0.0])
+            gradient = p * (of_p - p @ of_p)
         for name in values:
             total[name] = gradient + (0 if clear else total[name])
             if by_value:
@@ -1218,6 +1224,8 @@ def cache(learner, check):
             ),
             "self.length counts the calls: count the positions.": [1, 2, 3],
             "self.length is that of the new keys: count all.": [5, 1, 1],
+            "self.length is one too small, so the model puts each new token at the position of the "
+            "one before it: it is the number of positions, not the index of the last.": [4, 5, 6],
             "self.length counts something else: positions are dim 2.": check.either(
                 [2, 2, 2], [3, 3, 3], [4, 4, 4]
             ),

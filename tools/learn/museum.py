@@ -172,7 +172,7 @@ def explain(console, exhibit):
     console.print(Padding(Markdown(exhibit.explanation), (0, 0, 1, 0)))
     console.print(Text("In public", "bold"))
     console.print(Markdown(exhibit.public, hyperlinks=False))  # so that the addresses can be read
-    if exhibit.exercise:
-        stage, name = exhibit.exercise.split()
-        line = f"\nYou write this code yourself in make start {int(stage[:2])}, exercise {name}."
-        console.print(Text(line, "dim"))
+    places = [variant.exercise.split() for variant in exhibit.in_exercises()]
+    if places:
+        commands = [f"make start {int(stage[:2])}, exercise {name}" for stage, name in places]
+        console.print(Text(f"\nYou write such code yourself: {'; '.join(commands)}.", "dim"))
