@@ -12,7 +12,7 @@ from learn_project import HELPER, MAIN, begun, project
 __all__ = ["begun", "project"]  # fixtures
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal needs POSIX")
-WAIT = 20  # seconds until a test gives up
+WAIT = 60  # seconds until a test gives up
 
 
 class Watched:
@@ -174,8 +174,10 @@ def test_an_explanation_is_not_shown_again(begun, watch):
 @posix_only
 def test_q_ends_a_check_that_hangs(begun, watch):
     begun.write("my/01_first/helper.py", "def square(x):\n    while True:\n        pass\n")
+    function, path = 'function = "square"\n', "exercises/01_first.toml"
+    begun.write(path, begun.read(path).replace(function, f"{function}seconds = 600\n"))
     watched = watch(terminal=True)
     watched.wait_for("checking ...")
     time.sleep(0.5)
     watched.press("q")
-    assert watched.child.wait(5) == 0
+    assert watched.child.wait(WAIT) == 0
