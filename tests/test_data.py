@@ -318,7 +318,7 @@ def pip_hangs(folder):
         (pip_fails, "pip: ERROR: no index"),
         (pip_brings_another_wheel, "does not have the pinned sha256"),
         (pip_brings_nothing, "No such file"),
-        (pip_hangs, "pip did not finish within 1 s"),
+        (pip_hangs, "pip did not finish within 2 s"),
     ],
 )
 def test_bad_pip(tmp_path, monkeypatch, server, capsys, outcome, reason):
