@@ -259,27 +259,24 @@ def explicit_rms(x):
     return x / (x.pow(2).mean(2, keepdim=True) + 1e-5).sqrt()
 
 
-def explicit_branches(block, x, norm, activation, residual):
-    a = explicit_attention(block.attn, norm(x))
-    x = x + a if residual else a
+def explicit_branches(block, x, norm, activation):
+    x = x + explicit_attention(block.attn, norm(x))
     h = activation(norm(x) @ block.mlp_fc1.weight.T + block.mlp_fc1.bias)
-    m = h @ block.mlp_fc2.weight.T + block.mlp_fc2.bias
-    return x + m if residual else m
+    return x + h @ block.mlp_fc2.weight.T + block.mlp_fc2.bias
 
 
 @pytest.mark.parametrize("norm_embeddings", [False, True])
-@pytest.mark.parametrize("residual", [False, True])
-def test_forward_with_other_parts_agrees_with_an_independent_computation(residual, norm_embeddings):
-    """RMSNorm without a scale, ReLU, with or without residuals, the last norm where 05 has it."""
+def test_forward_with_other_parts_agrees_with_an_independent_computation(norm_embeddings):
+    """RMSNorm without a scale, ReLU, the last norm where 05 has it."""
     model = make_model(
         norm=lambda C: torch.nn.RMSNorm(C, eps=1e-5, elementwise_affine=False),
-        activation=F.relu, residual=residual, norm_embeddings=norm_embeddings,
+        activation=F.relu, norm_embeddings=norm_embeddings,
     ).double()  # fmt: skip
     xb = torch.randint(V, (3, 8))
     x = model.wte.weight[xb] + model.wpe.weight
     x = explicit_rms(x) if norm_embeddings else x
     for block in model.blocks:
-        x = explicit_branches(block, x, explicit_rms, lambda h: h.clamp(min=0), residual)
+        x = explicit_branches(block, x, explicit_rms, lambda h: h.clamp(min=0))
     x = x if norm_embeddings else explicit_rms(x)
     expected = x @ model.lm_head.weight.T + model.lm_head.bias
     torch.testing.assert_close(model(xb), expected, rtol=0, atol=1e-9)
@@ -291,7 +288,6 @@ def test_forward_with_other_parts_agrees_with_an_independent_computation(residua
         {"norm": lambda C: torch.nn.RMSNorm(C, eps=1e-5)},
         {"norm": lambda C: torch.nn.Identity()},
         {"activation": F.relu},
-        {"residual": False},
         {"norm_embeddings": True},
     ],
 )
@@ -882,6 +878,36 @@ def test_log_probs_of_a_text_within_block_size_give_the_loss_of_evaluate():
     assert sum(losses) / 8 == pytest.approx(evaluate(model, TOKENS[:9]), abs=1e-6)
 
 
+def test_bfloat16_changes_the_loss_of_evaluate_a_little_and_float32_does_not():
+    """A weight has 8 bits, so a logit may be wrong by 1%, but such errors have no direction."""
+    model = make_model(large=False)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(4)  # logits of the size of a trained model's
+    exact = evaluate(model, TOKENS)
+    assert exact != pytest.approx(math.log(V), abs=0.2)
+    with devices.autocast("cpu", "float32"):
+        assert evaluate(model, TOKENS) == exact
+    with devices.autocast("cpu", "bfloat16"):
+        rough = evaluate(model, TOKENS)
+    assert 0 < abs(rough - exact) < 0.002
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_scores_have_the_precision_of_the_training(dtype, run, monkeypatch):
+    seen = []
+
+    def spy(*arguments):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(main, "evaluate", spy)
+    result, _ = run(TEXT, steps=10, dtype=dtype)
+    assert result["dtype"] == dtype
+    assert seen == [dtype == "bfloat16"] * 4  # val at steps 0, 5 and 10; train
+
+
 def test_no_text_has_no_log_probs():
     assert log_probs(make_model().eval(), "") == []
 
@@ -979,7 +1005,8 @@ def test_the_saved_weights_have_the_best_val_loss_of_the_run(run, tmp_path):
     assert 0 < result["best"]["step"] < 40
     val = load_text(tmp_path / "text.txt", 8)["val"]
     tokens = torch.tensor([CHARS.index(ch) for ch in val])
-    assert evaluate(main.load(tmp_path), tokens) == pytest.approx(best, abs=1e-6)
+    with devices.autocast("cpu", result["dtype"]):
+        assert evaluate(main.load(tmp_path), tokens) == pytest.approx(best, abs=1e-6)
 
 
 def save_model(path, model, **changes):
@@ -1004,6 +1031,28 @@ def test_generate_continues_the_very_prompt_it_is_given(tmp_path, monkeypatch, c
         texts.append(sample(model, prompt, 20, top_k=1))
         assert capsys.readouterr().out == f"{texts[-1]}\n"
     assert texts[0].removeprefix("to be") != texts[1].removeprefix("question")
+
+
+def test_generate_says_after_a_stop_how_much_it_has_written(tmp_path, monkeypatch, capsys):
+    save_model(tmp_path / "model.pt", make_model())
+    flags = [f"--model={tmp_path / 'model.pt'}", "--prompt=to", "--length=9", "--device=cpu"]
+    monkeypatch.setattr(sys, "argv", ["generate.py", *flags])
+    monkeypatch.setattr(common.stop, "training_began", False)
+    draw, draws = generate.draw, []
+
+    def stop_in_the_fourth(*arguments):
+        draws.append(draw(*arguments))
+        if len(draws) == 4:
+            common.stop(signal.SIGINT, None)
+        return draws[-1]
+
+    monkeypatch.setattr(generate, "draw", stop_in_the_fourth)
+    with pytest.raises(SystemExit) as stopped:
+        generate.main()
+    assert stopped.value.code == 130
+    out, err = capsys.readouterr()
+    assert out == "to" + "".join(CHARS[token] for token in draws[:3]) + "\n"
+    assert err == "stopped after 3 of 9 characters\n"
 
 
 def test_generate_names_a_character_that_the_model_has_never_seen(tmp_path, monkeypatch):
@@ -1139,9 +1188,11 @@ def saved_run(tmp_path):
     return result, main.load(tmp_path / "out")
 
 
-def val_loss_of(model, tmp_path):
+def val_loss_of(model, result, tmp_path):
+    """Computed as the run did that wrote this result."""
     val = load_text(tmp_path / "text.txt", 8)["val"]
-    return evaluate(model, torch.tensor(TOKENIZER.encode(val)))
+    with devices.autocast("cpu", result["dtype"]):
+        return evaluate(model, torch.tensor(TOKENIZER.encode(val)))
 
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals another process as POSIX does")
@@ -1157,7 +1208,7 @@ def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
     assert [row[0] for row in result["curve"]] == [0, 4]
     assert result["loss"]["val"] == result["curve"][-1][2] == result["best"]["val"]
     assert result["loss"]["train"] is result["loss"]["test"] is None
-    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert val_loss_of(model, result, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
     assert "---- sample ----" in printed and len(result["samples"][0]) == 501
 
 
@@ -1170,7 +1221,7 @@ def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
     assert (result["steps"], result["interrupted"]) == (6, True)
     assert result["loss"]["train"] is None
     assert result["loss"]["val"] == result["curve"][-1][2]
-    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert val_loss_of(model, result, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
     assert len(result["samples"][0]) == 501
 
 
@@ -1193,7 +1244,7 @@ def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(momen
     assert result["steps"] == done and result["best"] == {"step": done, "val": None}
     assert [row[0] for row in result["curve"]] == [0, done]
     assert result["curve"][-1][1] is not None and result["curve"][-1][2] is None
-    assert val_loss_of(model, tmp_path) < result["curve"][0][2]  # it has learned something
+    assert val_loss_of(model, result, tmp_path) < result["curve"][0][2]  # it has learned something
     assert len(result["samples"][0]) == 501 and "best val loss" not in printed
 
 
@@ -1205,7 +1256,7 @@ def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_
     assert [row[0] for row in result["curve"]] == [0, 2] and result["steps"] == 2
     assert None not in result["curve"][-1]
     assert result["loss"]["val"] == result["curve"][-1][2]
-    assert val_loss_of(model, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
+    assert val_loss_of(model, result, tmp_path) == pytest.approx(result["best"]["val"], abs=1e-6)
 
 
 @posix

@@ -32,15 +32,15 @@ def test_a_blank_is_not_yet_written(judge, name):
 
 BACKWARD = """
         while tape:
-            v = tape.pop()
-            grad = v.grad
+            node = tape.pop()
+            grad = node.grad
             if grad:  # it is 0 where a ReLU is off, and there is nothing to pass on
-                for child, local_grad in zip(v.children, v.local_grads):
+                for child, local_grad in zip(node.children, node.local_grads):
                     child.grad += local_grad * grad  # the chain rule
 """
 DOT_VALUE = "Value(sum(map(mul, a_data, b_data)), a + b, b_data + a_data)"
 NORM = "[xi * scale for xi in x]"
-SOFTMAX_LOCAL = "[p * ((i == j) - q) for j, q in enumerate(probs)]"
+SOFTMAX_LOCAL = "[p_i * ((i == j) - p_j) for j, p_j in enumerate(probs)]"
 LOSS_LOCAL = "[e / total - (i == target) for i, e in enumerate(exps)]"
 SCORES = "linear([qi * scale for qi in query], keys)"
 APPEND = "        keys.append(k)\n        values.append(v)\n"
@@ -61,9 +61,9 @@ MUTANTS = [
     ("backward", "local_grad * grad  #", "grad  #", "The local gradient is missing"),
     ("backward", "local_grad * grad  #", "local_grad + grad  #", "multiplies them"),
     ("backward", "tape.pop()", "tape.pop(0)", "Nothing arrived at x"),
-    ("backward", "while tape:\n            v = tape.pop()", "for v in [self]:",
+    ("backward", "while tape:\n            node = tape.pop()", "for node in [self]:",
      "Did only self pass"),
-    ("backward", "while tape:\n            v = tape.pop()", "for v in reversed(tape):",
+    ("backward", "while tape:\n            node = tape.pop()", "for node in reversed(tape):",
      "The tape still holds"),
     ("backward", "        while tape:\n", "        tape = tape[:]\n        while tape:\n",
      "local name"),
@@ -144,23 +144,23 @@ MUTANTS = [
     ("softmax", "math.exp(number - highest)", "math.exp(highest - number)", "minus the logits"),
     ("softmax", "max(numbers)", "max(logits)", "max cannot compare Values"),
     ("softmax", "max(numbers)", "max(map(abs, numbers))", "not its size"),
-    ("softmax", SOFTMAX_LOCAL, "[p * (1 - p) * (i == j) for j, q in enumerate(probs)]",
+    ("softmax", SOFTMAX_LOCAL, "[p_i * (1 - p_i) * (i == j) for j, p_j in enumerate(probs)]",
      "only on its own logit"),
-    ("softmax", "Value(p, logits, " + SOFTMAX_LOCAL + ")",
-     "Value(p, [logits[i]], [p * (1 - p)])", "only on its own logit"),
-    ("softmax", SOFTMAX_LOCAL, "[abs(p * ((i == j) - q)) for j, q in enumerate(probs)]",
+    ("softmax", "Value(p_i, logits, " + SOFTMAX_LOCAL + ")",
+     "Value(p_i, [logits[i]], [p_i * (1 - p_i)])", "only on its own logit"),
+    ("softmax", SOFTMAX_LOCAL, "[abs(p_i * ((i == j) - p_j)) for j, p_j in enumerate(probs)]",
      "between different logits is wrong"),
-    ("softmax", SOFTMAX_LOCAL, "[(i == j) - q for j, q in enumerate(probs)]", "factor p[i]"),
-    ("softmax", SOFTMAX_LOCAL, "[p * (q - (i == j)) for j, q in enumerate(probs)]",
+    ("softmax", SOFTMAX_LOCAL, "[(i == j) - p_j for j, p_j in enumerate(probs)]", "factor p[i]"),
+    ("softmax", SOFTMAX_LOCAL, "[p_i * (p_j - (i == j)) for j, p_j in enumerate(probs)]",
      "the wrong way round"),
-    ("softmax", SOFTMAX_LOCAL, "[p * ((i == j) - p) for j, q in enumerate(probs)]",
+    ("softmax", SOFTMAX_LOCAL, "[p_i * ((i == j) - p_i) for j, p_j in enumerate(probs)]",
      "p[i] and p[j] are mixed up"),
-    ("softmax", SOFTMAX_LOCAL, "[q * ((i == j) - q) for j, q in enumerate(probs)]",
+    ("softmax", SOFTMAX_LOCAL, "[p_j * ((i == j) - p_j) for j, p_j in enumerate(probs)]",
      "The first factor is p[i]"),
-    ("softmax", SOFTMAX_LOCAL, "[p * (i == j) for j, q in enumerate(probs)]",
+    ("softmax", SOFTMAX_LOCAL, "[p_i * (i == j) for j, p_j in enumerate(probs)]",
      "exp's derivative"),
-    ("softmax", "Value(p, logits, " + SOFTMAX_LOCAL + ")", "Value(p)", "No gradient arrives"),
-    ("softmax", "Value(p, logits, " + SOFTMAX_LOCAL + ")", "p", "it is a plain number"),
+    ("softmax", "Value(p_i, logits, " + SOFTMAX_LOCAL + ")", "Value(p_i)", "No gradient arrives"),
+    ("softmax", "Value(p_i, logits, " + SOFTMAX_LOCAL + ")", "p_i", "it is a plain number"),
     ("cross-entropy", "math.log(total) - (numbers[target] - highest)",
      "numbers[target] - highest - math.log(total)", "The minus is missing"),
     ("cross-entropy", "math.log(total) - (numbers[target] - highest)",
@@ -238,7 +238,7 @@ MUTANTS = [
      "every n_head-th"),
     ("layer", "for start in range(0, config.n_embd, head_dim):",
      "head_dim = config.n_embd\n        for start in range(1):", "as if there were one head"),
-    ("layer", "x += x_h  #", "x.append(x_h)  #", "x holds lists"),
+    ("layer", "x.extend(x_h)  #", "x.append(x_h)  #", "x holds lists"),
     ("layer", "x_h, att_h = attention", "x_h = att_h = attention", "x holds lists"),
     ("layer", HEADS, 'x = linear(x, weights[f"layer{i}.attn_wo"])', "attention replaces x"),
     ("layer", HEADS, 'x = linear(x, weights[f"layer{i}.attn_wo"])\n        x = x + residual',

@@ -378,7 +378,7 @@ def test_the_learners_own_model_is_trained_once(solved):
     done = solved.learn("check", "1")
     assert done.returncode == 0, done.stderr
     assert "trained with ['--steps', '5']" in done.stdout
-    assert "make table has the row as well, as yours (yours with --steps 5)." in done.stdout
+    assert "make table shows your result, too (with --steps 5)." in done.stdout
     assert re.search(r"yours +1\.0000 +2\.0000", done.stdout)
     assert re.search(r"reference +1\.5000 +2\.2500", done.stdout)
     assert json.loads(solved.read("out/my/01_first/result.json"))["loss"]["val"] == 2
@@ -419,5 +419,5 @@ def test_a_failing_first_exercise_is_fast(begun):
 
 def test_the_lesson_is_read_from_its_file():
     lesson = read_lesson("03_bigram_learned")
-    assert lesson.number == 3 and lesson.names[0] == lesson.exercises[0].name
+    assert lesson.word == "3" and lesson.names[0] == lesson.exercises[0].name
     assert HELPER  # the made-up stage has its own

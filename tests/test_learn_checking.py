@@ -44,13 +44,14 @@ DIFFERENT = [
     (1, 2, ""), (1, "1", "a number came and a text"), (None, 0, "nothing (None) came"),
     ([1], [1, 2], "length 1 and should have 2"), ([1, [2]], [1, ["2"]], "at index 1: at index 0"),
     (torch.ones(2), torch.ones(3), "the shape is (2,) and should be (3,)"),
-    (torch.ones(2), [1.0, 1.0], "a tensor came and a list"), ([1.0], np.ones(1), "an array was"),
+    (torch.ones(2), [1.0, 1.0], "a tensor came and a list or tuple was expected"),
+    ([1.0], np.ones(1), "a list came and an array of numbers was expected"),
     (torch.tensor(1.0), 1.0, "a tensor came and a number"), (1.0, torch.tensor(1.0), "a number"),
     (torch.ones(2), torch.ones(2).long(), "floating-point numbers and should hold whole numbers"),
     ({"a": 1}, {"a": 1, "b": 2}, "missing keys: [\"'b'\"]"), ({"a": 1}, {}, "unexpected keys"),
     (math.nan, 1.0, ""), (math.inf, 1e308, ""), (math.inf, -math.inf, ""), ({1}, {2}, ""),
     (torch.tensor([1.0, math.nan]), torch.ones(2), ""), ([1, 2], [2, 1], ""), ("a", "b", ""),
-    (np.array(["a"]), np.ones(1), "an array of texts came and an array was expected"),
+    (np.array(["a"]), np.ones(1), "an array of texts came and an array of numbers was"),
     (np.array([None]), np.ones(1), "an array of objects"), (np.array(["a"]), np.array(["b"]), ""),
 ]  # fmt: skip
 

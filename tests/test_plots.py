@@ -69,27 +69,6 @@ def titles(figure):
 
 
 # ---- stage 01 --------------------------------------------------------------------------------
-def test_the_graph_has_the_numbers_that_lesson_01_works_out_by_hand(tmp_path):
-    (axes,) = plot_stages.draw_graph(tmp_path).axes
-    texts = [text.get_text() for text in axes.texts if text.get_text()]
-    assert sorted(texts) == sorted([
-        "a\ndata 2\ngrad 16", "b\ndata -3\ngrad -16", "c\ndata -6\ngrad -8",
-        "d\ndata -4\ngrad -8", "L\ndata 16\ngrad 1", "×", "+", "x²",
-    ])  # fmt: skip
-    arrows = [text for text in axes.texts if not text.get_text()]
-    assert len(arrows) == 5  # from a and b to c, from c and a to d, from d to L
-
-
-def test_the_graph_is_laid_out_along_its_operations():
-    Value = load_stage("01_micrograd", "engine").Value
-    a, b = Value(1.0), Value(2.0)
-    c = a * b
-    d = c + a
-    assert plot_stages.lay_out([a, b, c, d]) == {
-        a: (0, 0.0), b: (0, -1.0), c: (1, -0.5), d: (2, -0.25)
-    }  # fmt: skip
-
-
 def test_the_boundary_is_that_of_the_stage_at_each_step(out):
     main = load_stage("01_micrograd")
     model, weights = main.load(out / "01_micrograd")
@@ -137,47 +116,6 @@ def test_the_counts_are_those_of_train(out):
     assert np.nansum(shown) == r["targets"]["train"]
     assert np.nansum(shown[-1]) == r["dataset"]["docs"]["train"]  # BOS comes once in a name
     assert np.nanmin(shown) == 1  # what was never counted stays white
-
-
-# ---- stage 04 --------------------------------------------------------------------------------
-def test_two_components_of_points_in_a_plane_keep_their_distances():
-    rng = np.random.default_rng(0)
-    flat = rng.normal(size=(9, 2)) * (3, 1)
-    vectors = flat @ np.linalg.qr(rng.normal(size=(5, 2)))[0].T + 7  # a plane in 5 dimensions
-    points, shares = plot_stages.two_components(vectors)
-    apart = [np.linalg.norm(x[:, None] - x, axis=-1) for x in (flat, points)]
-    assert apart[0] == pytest.approx(apart[1])
-    assert shares.sum() == pytest.approx(1) and shares[0] > shares[1]
-    assert (points[np.abs(points).argmax(axis=0), [0, 1]] > 0).all()  # the sign is no accident
-
-
-def test_marks_that_lie_on_each_other_are_pushed_apart_and_the_others_stay():
-    points = np.array([[0.0, 0.0], [0.01, 0.0], [0.0, 0.02], [5.0, 5.0]])
-    places = plot_stages.spread_out(points, 0.3)
-    apart = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(4)
-    assert apart.min() > 0.299
-    assert (places[3] == points[3]).all()
-
-
-def test_activations_are_those_of_the_first_and_the_last_weights_of_the_run(out, tmp_path):
-    """A run without steps keeps its first weights."""
-    main, folder = load_stage("04_embedding_mlp"), out / "04_embedding_mlp"
-    train("04_embedding_mlp", tmp_path, "--steps=0", f"--data={plot_stages.NAMES}")
-    first, last = main.load(tmp_path), main.load(folder)
-    xs, _ = main.contexts(plot_stages.val_names(result(folder)), last.tokenizer, last.block_size)
-    before, after, too_large = plot_stages.draw_activations(folder).axes
-    shares = {}
-    for axes, model in ((before, first), (after, last)):
-        h = model.hidden(xs).detach().numpy()
-        shares[axes] = (np.abs(h) > plot_stages.SATURATED).mean()
-        assert f"{shares[axes]:.1%} have" in axes.get_title()
-        bars = [bar.get_height() for bar in axes.patches]
-        assert bars == pytest.approx(np.histogram(h, np.linspace(-1, 1, 51))[0] * 100 / h.size)
-    assert shares[before] != shares[after]
-    n_inputs = last.block_size * last.wte.shape[1]
-    first.mlp_fc1.data *= n_inputs**0.5 / (5 / 3)  # as drawn, before they are made smaller
-    share = (first.hidden(xs).abs() > plot_stages.SATURATED).float().mean().item()
-    assert f"{share:.1%} have" in too_large.get_title() and share > 2 * shares[before]
 
 
 def test_val_names_are_those_of_the_stages(out):
@@ -278,7 +216,6 @@ def test_every_picture_is_drawn_and_drawing_again_changes_no_byte(out, capsys):
     assert plots.main(["--from", str(out)]) == 0
     assert capsys.readouterr().out == ""
     assert {name: (out / name).read_bytes() for name in pictures} == before
-    assert before["01_micrograd/graph.svg"].startswith(b"<?xml")
     assert before["ladder.png"].startswith(b"\x89PNG")
 
 
@@ -294,7 +231,6 @@ def test_what_is_missing_or_broken_costs_a_line_and_no_error(tmp_path, capsys):
     (tmp_path / "05_microgpt" / "model.json").write_text("{", encoding="utf-8")
     assert plots.main(["--from", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "01_micrograd/graph.svg drawn" in lines  # it needs no run
     assert "02_bigram_counts/counts.png skipped: model.json is missing; run the stage" in lines
     assert "02_bigram_counts/loss.png skipped: result.json is missing; run the stage" in lines
     broken = "model.json cannot be read (JSONDecodeError); run the stage again"
@@ -308,11 +244,11 @@ def test_a_model_of_an_older_form_is_skipped(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     old = {"chars": ["a"], "weights": {"wte": [[0.0], [0.0]]}}
     (tmp_path / "05_microgpt/model.json").write_text(json.dumps(old), encoding="utf-8")
-    torch.save(old, tmp_path / "04_embedding_mlp/model.pt")
+    torch.save(old, tmp_path / "03_bigram_learned/model.pt")
     with pytest.raises(NoModel, match=r"model.json cannot be read \(KeyError\); run the stage ag"):
         plot_stages.draw_name_attention(tmp_path / "05_microgpt")
     with pytest.raises(NoModel, match=r"model.pt cannot be read \(KeyError\); run the stage again"):
-        plot_stages.draw_embeddings(tmp_path / "04_embedding_mlp")
+        plot_stages.draw_tables(tmp_path / "03_bigram_learned")
 
 
 def test_a_stage_that_is_not_there(capsys):

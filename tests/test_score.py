@@ -302,11 +302,14 @@ def test_the_comparison_of_a_toy():
 
 
 def test_samples_of_a_toy():
-    row = tool.describe(["ann", "ann", "bo", "zyx"], {"ann"}, {"ann", "bo"})
+    row = tool.describe(["ann", "ann", "bo", "zyx"], {"ann", "eve"}, {"bo"})
     assert row == {
-        "samples": 4, "mean_length": 2.75, "distinct": 3, "in_train": 0.5, "in_data": 0.75,
+        "samples": 4, "mean_length": 2.75, "distinct": 3,
+        "in_train": 0.5, "held_out": 0.25, "new": 0.25,
+        "distinct_in_train": 1, "distinct_held_out": 1, "train_per_held_out": 1.0,
         "first": ["ann", "ann", "bo", "zyx"],
     }  # fmt: skip
+    assert tool.describe(["ann", "zyx"], {"ann"}, {"bo"})["train_per_held_out"] is None
 
 
 @pytest.fixture
@@ -367,7 +370,8 @@ def test_the_tool_keeps_what_temperatures_bring(score, tmp_path):
     for row in kept["rows"]:
         assert row["samples"] == 200 and len(row["first"]) == 10
         line = f"{row['temperature']} +{row['mean_length']:.2f} +{row['distinct']}"
-        assert re.search(f"{line} +{row['in_train']:.1%} +{row['in_data']:.1%}", out)
+        shares = [f"{row[key]:.1%}" for key in ("in_train", "held_out", "new")]
+        assert re.search(" +".join([line, *shares]), out)
     distinct = [row["distinct"] for row in kept["rows"]]
     assert distinct[0] < distinct[-1]
     assert [p.name for p in (tmp_path / "score").iterdir()] == ["temperatures.json"]

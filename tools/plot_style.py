@@ -18,7 +18,6 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "savefig.facecolor": "white",  # opaque, or dark pages would swallow the black text
-    "svg.hashsalt": "zero",  # the ids in an SVG are random otherwise
     "figure.constrained_layout.use": True,
 }
 

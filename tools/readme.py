@@ -9,7 +9,7 @@ of its own, and the generated lines go between them:
     <!-- generated: table short -->                its ten most important rows
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: published, temperatures,
-                                                   bench (tools/experiments.py)
+                                                   known, bench (tools/experiments.py)
     <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
     <!-- end -->
 
@@ -18,6 +18,10 @@ and a Python format spec:
 
     <!-- 04_embedding_mlp loss.val .3f -->2.123<!-- end -->
     <!-- 02_bigram_counts/ngram/names-5 params ,d -->70,179<!-- end -->
+
+"drawn", a temperature and a key ask for what many samples of a model are like (make score):
+
+    <!-- 05_microgpt/twin drawn 0.5 in_train .0% -->41%<!-- end -->
 """
 
 import argparse
@@ -121,6 +125,8 @@ def look_up(marker, results):
         raise MarkerError(f"{marker}: give a folder, a path in its result and a format")
     folder, path, spec = words[0], " ".join(words[1:-1]), words[-1]
     try:
+        if words[1] == "drawn":
+            return format(experiments.drawn(results, folder, *words[2:-1]), spec)
         value = read_result(results / folder / "result.json")
         for key in path.split("."):
             if not isinstance(value, dict) or key not in value:

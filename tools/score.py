@@ -247,14 +247,24 @@ def draw(module, model, temperature, count):
     return [module.sample(model, temperature) for _ in range(count)]
 
 
-def describe(samples, train, everything):
-    """What these samples are like, as a dict. train, everything: sets of names."""
+def describe(samples, train, held_out):
+    """What these samples are like, as a dict. train, held_out: sets of names.
+
+    train_per_held_out: how many different names of train were drawn for each one held out, or
+    None.
+    """
+    distinct = set(samples)
+    known, unread = len(distinct & train), len(distinct & held_out)
     return {
         "samples": len(samples),
         "mean_length": mean([len(name) for name in samples]),
-        "distinct": len(set(samples)),
+        "distinct": len(distinct),
         "in_train": mean([name in train for name in samples]),
-        "in_data": mean([name in everything for name in samples]),
+        "held_out": mean([name in held_out for name in samples]),
+        "new": mean([name not in train and name not in held_out for name in samples]),
+        "distinct_in_train": known,
+        "distinct_held_out": unread,
+        "train_per_held_out": known / unread if unread else None,
         "first": samples[:10],
     }
 
@@ -262,11 +272,12 @@ def describe(samples, train, everything):
 def show_temperatures(console, out, folders, count):
     """Print what `count` samples at each temperature are like, and write it to out/score."""
     splits, folders = only_default(out, folders)
-    train, everything = set(splits["train"]), set(sum(splits.values(), []))
+    train = set(splits["train"])
+    held_out = {*splits["val"], *splits["test"]} - train
 
     def describe_temperatures(module, model):
         samples = {t: draw(module, model, t, count) for t in TEMPERATURES}
-        return {t: describe(names, train, everything) for t, names in samples.items()}
+        return {t: describe(names, train, held_out) for t, names in samples.items()}
 
     rows = [
         {"model": folder, "temperature": temperature, **description}
@@ -274,23 +285,24 @@ def show_temperatures(console, out, folders, count):
         for temperature, description in answer.items()
     ]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    headers = ("model", "temperature", "mean\nlength", "distinct", "in train", "in data", "first")
-    for header in headers:
+    headers = "model", "temperature", "mean\nlength", "distinct"
+    for header in (*headers, "in train", "held out", "new", "first"):
         table.add_column(header, justify="left" if header in ("model", "first") else "right")
     last = ""
     for row in rows:
         cells = (
             row["model"] if row["model"] != last else "", f"{row['temperature']}",
             f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
-            f"{row['in_train']:.1%}", f"{row['in_data']:.1%}", ", ".join(row["first"][:3]),
+            f"{row['in_train']:.1%}", f"{row['held_out']:.1%}", f"{row['new']:.1%}",
+            ", ".join(row["first"][:3]),
         )  # fmt: skip
         table.add_row(*map(Text, cells))
         last = row["model"]
     console.print(f"{count} samples from each model at each temperature.\n")
     console.print(table)
     console.print(
-        "\nin train: the share that is in the training set, copied rather than invented; "
-        "in data: in train, val or test."
+        "\nin train: the share of the samples that are names of the training set; "
+        "held out: names of val or test, which no model has read; new: in none of them."
     )
     path = out / "score" / "temperatures.json"
     content = {"dataset": NAMES.name, "seed": SEED, "samples": count, "rows": rows}
