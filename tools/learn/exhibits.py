@@ -36,7 +36,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Variant:
-    """The same bug in an exercise, such as "03_bigram_learned log-softmax"."""
+    """The same bug in an exercise, such as "03_bigram_learned log-softmax", and thus in my/."""
 
     exercise: str
     patches: tuple
