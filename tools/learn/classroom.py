@@ -17,6 +17,7 @@ from rich.table import Table
 from learn.exercises import Problem, all_lessons, find_lesson
 from learn.report import make_console
 from learn.run_checks import run_checks
+from progress_bar import track
 
 
 def main(words):
@@ -66,11 +67,7 @@ def check_all(lessons, learners):
             name: [pool.submit(score, lesson, my / lesson.stage) for lesson in lessons]
             for name, my in learners.items()
         }
-        rows = []
-        for name, futures in jobs.items():
-            rows.append([name, *(future.result() for future in futures)])
-            print(f"{len(rows)} of {len(jobs)}: {name}", file=sys.stderr, flush=True)
-    return rows
+        return [[name, *(job.result() for job in jobs[name])] for name in track(jobs)]
 
 
 def score(lesson, folder):
