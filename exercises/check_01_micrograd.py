@@ -78,13 +78,17 @@ def operation(learner, check, make, numbers, call, mistakes=None):
 
 
 def name_of(learner, check, make, name, call):
+    def op():
+        return make(learner.engine.Value(0.5)).op
+
     check.equal(
-        lambda: make(learner.engine.Value(0.5)).op, (), name, call=f"{call}.op",
+        op, (), name, call=f"{call}.op",
         mistakes={
             "The name of the operation is missing: it comes last.": "",
             f"This is another spelling of the name: it is {name!r}.": check.either(
                 name.upper(), name.capitalize(), "ReLU"
             ),
+            f"The operation has another name: the last argument is {name!r}.": op,
         },
     )  # fmt: skip
 

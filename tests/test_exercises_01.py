@@ -88,7 +88,8 @@ MUTANTS = [
     ("multiply", "        other = other if isinstance(other, Value) else Value(other)\n        "
      + PRODUCT, "        " + PRODUCT, "other may be a plain number"),
     ("multiply", PRODUCT, "return self", "This is the very Value"),
-    ("multiply", PRODUCT, PRODUCT.replace('"*"', '"x"'), "no words"),
+    ("multiply", PRODUCT, PRODUCT.replace('"*"', '"x"'),
+     "The operation has another name"),
     ("tanh", TANH, TANH.replace('"tanh"', '"Tanh"'), "another spelling of the name"),
     ("tanh", TANH, TANH.replace("1 - t * t", "1 - self.data * self.data"), "made of the input"),
     ("tanh", TANH, TANH.replace("1 - t * t", "1 - t"), "This is 1 - tanh(x)"),
