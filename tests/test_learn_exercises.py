@@ -1,6 +1,7 @@
 """The files in exercises/: complete, and in step with the stages and with their checks."""
 
 import ast
+import re
 
 import pytest
 
@@ -44,6 +45,23 @@ def test_an_exercise_is_complete(stage, exercise):
     source = (ROOT / stage / exercise.file).read_text(encoding="utf-8")
     blanked = blank(source, exercise, LESSONS[stage].number)
     assert blanked != source and find(ast.parse(blanked), exercise.function)
+
+
+@pytest.mark.parametrize(("stage", "exercise"), EXERCISES)
+def test_the_place_in_the_lesson_is_there(stage, exercise):
+    """What hint 2 quotes is a heading, the bold beginning of a paragraph or the first cell of a row.
+
+    The lesson is the last one that was named before the quote.
+    """
+    folders = {f"esson {stage[:2]}": ROOT / stage for stage in STAGES}
+    lesson = ROOT / stage / "README.md"
+    for part in re.findall(r'esson \d\d|"[^"]+"', exercise.hints[1]):
+        if part in folders:
+            lesson = folders[part] / "README.md"
+            continue
+        text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", lesson.read_text(encoding="utf-8"))  # links
+        quote = re.escape(part.strip('"'))
+        assert re.search(rf"^(#+ {quote}$|\*\*{quote}|\| {quote} \|)", text, re.M), (lesson, part)
 
 
 @pytest.mark.parametrize(("stage", "prediction"), PREDICTIONS)
