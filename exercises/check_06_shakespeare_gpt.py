@@ -22,24 +22,21 @@ BY_HAND = "worked out by hand"
 def attention(learner, check):
     """With v = identity, the result is the table of weights, which is worth a picture."""
     attention = learner.model.attention
+    check.forbid("scaled_dot_product_attention")
 
     def weights(q, k, v):
         return without_ones(attention(q, k, v))
 
     zeros, ones = torch.zeros(1, 1, 3, 3).double(), torch.eye(3).double()[None, None]
     by_hand = torch.tensor([[1, 0, 0], [1 / 2, 1 / 2, 0], [1 / 3, 1 / 3, 1 / 3]]).double()
-    with without_pytorchs_own():
-        check.run(
-            attention, (zeros, zeros, ones), call="attention(q, k, v)",
-            mistakes={
-                "F.scaled_dot_product_attention does the whole exercise for you. Write it out.": (
-                    RuntimeError(OWN)
-                ),
-                "attentions is None unless somebody asks for the weights: append to it only if it "
-                "is not None.": AttributeError("'NoneType'"),
-                NOT_TRANSPOSED: check.either(RuntimeError("size"), RuntimeError("shape")),
-            },
-        )  # fmt: skip
+    check.run(
+        attention, (zeros, zeros, ones), call="attention(q, k, v)",
+        mistakes={
+            "attentions is None unless somebody asks for the weights: append to it only if it is "
+            "not None.": AttributeError("'NoneType'"),
+            NOT_TRANSPOSED: check.either(RuntimeError("size"), RuntimeError("shape")),
+        },
+    )  # fmt: skip
     results = [attention(zeros, zeros, ones) for _ in range(2)]
     check.true(
         not isinstance(results[0], (tuple, list)),
@@ -204,25 +201,10 @@ def attention(learner, check):
     )  # fmt: skip
 
 
-OWN = "PyTorch's own attention was called"
 NOT_TRANSPOSED = (
     "q and k do not fit: a score is the dot product of a query and a key, so exchange the last two "
     "axes of k, T and head_dim. k.mT does."
 )
-
-
-@contextlib.contextmanager
-def without_pytorchs_own():
-    """F.scaled_dot_product_attention raises an error. The stage calls it on a GPU only."""
-
-    def stop(*args, **named):
-        raise RuntimeError(OWN)
-
-    own, F.scaled_dot_product_attention = F.scaled_dot_product_attention, stop
-    try:
-        yield
-    finally:
-        F.scaled_dot_product_attention = own
 
 
 def without_ones(result):
@@ -1188,6 +1170,9 @@ def train(learner, check):
         "The losses are added up: take their mean.": (
             lambda steps, clip: follow(steps, clip, times=8)
         ),
+        "Softmax comes twice: F.cross_entropy takes the logits, and has a softmax of its own.": (
+            lambda steps, clip: follow(steps, clip, softmax_twice=True)
+        ),
     }
     for steps, clip in ((2, 1e9), (5, 1e9), (5, 0.1)):
         name = "no clipping" if clip == 1e9 else f"clip {clip}"
@@ -1248,7 +1233,7 @@ def again(step, steps):
 
 def follow(
     steps, clip, moving="weight bias", clear=True, together=True, by_value=False, factor=factor,
-    rate=None, target=(0.25, 0.75, 0.0), times=1,
+    rate=None, target=(0.25, 0.75, 0.0), times=1, softmax_twice=False,
 ):  # fmt: skip
     """Gradient descent on row 1 of Table's weight and on its bias. Both get the gradient p - y.
 
@@ -1259,7 +1244,11 @@ def follow(
     total = {name: torch.zeros(3).double() for name in values}
     for step in range(steps):
         p = (values["weight"] + values["bias"]).softmax(dim=0)
-        gradient = times * (p - torch.tensor(target))
+        y = torch.tensor(target)
+        gradient = times * (p - y)
+        if softmax_twice:
+            of_p = p.softmax(dim=0) - y
+            gradient = p * (of_p - p @ of_p)
         for name in values:
             total[name] = gradient + (0 if clear else total[name])
             if by_value:
@@ -1442,6 +1431,8 @@ def cache(learner, check):
             ),
             "self.length counts the calls: count the positions.": [1, 2, 3],
             "self.length is that of the new keys: count all.": [5, 1, 1],
+            "self.length is one too small, so the model puts each new token at the position of the "
+            "one before it: it is the number of positions, not the index of the last.": [4, 5, 6],
             "self.length counts something else: positions are dim 2.": check.either(
                 [2, 2, 2], [3, 3, 3], [4, 4, 4]
             ),

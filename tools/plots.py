@@ -12,17 +12,17 @@ import sys
 from pathlib import Path
 
 from atomic_write import write_if_changed
+from plot_families import draw_context, draw_families
 from plot_losses import draw_curves, draw_ladder, draw_loss
 from plot_stages import (
     draw_boundary,
     draw_counts,
     draw_line_attention,
     draw_line_positions,
-    draw_name_attention,
-    draw_name_positions,
     draw_tables,
 )
 from plot_style import STYLE, Missing
+from progress_bar import track
 from stages import ROOT, STAGES
 from trained_models import NoModel
 
@@ -30,8 +30,8 @@ PICTURES = {  # file: the function that draws it from the folder of the file
     "01_micrograd/boundary.png": draw_boundary,
     "02_bigram_counts/counts.png": draw_counts,
     "03_bigram_learned/tables.png": draw_tables,
-    "05_microgpt/attention.png": draw_name_attention,
-    "05_microgpt/positions.png": draw_name_positions,
+    "05_microgpt/families/families.png": draw_families,
+    "05_microgpt/families/context.png": draw_context,
     "06_shakespeare_gpt/attention.png": draw_line_attention,
     "06_shakespeare_gpt/positions.png": draw_line_positions,
     "curves.png": draw_curves,
@@ -78,9 +78,11 @@ def main(arguments=None):
         print(f"plots: there is no stage {args.stage!r}; give 1 to 6", file=sys.stderr)
         return 2
     into = args.into or args.source
-    for name, draw in {**PICTURES, **loss_pictures(args.source)}.items():
-        if args.stage and "/" in name and not name.startswith(number):
-            continue
+    pictures = {**PICTURES, **loss_pictures(args.source)}
+    if args.stage:
+        pictures = {k: draw for k, draw in pictures.items() if "/" not in k or k[:2] == number}
+    for name in track(pictures):
+        draw = pictures[name]
         folder = (args.source / name).parent
         try:
             if write_if_changed(into / name, render(draw, folder)):
