@@ -2,6 +2,7 @@
 #   make stage 4                               give a stage's number as a word or as N=4
 #   make stage 4 ARGS="--steps 500 --seed 7"   ARGS is passed on unchanged
 #   make start 3 EXERCISE=softmax              one exercise of a stage
+#   make start extras                          a set of exercises, even if a target has its name
 PYTHON ?= python3
 ARGS :=
 
@@ -9,7 +10,7 @@ ARGS :=
 # These targets take a word after them, such as a stage's number, which becomes N. make takes that
 # word for a target as well, so the word gets a rule that does nothing.
 WITH_N := stage start check watch hint solution predict museum class ablate notebook diff
-ALONE := stages table extras plots check-setup test data help \
+ALONE := stages table extras families plots check-setup test data help \
 	seeds published notebooks readme reference bench lint
 TARGETS := $(ALONE) $(WITH_N) score
 .PHONY: $(TARGETS)
@@ -17,8 +18,9 @@ TARGETS := $(ALONE) $(WITH_N) score
 ifneq ($(filter $(WITH_N) score,$(firstword $(MAKECMDGOALS))),)
   WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
   N := $(WORDS)
+  ALONE := $(filter-out $(WORDS),$(ALONE))
   .PHONY: $(WORDS)
-  $(filter-out $(TARGETS),$(WORDS)): ; @:
+  $(filter-out $(WITH_N) score,$(WORDS)): ; @:
 endif
 
 $(ALONE):

@@ -16,7 +16,7 @@ from common import OUT, ROOT, SPLITS, BadInput, flag
 
 import numpy as np
 
-from names import Tokenizer, count_docs, load_splits
+from names import Tokenizer, count_docs, load_splits, mark_known
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def main():
 
     random.seed(config.seed)
     samples = [sample(Bigram(P, tokenizer)) for _ in range(20)]
-    print("samples:", ", ".join(samples[:10]))
+    print("samples:", mark_known(samples[:10], splits))
     saved = {"config": common.settings(config), "chars": tokenizer.chars, "counts": counts.tolist()}
     common.save_run(
         config, log, "the next character depends on the one before",

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from bisect import bisect
 from datetime import timedelta
 from pathlib import Path
 
@@ -204,11 +205,16 @@ class Steps:
     def stopped(self):
         return stop.count > self.stops_before
 
+    @property
+    def seconds_left(self):
+        """An estimate, when at least one step is done."""
+        return self.seconds / self.share - self.seconds
+
     def after_step(self):
-        left = timedelta(seconds=round(self.seconds / self.share - self.seconds))
+        left = timedelta(seconds=round(self.seconds_left))
         if self.seconds > 3 and not self.announced:
             self.announced = True
-            if self.seconds / self.share > 10:
+            if self.seconds + self.seconds_left > 10:
                 line = f"{self.what} will take another {left} (hours:minutes:seconds)"
                 print(line, file=sys.stderr, flush=True)
         if int(100 * self.share) > self.percent and sys.stderr.isatty():
@@ -225,15 +231,17 @@ class Log(Steps):
     loss. It prints both and adds a row [step, train loss, val loss] to the curve. A loss that was
     not measured is None.
 
-    val_loss, train_loss: functions that measure a loss; train_loss replaces the mean.
+    val_loss, train_loss: functions that measure a loss; train_loss replaces the mean. scoring: how
+    many times as long as one val loss the scoring after the training takes. With it, the time left
+    is that of training and scoring.
     """
 
-    def __init__(self, steps, val_loss=None, train_loss=None, looks=None, minutes=0.0):
-        super().__init__(steps, "the training", minutes)
+    def __init__(self, steps, val_loss=None, train_loss=None, looks=None, minutes=0.0, scoring=0.0):
+        super().__init__(steps, "training and scoring" if scoring else "the training", minutes)
         tenth = max(1, steps // 10)
         self.looks = looks or range(tenth, steps + 1, tenth)
-        self.val_loss, self.train_loss = val_loss, train_loss
-        self.losses, self.curve = [], []
+        self.val_loss, self.train_loss, self.scoring = val_loss, train_loss, scoring
+        self.losses, self.curve, self.look_seconds = [], [], []
 
     def __iter__(self):
         self.look()
@@ -249,6 +257,18 @@ class Log(Steps):
         """The latest val loss."""
         return self.curve[-1][2]
 
+    @property
+    def seconds_left(self):
+        """An estimate. A look may take as long as many steps, so looks are counted apart."""
+        if self.limit:
+            left, looks = max(0.0, self.limit - self.seconds), 1
+        else:
+            in_steps = self.seconds - sum(self.look_seconds[1:])  # the first came before step 0
+            left = in_steps / self.done * (self.steps - self.done)
+            looks = bisect(self.looks, self.steps) - bisect(self.looks, self.done)
+            looks += self.steps not in self.looks
+        return left + (looks + self.scoring) * self.look_seconds[-1]
+
     def add(self, loss):
         """loss: a number, or a tensor without a gradient."""
         self.losses.append(loss)
@@ -260,9 +280,11 @@ class Log(Steps):
 
     def look(self):
         """Measure the losses, print them and add them to the curve."""
+        began = time.perf_counter()
         train = float(sum(self.losses) / len(self.losses)) if self.losses else None
         train = self.train_loss() if self.train_loss else train
         val = self.val_loss() if self.val_loss else None
+        self.look_seconds.append(time.perf_counter() - began)
         if train is not None or val is not None:
             self.curve.append([self.done, train, val])
         if self.done:

@@ -15,7 +15,7 @@ from common import OUT, ROOT, flag
 import torch
 import torch.nn.functional as F
 
-from names import Tokenizer, count_docs, load_splits
+from names import Tokenizer, count_docs, load_splits, mark_known
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def main():
     loss = {name: evaluate(W, *data[name]) for name in ("train", "test")} | {"val": log.val}
     model = Bigram(W.detach(), tokenizer)
     samples = [sample(model) for _ in range(20)]
-    print("samples:", ", ".join(samples[:10]))
+    print("samples:", mark_known(samples[:10], splits))
     saved = {"config": common.settings(config), "chars": tokenizer.chars, "W": model.W}
     common.save_run(
         config, log, "gradient descent finds the counts", {"model.pt": saved},

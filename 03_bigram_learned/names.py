@@ -52,6 +52,18 @@ def count_docs(splits):
     return {"docs": docs, "targets": targets}
 
 
+def mark_known(samples, splits):
+    """The samples as one line: the split of each one that is a real name, and how many are new.
+
+    "emma (train), emmalo, ella (val) | new: 1 of 3"
+    """
+    # Train comes last, so that a name in several splits counts as one from train.
+    known = {doc: name for name in reversed(SPLITS) for doc in splits[name]}
+    marked = [f"{doc} ({known[doc]})" if doc in known else doc for doc in samples]
+    new = sum(doc not in known for doc in samples)
+    return f"{', '.join(marked)} | new: {new} of {len(samples)}"
+
+
 class Tokenizer:
     """Characters to ids and back. BOS, the last id, marks where a document begins and ends."""
 

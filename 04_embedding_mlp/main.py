@@ -16,7 +16,7 @@ from common import OUT, ROOT, flag
 import torch
 import torch.nn.functional as F
 
-from names import Tokenizer, count_docs, load_splits
+from names import Tokenizer, count_docs, load_splits, mark_known
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def main():
     log = train(config, model, data)
     loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
     samples = [sample(model) for _ in range(20)]
-    print("samples:", ", ".join(samples[:10]))
+    print("samples:", mark_known(samples[:10], splits))
     saved = {
         "config": common.settings(config),
         "chars": tokenizer.chars,

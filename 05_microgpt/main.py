@@ -18,7 +18,7 @@ from pathlib import Path
 import common
 from common import OUT, ROOT, BadInput, flag
 
-from names import Tokenizer, count_docs, load_splits, read_docs
+from names import Tokenizer, count_docs, load_splits, mark_known, read_docs
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ class Config:
     n_head: int = flag(4, "attention heads, which share these numbers equally", 1, 1024)
     n_layer: int = flag(1, "layers, each of attention and an MLP", 1, 100)
     learning_rate: float = flag(0.01, "of Adam; falls linearly to 0", 0, 10)
-    temperature: float = flag(0.5, "below 1, samples favour likely characters", 0.01, 100)
+    temperature: float = flag(0.5, "of more samples; below 1 favours likely characters", 0.01, 100)
     published: bool = flag(False, "the published run: learn all of makemore's names, hold out none")
     out: Path = flag(OUT, "folder for result.json and model.json")
 
@@ -78,13 +78,13 @@ class Value:
         return Value(self.data**n, (self,), (n * self.data ** (n - 1),))
 
     def backward(self):
-        """Add d self / d v to the grad of every Value v that self was computed from."""
+        """Add d self / d node to the grad of every node that self was computed from."""
         self.grad = 1.0
         while tape:
-            v = tape.pop()
-            grad = v.grad
+            node = tape.pop()
+            grad = node.grad
             if grad:  # it is 0 where a ReLU is off, and there is nothing to pass on
-                for child, local_grad in zip(v.children, v.local_grads):
+                for child, local_grad in zip(node.children, node.local_grads):
                     child.grad += local_grad * grad  # the chain rule
 
 
@@ -146,8 +146,8 @@ def softmax(logits):
     if numbers is logits:
         return probs
     return [
-        Value(p, logits, [p * ((i == j) - q) for j, q in enumerate(probs)])
-        for i, p in enumerate(probs)
+        Value(p_i, logits, [p_i * ((i == j) - p_j) for j, p_j in enumerate(probs)])
+        for i, p_i in enumerate(probs)
     ]
 
 
@@ -228,7 +228,7 @@ def gpt(model, token, position, cache, attentions=None):
             keys_h = [key[head] for key in keys]  # list[T] of list[head_dim]
             values_h = [value[head] for value in values]
             x_h, att_h = attention(q[head], keys_h, values_h)
-            x += x_h  # n_head times list[head_dim] -> list[C]
+            x.extend(x_h)  # side by side: n_head times list[head_dim] -> list[C]
             att.append(att_h)
         x = linear(x, weights[f"layer{i}.attn_wo"])
         x = add(x, residual)
@@ -411,8 +411,15 @@ def main():
 
     for name, matrix in model.weights.items():  # floats from here on, which need no tape
         model.weights[name] = [[p.data for p in row] for row in matrix]
-    samples = [sample(model, config.temperature) for _ in range(20)]
-    print("samples:", ", ".join(samples[:10]), flush=True)
+    at_temperature = [sample(model, config.temperature) for _ in range(20)]
+    samples = [sample(model) for _ in range(20)]
+    if config.published:  # the published run draws at one temperature only
+        samples = at_temperature
+        print("samples:", ", ".join(samples[:10]), flush=True)
+    else:
+        print("samples:", mark_known(samples[:10], splits))
+        marked = mark_known(at_temperature[:10], splits)
+        print(f"samples at temperature {config.temperature}: {marked}", flush=True)
     loss = {name: evaluate(model, split) for name, split in splits.items()}
     log.curve.append([log.done, None, loss["val"]])
     saved = {"config": common.settings(config), "chars": tokenizer.chars, "weights": model.weights}
@@ -420,6 +427,7 @@ def main():
         config, log, "attention reads all characters so far",
         {"model.json": json.dumps(saved)}, **count_docs(splits), vocab_size=tokenizer.vocab_size,
         params=params, chars_seen=chars_seen, loss=loss, samples=samples,
+        samples_at_temperature=at_temperature,
         variant="published" if config.published else None,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from common import OUT, ROOT, BadInput, flag
 import torch
 import torch.nn.functional as F
 
-from names import Tokenizer, count_docs, load_splits
+from names import Tokenizer, count_docs, load_splits, mark_known
 
 # small: main.py's sizes, which are the defaults below. best: 48 times as many weights, which train
 # for two minutes on two cores. Dropout and weight decay keep it from learning the names by heart.
@@ -47,7 +47,7 @@ class Config:
     weight_decay: float = flag(0.0, "of AdamW: pulls every weight towards 0", 0, 10)
     dropout: float = flag(0.0, "share of each name's activations set to 0 in training", 0, 0.99)
     bfloat16: bool = flag(False, "matrix products in bfloat16, on CPUs with instructions for it")
-    temperature: float = flag(0.5, "below 1, samples favour likely characters", 0.01, 100)
+    temperature: float = flag(0.5, "of more samples; below 1 favours likely characters", 0.01, 100)
     out: Path = flag(OUT / "twin", "folder for result.json and model.pt")
 
     def __post_init__(self):
@@ -272,14 +272,16 @@ def main():
     log, chars_seen = train(model, data)
 
     loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
-    samples = [sample(model, config.temperature) for _ in range(20)]
-    print("samples:", ", ".join(samples[:10]))
+    at_temperature = [sample(model, config.temperature) for _ in range(20)]
+    samples = [sample(model) for _ in range(20)]
+    print("samples:", mark_known(samples[:10], splits))
+    print(f"samples at temperature {config.temperature}:", mark_known(at_temperature[:10], splits))
     weights = {name: w.detach() for name, w in model.weights.items()}
     saved = {"config": common.settings(config), "chars": tokenizer.chars, "weights": weights}
     common.save_run(
         config, log, idea, {"model.pt": saved}, **count_docs(splits),
         vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen, loss=loss,
-        samples=samples, variant=variant,
+        samples=samples, samples_at_temperature=at_temperature, variant=variant,
     )  # fmt: skip
 
 

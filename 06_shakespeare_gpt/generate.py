@@ -7,6 +7,7 @@ useless, and the later half of the window starts a new one.
 Run: python 06_shakespeare_gpt/generate.py --prompt "ROMEO:" --length 1000
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,9 +91,16 @@ def main():
         raise BadInput(f"--prompt holds {min(unknown)!r}, which the model has never seen")
     torch.manual_seed(config.seed)
     tokens = model.tokenizer.encode(config.prompt)
-    print(config.prompt, end="")
-    for token in generate(model, tokens, config.length, config.temperature, config.top_k):
-        print(model.tokenizer.decode([token]), end="", flush=True)
+    print(config.prompt, end="", flush=True)
+    written = 0
+    try:
+        for token in generate(model, tokens, config.length, config.temperature, config.top_k):
+            print(model.tokenizer.decode([token]), end="", flush=True)
+            written += 1
+    except KeyboardInterrupt:
+        print(flush=True)
+        print(f"stopped after {written:,} of {config.length:,} characters", file=sys.stderr)
+        sys.exit(130)  # as common.run() does
     print()
 
 

@@ -58,7 +58,7 @@ class CausalSelfAttention(nn.Module):
 class Block(nn.Module):
     """Attention, then an MLP. Each of them adds its output to its input (the residual)."""
 
-    def __init__(self, n_embd, n_head, dropout, norm, activation, residual):
+    def __init__(self, n_embd, n_head, dropout, norm, activation):
         super().__init__()
         self.ln_1 = norm(n_embd)
         self.attn = CausalSelfAttention(n_embd, n_head, dropout)
@@ -67,29 +67,26 @@ class Block(nn.Module):
         self.activation = activation
         self.mlp_fc2 = nn.Linear(4 * n_embd, n_embd)
         self.dropout = nn.Dropout(dropout)
-        self.residual = residual
 
     def forward(self, x, cache=None, attentions=None):
         """(B, T, C) -> (B, T, C)"""
-        a = self.dropout(self.attn(self.ln_1(x), cache, attentions))  # (B, T, C)
-        x = x + a if self.residual else a
+        x = x + self.dropout(self.attn(self.ln_1(x), cache, attentions))
         h = self.activation(self.mlp_fc1(self.ln_2(x)))  # (B, T, C) -> (B, T, 4C)
-        m = self.dropout(self.mlp_fc2(h))  # (B, T, 4C) -> (B, T, C)
-        return x + m if self.residual else m
+        x = x + self.dropout(self.mlp_fc2(h))  # (B, T, 4C) -> (B, T, C)
+        return x
 
 
 class GPT(nn.Module):
     """Token and position embeddings, n_layer blocks, a last LayerNorm, a score per character.
 
     The arguments after dropout swap one part for another, to see what each is worth:
-    norm(n_embd) makes a norm; activation is the function between the two matrices of the MLP;
-    without residual, a branch replaces what it read; with norm_embeddings, the norm before lm_head
-    moves behind the embeddings, where stage 05 has it.
+    norm(n_embd) makes a norm; activation is the function between the two matrices of the MLP; with
+    norm_embeddings, the norm before lm_head moves behind the embeddings, where stage 05 has it.
     """
 
     def __init__(
         self, vocab_size, block_size, n_embd, n_head, n_layer, dropout,
-        norm=nn.LayerNorm, activation=F.gelu, residual=True, norm_embeddings=False,
+        norm=nn.LayerNorm, activation=F.gelu, norm_embeddings=False,
     ):  # fmt: skip
         super().__init__()
         self.block_size = block_size
@@ -98,7 +95,7 @@ class GPT(nn.Module):
         self.ln_0 = norm(n_embd) if norm_embeddings else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            Block(n_embd, n_head, dropout, norm, activation, residual) for _ in range(n_layer)
+            Block(n_embd, n_head, dropout, norm, activation) for _ in range(n_layer)
         )
         self.ln_f = nn.Identity() if norm_embeddings else norm(n_embd)
         self.lm_head = nn.Linear(n_embd, vocab_size)

@@ -42,6 +42,12 @@ def operation(learner, check, make, numbers, call, mistakes=None):
     """Compute make(*Values of the numbers). Returns (data, derivative for each of the Values)."""
     leaves = [learner.engine.Value(number) for number in numbers]
     result = value(learner, check, lambda: make(*leaves), call, mistakes)
+    check.true(
+        not any(result is leaf for leaf in leaves),
+        "This is the very Value that it was called on: make a new one, which remembers it as its "
+        "child.",
+        call=call, came="the same Value", expected="a new Value",
+    )  # fmt: skip
     children, local_grads = result.children, result.local_grads
     call = f"({call})" if " " in call else call
     for name, part in [("children", children), ("local_grads", local_grads)]:
@@ -72,9 +78,18 @@ def operation(learner, check, make, numbers, call, mistakes=None):
 
 
 def name_of(learner, check, make, name, call):
+    def op():
+        return make(learner.engine.Value(0.5)).op
+
     check.equal(
-        lambda: make(learner.engine.Value(0.5)).op, (), name, call=f"{call}.op",
-        mistakes={"The name of the operation is missing: it comes last.": ""},
+        op, (), name, call=f"{call}.op",
+        mistakes={
+            "The name of the operation is missing: it comes last.": "",
+            f"This is another spelling of the name: it is {name!r}.": check.either(
+                name.upper(), name.capitalize(), "ReLU"
+            ),
+            f"The operation has another name: the last argument is {name!r}.": op,
+        },
     )  # fmt: skip
 
 
@@ -659,11 +674,16 @@ def point_loss(learner, check):
         result.backward()
         return result.data, score.grad
 
-    plain = "math.exp and math.log take plain numbers: a Value has methods exp() and log()."
     call = "point_loss(Value(2.0), 1)"
     value(
         learner, check, lambda: point_loss(Value(2.0), 1), call,
-        mistakes={plain: TypeError("must be real number")},
+        mistakes={
+            "math.exp and math.log take plain numbers: a Value has methods exp() and log().": (
+                TypeError("must be real number")
+            ),
+            "score.data is a plain number, which has no methods and no gradient: compute with the "
+            "Value, score.": AttributeError("'float' object has no attribute"),
+        },
     )  # fmt: skip
 
     def exact(score, label):
@@ -681,20 +701,25 @@ def point_loss(learner, check):
             call=f"point_loss(Value({score}), {label})",
             mistakes={
                 **(ignored if label < 0 else {}),
-                "The sign of label * score is wrong: this is the loss for the other label. Surely "
-                "right should cost little, and surely wrong much.": other[0],
+                "The sign of label * score is wrong: this is the loss for the other label. A score "
+                "that is sure and right should cost little, and one that is sure and wrong should "
+                "cost much.": other[0],
                 "This is the probability of the right label: the loss is minus its "
                 "logarithm.": math.exp(-right[0]),
                 "This is the probability of the wrong label: the loss is minus the logarithm of "
                 "the right label's.": math.exp(-other[0]),
-                "The minus is missing: a probability is below 1, so its logarithm is below 0, and "
-                "a loss is above.": -right[0],
+                "The minus is missing: a probability is below 1, so its logarithm is below 0, but "
+                "a loss is above 0.": -right[0],
                 "This is in bits: the loss is in nats, with the natural logarithm.": (
                     right[0] / math.log(2)
                 ),
+                "This is the squared distance of score and label: the loss is minus the logarithm "
+                "of the right label's probability.": (score - label) ** 2,
                 "The 1 is missing: the probability is 1 / (1 + exp(...)).": check.either(
                     -label * score, label * score
                 ),
+                "This is the hinge loss, max(0, 1 - ys): here the loss is minus the logarithm of "
+                "the right label's probability.": max(0.0, 1 - label * score),
             },
         )  # fmt: skip
     check.equal(
@@ -744,7 +769,8 @@ def large(check, loss):
             mistakes={
                 "The loss is right, but its gradient is not a number: an inf is still in the "
                 "graph, and 0 * inf is nan.": math.nan,
-                "No gradient gets through: a large score, too, must learn which way to go.": 0.0,
+                "No gradient gets through, so the model could not learn from this point: compute "
+                "with the Value itself for large scores, too.": 0.0,
             },
         )  # fmt: skip
 
@@ -770,6 +796,9 @@ def evaluate(learner, check):
             "The two are swapped: the loss comes first.": (0.75, mean),
             "This is the sum of the losses: take the mean.": (sum(losses), 0.75),
             "This is how many are right: the accuracy is their share.": (mean, 3),
+            "These are two sums over the points: divide both by the number of points.": (
+                sum(losses), 3
+            ),
             "The accuracy is in percent: a share lies between 0 and 1.": (mean, 75.0),
             "This is the share of wrong points: the accuracy is the share of right ones.": (
                 mean, 0.25
@@ -779,6 +808,12 @@ def evaluate(learner, check):
             "A score has the label's sign if it is on the same side of 0; it need not be equal to "
             "the label.": check.either((mean, 0.0), (mean, 0)),
             "The accuracy is missing: return both.": mean,
+            "A point has two parts, ((x, y), label): the model takes the first as it is.": (
+                check.either(
+                    ValueError("not enough values to unpack"),
+                    TypeError("'float' object is not subscriptable"),
+                )
+            ),
             "A Value cannot be compared with a number: compare its data.": (
                 TypeError("not supported between")
             ),
@@ -845,6 +880,15 @@ def descend(
     return w
 
 
+def point_by_point(steps):
+    """The mistake of an update after each point."""
+    w = 0.0
+    for step in range(steps):
+        for x in (1, 2, 3):
+            w += 0.3 * (1 - 0.9 * step / steps) * x / (1 + math.exp(w * x))
+    return w
+
+
 def train(learner, check):
     """First a model with one weight, then moons."""
     main, Log = learner.main, learner.common.Log
@@ -878,6 +922,10 @@ def train(learner, check):
             "log.add takes a plain number: a Value has it in data.": TypeError("got a Value"),
             "The grad of a leaf is None: set it to 0, a number to which shares can be "
             "added.": TypeError("NoneType"),
+            "The loss is a plain number, which does not remember how it was made. evaluate() "
+            "returns such numbers: take the mean of point_loss, as a Value.": (
+                AttributeError("no attribute 'backward'")
+            ),
         },
     )  # fmt: skip
     check.true(
@@ -932,10 +980,11 @@ def train(learner, check):
             lambda n: descend(n, rate=lambda share: 0.6 * (1 - 0.9 * share))
         ),
         "w moves more than once in a step: one backward() and one update for all points.": (
-            lambda n: descend(n, updates=2)
+            check.either(lambda n: descend(n, updates=2), point_by_point)
         ),
     }
-    for steps, by in [(1, "0.3 times the mean of 0.5, 1 and 1.5"), (4, BY_HAND), (10, BY_HAND)]:
+    slowly = "computed with plain numbers"
+    for steps, by in [(1, "0.3 times the mean of 0.5, 1 and 1.5"), (4, slowly), (10, slowly)]:
         check.equal(
             lambda steps: after(steps)[0].w.data, (steps,), descend(steps), by=by,
             call=f"{about}; then w after {steps} step{'s' * (steps > 1)}", mistakes=mistakes,

@@ -1,5 +1,6 @@
 """The checks of the exercises of stage 02. How to write such a file: tools/learn/checking.py."""
 
+import itertools
 import math
 import string
 import zlib
@@ -60,6 +61,14 @@ def encode(learner, check):
                 TypeError("'dict' object is not callable")
             ),
             "BOS is no letter, so stoi does not know it: use self.BOS.": KeyError("BOS"),
+            "BOS is an id, and an id cannot be joined to a text: make the ids of the letters "
+            "first, then put BOS at both ends of that list.": (
+                check.either(TypeError("'int' and 'str'"), TypeError("can only concatenate str"))
+            ),
+            "append, extend and insert change a list in place and return None: do not use what "
+            "they return.": check.either(
+                TypeError("'NoneType'"), AttributeError("'NoneType'")
+            ),
             "Take one letter at a time: stoi knows letters and no names.": KeyError("ab"),
         },
     )  # fmt: skip
@@ -76,6 +85,15 @@ def encode(learner, check):
         },
     )  # fmt: skip
     check.equal(
+        Tokenizer(["nala"]).encode, ("nala",), [3, 2, 0, 1, 0, 3],
+        by="a is 0, l is 1, n is 2, BOS is 3", call='Tokenizer(["nala"]).encode("nala")',
+        mistakes={
+            "These are the places of the letters in the whole alphabet: the id of a letter is in "
+            "self.stoi.": [3, 13, 0, 11, 0, 3],
+            "BOS is self.BOS, the last id of the vocabulary.": [26, 2, 0, 1, 0, 26],
+        },
+    )  # fmt: skip
+    check.equal(
         tokenizer.encode, ("",), [26, 26], by="no letter, and BOS at both ends",
         call='tokenizer.encode("")',
     )  # fmt: skip
@@ -84,7 +102,8 @@ def encode(learner, check):
 def split(learner, check):
     """A mistake must give the learner's answer for every name, for it is often right by chance."""
     split_of = learner.names.split_of
-    docs = ["anna", "emma", "elle", "ella", "ana", "olivia", "zoë", *every_name()[::500]]
+    docs = ["anna", "emma", "elle", "ella", "ana", "olivia", "éloïse", "hélène"]
+    docs += every_name()[::500]
 
     def twice():
         """The answers for the same names, the second time from the last to the first."""
@@ -108,6 +127,13 @@ def split(learner, check):
         call=f"split_of({docs[changed[0]]!r}), twice" if changed else "",
         came=f"{answers[changed[0]]!r}, then {again[changed[0]]!r}" if changed else "",
         expected="the same twice",
+    )  # fmt: skip
+    names = ("train", "val", "test")
+    unknown = [i for i in range(len(docs)) if type(answers[i]) is str and answers[i] not in names]
+    check.true(
+        not unknown, "The splits are called train, val and test.",
+        call=f"split_of({docs[unknown[0]]!r})" if unknown else "",
+        came=repr(answers[unknown[0]]) if unknown else "", expected=" or ".join(map(repr, names)),
     )  # fmt: skip
     wanted = [right_split(doc) for doc in docs]
     place = next((i for i, answer in enumerate(answers) if answer != wanted[i]), 0)
@@ -154,10 +180,12 @@ def by_digit(digit, val=8, test=9):
 
 
 WRONG_SPLITS = {
-    "Python's hash() of a text is another one in every run of the program, so the splits would "
-    "change from run to run: use zlib.crc32.": lambda doc: by_digit(hash(doc) % 10),
+    "Python's hash() of a text changes from run to run, and the splits would change with it: use "
+    "zlib.crc32.": lambda doc: by_digit(hash(doc) % 10),
     "The length of the name decides here, so one split would have all names of 8 letters: use "
     "zlib.crc32.": lambda doc: by_digit(len(doc) % 10),
+    "The number of bytes decides here, so one split would have all names of 8 bytes: use "
+    "zlib.crc32.": lambda doc: by_digit(len(doc.encode()) % 10),
     "You add up the bytes, so the order of the letters does not matter: use zlib.crc32.": (
         lambda doc: by_digit(sum(doc.encode()) % 10)
     ),
@@ -168,23 +196,23 @@ WRONG_SPLITS = {
         lambda doc: by_digit(zlib.adler32(doc.encode()) % 10)
     ),
     "Val and test are swapped: 8 is val, 9 is test.": lambda doc: by_digit(crc32(doc) % 10, 9, 8),
-    "The digits are others: 8 is val, 9 is test.": lambda doc: by_digit(crc32(doc) % 10, 0, 1),
-    "The digits are others: the last digit is 8 for val and 9 for test.": (
+    "These are the wrong digits: 8 is val, 9 is test.": lambda doc: by_digit(crc32(doc) % 10, 0, 1),
+    "These are the wrong digits: the last digit is 8 for val and 9 for test.": (
         lambda doc: by_digit(crc32(doc) % 10, 1, 2)
     ),
-    "The names of 9 are missing from test: 8 is val, 9 is test.": (
+    "Names whose digit is 9 are missing from test: 8 is val, 9 is test.": (
         lambda doc: "val" if crc32(doc) % 10 >= 8 else "train"
     ),
     "There is no test split: 9 is test.": lambda doc: by_digit(crc32(doc) % 10, 8, -1),
     "There is no val split: 8 is val.": lambda doc: by_digit(crc32(doc) % 10, -1, 9),
-    "Every name lands in train: look only at the last digit of the checksum, % 10, and compare it "
-    "with a number.": lambda doc: "train",
+    "Every name lands in train. Do you look only at the last digit, % 10, and compare it with a "
+    "number? And is there a return before val and before test?": lambda doc: "train",
     "Every name lands in val: is the condition always true?": lambda doc: "val",
     "Every name lands in test: is the condition always true?": lambda doc: "test",
     "This is the last digit: return the name of the split.": lambda doc: crc32(doc) % 10,
     "This is the checksum: its last digit decides.": crc32,
-    "This is a letter or two: the splits are called train, val and test.": (
-        lambda doc: {"train": "train", "val": "dev", "test": "test"}[right_split(doc)]
+    "doc.encode() makes bytes in UTF-8. In another encoding, some letters have other bytes.": (
+        lambda doc: by_digit(zlib.crc32(doc.encode("latin-1")) % 10)
     ),
 }
 
@@ -202,7 +230,7 @@ def pairs(learner, check):
             "The two are swapped: xs comes first, and ys is what follows.": (
                 np.array([0, 1, 2]), np.array([2, 0, 1])
             ),
-            "The last pair is missing: after the last letter the name ends, which is BOS.": (
+            "The last pair is missing: after the last letter comes BOS.": (
                 np.array([2, 0]), np.array([0, 1])
             ),
             "The first pair is missing: before the first letter comes BOS.": (
@@ -211,7 +239,7 @@ def pairs(learner, check):
             "Both ends are missing: BOS comes before the first letter and after the last.": (
                 np.array([0]), np.array([1])
             ),
-            "xs and ys are the same tokens: ys is one place further.": check.either(
+            "xs and ys hold the same tokens: ys should begin one token later.": check.either(
                 (np.array([2, 0, 1]), np.array([2, 0, 1])),
                 (np.array([0, 1, 2]), np.array([0, 1, 2])),
                 (np.array([2, 0, 1, 2]), np.array([2, 0, 1, 2])),
@@ -225,8 +253,17 @@ def pairs(learner, check):
             "The last token has none after it: stop one place earlier.": (
                 IndexError("list index out of range")
             ),
+            "There is one BOS too many: tokenizer.encode(doc) has put BOS at both ends already.": (
+                check.either(
+                    (np.array([2, 2, 0, 1, 2]), np.array([2, 0, 1, 2, 2])),
+                    (np.array([2, 2, 0, 1]), np.array([2, 0, 1, 2])),
+                    (np.array([2, 0, 1, 2]), np.array([0, 1, 2, 2])),
+                )
+            ),
+            "Every token is in one pair only: pairs overlap, and all tokens but the first and the "
+            "last are in two.": (np.array([2, 1]), np.array([0, 2])),
             "You return lists: np.array(...) makes arrays of them.": ([2, 0, 1], [0, 1, 2]),
-            "There is a row for each document: put all tokens behind each other in one list.": (
+            "There is a row for each document: put the tokens of all documents into one list.": (
                 np.array([[2, 0, 1]]), np.array([[0, 1, 2]])
             ),
             "You return pairs: return two arrays, all first tokens and all second ones.": (
@@ -239,7 +276,11 @@ def pairs(learner, check):
             "You return one array with two rows: return two arrays, xs, ys.": (
                 np.array([[2, 0, 1], [0, 1, 2]])
             ),
-            "These are letters: tokenizer.encode(doc) makes tokens of a document.": (["a"], ["b"]),
+            "These are letters: tokenizer.encode(doc) makes tokens of a document.": (
+                check.either((["a"], ["b"]), (np.array(["a"]), np.array(["b"])))
+            ),
+            "These are the right pairs in another order: keep the order of the text. A set has no "
+            "order, and sorting makes a new one.": check.either(*other_orders(["ab"], tokenizer)),
         },
     )  # fmt: skip
     check.equal(
@@ -253,15 +294,14 @@ def pairs(learner, check):
             "Only the first document came through: is there a return inside the loop?": (
                 lambda docs, tokenizer: one_by_one(docs[:1], tokenizer)
             ),
-            "A pair (BOS, BOS) connects two documents: cut each document by itself.": across,
-            "Every pair is there once: a pair that occurs twice has two places.": (
-                lambda docs, tokenizer: tuple(
-                    np.array(part)
-                    for part in zip(*sorted(set(zip(*one_by_one(docs, tokenizer)))))
-                )
+            "A pair (BOS, BOS) connects two documents: take the pairs of one document at a time.": (
+                across
             ),
-            "There is a row for each document, and the rows differ in length: put all tokens "
-            "behind each other in one list.": ValueError("inhomogeneous"),
+            "Every pair is there only once: one that occurs twice should be there twice.": (
+                lambda docs, tokenizer: columns(dict.fromkeys(zip(*one_by_one(docs, tokenizer))))
+            ),
+            "There is a row for each document, and the rows differ in length: put the tokens "
+            "of all documents into one list.": ValueError("inhomogeneous"),
         },
     )  # fmt: skip
     tokenizer = learner.names.Tokenizer(TEN)
@@ -279,8 +319,19 @@ def one_by_one(docs, tokenizer):
     return np.array(xs), np.array(ys)
 
 
+def other_orders(docs, tokenizer):
+    """The mistake of sorting the pairs, or of putting them into a set."""
+    right, *others = itertools.permutations(zip(*one_by_one(docs, tokenizer)))
+    return [columns(pairs) for pairs in others]
+
+
+def columns(pairs):
+    """Two arrays, of all first tokens and of all second ones."""
+    return tuple(np.array(part) for part in zip(*pairs))
+
+
 def across(docs, tokenizer):
-    """The mistake of putting all documents behind each other first."""
+    """The mistake of joining all documents first."""
     tokens = [token for doc in docs for token in tokenizer.encode(doc)]
     return np.array(tokens[:-1]), np.array(tokens[1:])
 
@@ -331,6 +382,9 @@ def probabilities(learner, check):
             lambda counts, smoothing: by_fractions(counts, 1)
         ),
         "NumPy says keepdims, with an s.": TypeError("keepdim"),
+        "A table may have any number of rows and columns: take both from counts.shape.": (
+            IndexError("out of bounds")
+        ),
     }
     check.equal(
         probabilities, (np.array([[1.0, 3.0], [1.0, 0.0]]), 0), np.array([[1 / 4, 3 / 4], [1, 0]]),
@@ -348,7 +402,7 @@ def probabilities(learner, check):
             "The smoothing is missing: add it to every count.": (
                 lambda counts, smoothing: counts / rows(counts)
             ),
-            "The smoothing is added after dividing: add it to the counts, and divide then.": (
+            "The smoothing is added after dividing: add it to the counts first, and then divide.": (
                 lambda counts, smoothing: counts / rows(counts) + smoothing
             ),
             "The rows add up to more than 1: divide by the sums of the smoothed counts.": (
@@ -447,7 +501,7 @@ def evaluate(learner, check):
         call='evaluate(P, xs, ys), for "lee" without smoothing',
         mistakes={
             "A tiny number in place of the probability 0 makes the loss finite. It is infinite: "
-            "the model calls impossible what happened.": check.either(
+            "something happened that the model calls impossible.": check.either(
                 *(
                     lambda P, xs, ys, tiny=tiny: minus_mean_log(np.maximum(P[xs, ys], tiny))
                     for tiny in (1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-300)
@@ -468,7 +522,12 @@ def evaluate(learner, check):
     xs, ys = rng.integers(0, 27, (2, 500))
     check.equal(
         evaluate, (P, xs, ys), slow_loss, by="one pair at a time",
-        call="evaluate(P, xs, ys), for 500 pairs of 27 characters", mistakes=wrong_losses(check),
+        call="evaluate(P, xs, ys), for 500 pairs of 27 characters",
+        mistakes={
+            "The product of 500 probabilities is so small that it rounds to 0: add up their "
+            "logarithms instead.": math.inf,
+            **wrong_losses(check),
+        },
     )  # fmt: skip
 
 
@@ -480,7 +539,7 @@ def minus_mean_log(p):
 def wrong_losses(check):
     """Known mistakes of evaluate(P, xs, ys)."""
     return {
-        "The sign is wrong: the logarithm of a probability is below 0, and a loss is above.": (
+        "The sign is wrong: the logarithm of a probability is below 0, but a loss is above 0.": (
             lambda P, xs, ys: -minus_mean_log(P[xs, ys])
         ),
         "This is the sum over the pairs: take the mean.": (
@@ -586,6 +645,11 @@ def count(learner, check):
                 10 * connected(TEN)
             ),
             "A stroke adds 1: the smoothing is added later, in probabilities().": 1.1 * TABLE,
+            "The smoothing is in the table: probabilities() adds it later, so only count here.": (
+                check.either(TABLE + 0.1, TABLE + 1)
+            ),
+            "Only the last name is left. counts was made before the loop: do not make a new one in "
+            "each step.": strokes(TEN[-1:], chars="aeln"),
             "Every pair got two strokes.": 2 * TABLE,
             "The letters are counted, each with itself: the column is the next token.": (
                 np.diag([13.0, 8.0, 11.0, 9.0, 20.0])
@@ -644,7 +708,7 @@ def strokes(names, begin=True, end=True, chars=""):
 
 
 def connected(names):
-    """The mistake of putting all names behind each other first."""
+    """The mistake of joining all names first."""
     table = strokes(names)
     table[-1, -1] += len(names) - 1
     return table
@@ -669,6 +733,10 @@ def baseline(learner, check):
         "This is one row: the table has V rows, all the same.": check.either(
             lambda counts, smoothing: np.array(p(counts.sum(axis=0), smoothing)),
             lambda counts, smoothing: np.array([p(counts.sum(axis=0), smoothing)]),
+        ),
+        "The V copies are beside each other in a single row: np.tile(row, (V, 1)) puts them below "
+        "each other.": lambda counts, smoothing: np.array(
+            [p(counts.sum(axis=0), smoothing) * len(counts)]
         ),
         "The columns are all the same: every row should be P(next).": (
             lambda counts, smoothing: np.array([p(counts.sum(axis=0), smoothing)] * len(counts)).T
@@ -750,7 +818,8 @@ def sample(learner, check):
             "random.choice takes no weights: random.choices does, with an s.": (
                 TypeError("choice() takes")
             ),
-            "There must be as many weights as tokens to draw from.": (
+            "There must be as many weights as tokens to draw from. Is the latest token one number? "
+            "random.choices returns a list: its first element, [0], is the token.": (
                 ValueError("does not match the population")
             ),
             "BOS is model.tokenizer.BOS.": NameError("'BOS'"),
@@ -779,8 +848,8 @@ def sample(learner, check):
         mistakes={
             "It always takes the likeliest token: draw, as random.choices does.": (0, 0),
             "Both get 1/2: hand the probabilities to random.choices as weights.": (0.45, 0.55),
-            "Two draws are needed where one is enough: is the token that you test the one that "
-            "you keep?": (0.001, 0.1),
+            "You seem to draw twice for each letter: is the token that you test the one that you "
+            "keep?": (0.001, 0.1),
         },
     )  # fmt: skip
     ignored = (

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -26,20 +27,49 @@ def pairs(learner, check):
             "The two are swapped: xs comes first, and ys is what follows.": (
                 torch.tensor([0, 1, 2]), torch.tensor([2, 0, 1])
             ),
-            "The last pair is missing: the name ends, which is BOS after the last letter.": (
+            "The last pair is missing: after the last letter comes BOS.": (
                 torch.tensor([2, 0]), torch.tensor([0, 1])
             ),
-            "The first pair is missing: the name begins, which is BOS before the first letter.": (
+            "The first pair is missing: before the first letter comes BOS.": (
                 torch.tensor([0, 1]), torch.tensor([1, 2])
             ),
-            "Both ends are missing: BOS stands before the first letter and after the last.": (
+            "Both ends are missing: BOS comes before the first letter and after the last.": (
                 torch.tensor([0]), torch.tensor([1])
             ),
-            "xs and ys are the same tokens: ys is one place further.": (
+            "xs and ys hold the same tokens: ys should begin one token later.": (
                 torch.tensor([2, 0, 1]), torch.tensor([2, 0, 1])
             ),
+            "xs has one token too many: the last token has none after it.": (
+                torch.tensor([2, 0, 1, 2]), torch.tensor([0, 1, 2])
+            ),
+            "ys has one token too many: the first token has none before it.": (
+                torch.tensor([2, 0, 1]), torch.tensor([2, 0, 1, 2])
+            ),
+            "There is one BOS too many: tokenizer.encode(doc) has put BOS at both ends already.": (
+                check.either(
+                    (torch.tensor([2, 2, 0, 1, 2]), torch.tensor([2, 0, 1, 2, 2])),
+                    (torch.tensor([2, 2, 0, 1]), torch.tensor([2, 0, 1, 2])),
+                    (torch.tensor([2, 0, 1, 2]), torch.tensor([0, 1, 2, 2])),
+                )
+            ),
             "You return lists: torch.tensor(...) makes tensors of them.": ([2, 0, 1], [0, 1, 2]),
-            "There is a row for each document: put all tokens behind each other in one list.": (
+            "You return arrays of NumPy: torch.tensor(...) makes tensors of lists.": (
+                np.array([2, 0, 1]), np.array([0, 1, 2])
+            ),
+            "torch.Tensor, with a capital T, makes floating-point numbers: torch.tensor keeps "
+            "whole numbers whole.": (torch.tensor([2.0, 0, 1]), torch.tensor([0.0, 1, 2])),
+            "You return one tensor with two rows: return two tensors, xs, ys.": (
+                torch.tensor([[2, 0, 1], [0, 1, 2]])
+            ),
+            "You return a list of tensors, one for each document: put the tokens of all documents "
+            "into one list, or join the tensors with torch.cat.": (
+                [torch.tensor([2, 0, 1])], [torch.tensor([0, 1, 2])]
+            ),
+            "These are letters: tokenizer.encode(doc) makes tokens of a document.": (["a"], ["b"]),
+            "The last token has none after it: stop one place earlier.": (
+                IndexError("list index out of range")
+            ),
+            "There is a row for each document: put the tokens of all documents into one list.": (
                 torch.tensor([[2, 0, 1]]), torch.tensor([[0, 1, 2]])
             ),
             "You return pairs: return two tensors, all first tokens and all second ones.": (
@@ -52,14 +82,14 @@ def pairs(learner, check):
         (torch.tensor([2, 0, 1, 2, 1, 2, 0, 0, 1]), torch.tensor([0, 1, 2, 1, 2, 0, 0, 1, 2])),
         by=BY_HAND,
         mistakes={
-            "Only one document came through: the pairs of all documents belong in the result.": (
+            "Only the last document came through: the result has the pairs of all documents.": (
                 lambda docs, tokenizer: pairs(docs[-1:], tokenizer)
             ),
             "Only the first document came through: is there a return inside the loop?": (
                 lambda docs, tokenizer: pairs(docs[:1], tokenizer)
             ),
-            "A pair (BOS, BOS) connects two documents: cut each document by itself.": (
-                lambda docs, tokenizer: across(docs, tokenizer)
+            "A pair (BOS, BOS) connects two documents: take the pairs of one document at a time.": (
+                across
             ),
         },
     )  # fmt: skip
@@ -80,7 +110,7 @@ def one_by_one(docs, tokenizer):
 
 
 def across(docs, tokenizer):
-    """The mistake of putting all documents behind each other first."""
+    """The mistake of joining all documents first."""
     tokens = [token for doc in docs for token in tokenizer.encode(doc)]
     return torch.tensor(tokens[:-1]), torch.tensor(tokens[1:])
 
@@ -108,6 +138,9 @@ def forward(learner, check):
         ),
         "The one-hot rows have fewer columns than W has rows: tell F.one_hot how many there are.": (
             RuntimeError("(4x2 and 3x3)")
+        ),
+        "The one-hot rows need as many columns as W has rows: len(W), which is not always 27.": (
+            RuntimeError("shapes cannot be multiplied")
         ),
         "* multiplies number by number: the matrix product is @.": (
             RuntimeError("must match the size")
@@ -143,7 +176,7 @@ def batch(*rows):
 
 def log_softmax(learner, check):
     log_softmax = learner.main.log_softmax
-    check.avoid("log_softmax", "softmax", "cross_entropy")
+    check.forbid("log_softmax", "softmax", "cross_entropy")
     check.equal(
         log_softmax, (batch([2, 1, 0]),), batch([-0.408, -1.408, -2.408]),
         by=f"the logarithms of 0.665, 0.245 and 0.090, {LESSON}", atol=6e-4,
@@ -159,6 +192,14 @@ def log_softmax(learner, check):
                 lambda z: z.log_softmax(0)
             ),
             "The logarithm of the sum is missing.": lambda z: z - z.max(),
+            "The largest logit is subtracted inside exp only: subtract it from the logits first, "
+            "and use the result in both places.": (
+                lambda z: z - (z - z.max()).exp().sum().log()
+            ),
+            "You divide by the sum without taking exp of the logit or a logarithm. The logarithm "
+            "of a quotient is a difference.": check.either(
+                lambda z: z / z.exp().sum(), lambda z: (z - z.max()) / (z - z.max()).exp().sum()
+            ),
             "max(dim=1) gives the largest numbers and their places: take .values.": (
                 TypeError("return_types.max")
             ),
@@ -231,7 +272,7 @@ def forgot_keepdim(z, both):
 
 def softmax(learner, check):
     softmax = learner.main.softmax
-    check.avoid("softmax", "log_softmax")
+    check.forbid("softmax", "log_softmax")
     check.equal(
         softmax, (batch([2, 1, 0]),), batch([0.665, 0.245, 0.090]), by=LESSON, atol=6e-4,
         mistakes={
@@ -239,6 +280,15 @@ def softmax(learner, check):
             "This is exp of the logits: divide by the sum of the row.": lambda z: z.exp(),
             "Each logit is divided by the sum of the logits: take exp first.": (
                 lambda z: z / z.sum(dim=1, keepdim=True)
+            ),
+            "The log-probabilities are divided by their sum: exp makes probabilities of them.": (
+                lambda z: z.log_softmax(dim=1) / z.log_softmax(dim=1).sum(dim=1, keepdim=True)
+            ),
+            "This is 1 / (1 + exp(-z)), which looks at one logit alone: a probability here depends "
+            "on all logits of its row.": lambda z: z.sigmoid(),
+            "math.exp takes a single number: a tensor has a method exp().": check.either(
+                ValueError("converted to Python scalars"), TypeError("converted to Python scalars"),
+                RuntimeError("converted to Scalar"),
             ),
             "The softmax runs over the wrong axis, down the columns: the sum of a row is dim=1.": (
                 lambda z: z.softmax(dim=0)
@@ -276,18 +326,21 @@ def softmax(learner, check):
 
 def cross_entropy(learner, check):
     cross_entropy = learner.main.cross_entropy
-    check.avoid("cross_entropy", "nll_loss", "NLLLoss", "CrossEntropyLoss")
-    scalar = "You return a number of Python: leave out .item(), which cuts the way for backward()."
+    check.forbid("cross_entropy", "nll_loss")
+    scalar = "You return a plain number, and backward() needs a tensor: leave out .item()."
     check.equal(
         cross_entropy, (batch([2, 1, 0]), torch.tensor([1])),
         torch.tensor(1.408, dtype=torch.float64), by=LESSON, atol=6e-4,
         mistakes={
             scalar: 1.408,
-            "The minus is missing: the log of a probability is below 0, and a loss is above.": (
+            "The minus is missing: the log of a probability is below 0, but a loss is above 0.": (
                 lambda z, ys: -F.cross_entropy(z, ys)
             ),
             "This is minus the probability: take its logarithm.": (
                 lambda z, ys: F.nll_loss(z.softmax(dim=1), ys)
+            ),
+            "Softmax was taken twice: log_softmax takes the logits, not their probabilities.": (
+                lambda z, ys: F.cross_entropy(z.softmax(dim=1), ys)
             ),
             "This is minus the logit: make log-probabilities first.": (
                 lambda z, ys: F.nll_loss(z, ys)
@@ -362,7 +415,7 @@ def cross_entropy(learner, check):
 
 def logits_gradient(learner, check):
     logits_gradient = learner.main.logits_gradient
-    check.avoid("backward", "grad", "cross_entropy")
+    check.forbid("backward", "grad", "cross_entropy")
 
     def p(z):
         return z.softmax(dim=1)
@@ -383,10 +436,10 @@ def logits_gradient(learner, check):
             lambda z, ys: (p(z) - y(z, ys)) / z.numel(),
             lambda z, ys: (p(z) - y(z, ys)) / z.shape[1],
         ),
-        "These are logits less y: make probabilities of the logits first.": (
+        "These are the logits minus y: make probabilities of the logits first.": (
             lambda z, ys: (z - y(z, ys)) / len(ys)
         ),
-        "These are log-probabilities less y: take exp of them.": (
+        "These are the log-probabilities minus y: take exp of them.": (
             lambda z, ys: (z.log_softmax(dim=1) - y(z, ys)) / len(ys)
         ),
         "Only y is divided by N: the loss is a mean, so the whole difference is.": (
@@ -399,6 +452,8 @@ def logits_gradient(learner, check):
         "F.one_hot(ys) has as many columns as it needs: tell it that there are V.": (
             RuntimeError("must match the size")
         ),
+        "Only the token that came has a gradient: the logits of all others should go down, each by "
+        "its p.": lambda z, ys: (p(z) - 1) * y(z, ys) / len(ys),
         "1 was subtracted everywhere: subtract it only at the token that came.": (
             lambda z, ys: (p(z) - 1) / len(ys)
         ),
@@ -431,21 +486,44 @@ def train(learner, check):
     start = torch.tensor([[0.0, 0.0, 0.0], [1.0, -1.0, 0.5], [0.0, 0.0, 0.0]])
     xs, ys = torch.tensor([1] * 6), torch.tensor([2] * 6)
 
+    Log = learner.common.Log
+    add = Log.add
+
+    def add_number(log, loss):
+        if getattr(loss, "requires_grad", False):
+            raise TypeError("log.add got a tensor with a gradient")
+        add(log, loss)
+
     def after(steps):
         """Row 1 of W after some steps, and the log."""
         W = start.clone().requires_grad_()
         config = main.Config(steps=steps, learning_rate=0.5, batch_size=4)
-        log = main.train(config, W, {"train": (xs, ys), "val": (xs, ys)})
+        Log.add = add_number
+        try:
+            log = main.train(config, W, {"train": (xs, ys), "val": (xs, ys)})
+        finally:
+            Log.add = add
         return W.detach()[1], log
 
     row, log = check.run(
         after, (3,), call="train(config, W, data)",
         mistakes={
-            "W needs its gradient: change W.data, and leave W the leaf that it is.": (
+            "PyTorch does not let you change a leaf that needs a gradient: change W.data.": (
                 RuntimeError("leaf Variable")
             ),
-            "W.grad is None: was backward() called, and is W still the tensor that you were given? "
-            "W = W - ... makes another tensor.": TypeError("NoneType"),
+            "W.grad is None. Is backward() called, and is W.grad cleared before it and not after? "
+            "And is W still the tensor that you were given? W = W - ... makes another tensor.": (
+                TypeError("NoneType")
+            ),
+            "The loss is a plain number, which backward() cannot go through. evaluate() returns "
+            "such numbers: call cross_entropy and forward.": (
+                AttributeError("no attribute 'backward'")
+            ),
+            "log.add takes a plain number: loss.item() is the number in the loss.": (
+                TypeError("with a gradient")
+            ),
+            "torch.randint takes the shape of its result as a tuple. With one number in it, that "
+            "is (n,), with a comma.": TypeError("randint()"),
             "Before the first backward() W.grad is None: W.grad = None clears it in any case.": (
                 AttributeError("zero_")
             ),
@@ -455,6 +533,12 @@ def train(learner, check):
         },
     )  # fmt: skip
     call = "train(config, W, data)"
+
+    def later(steps):
+        """What the learner's train gives, if at least its first step is right."""
+        right = torch.allclose(after(1)[0], descend(start[1], 1))
+        return after(steps)[0] if right else None
+
     check.true(
         log is not None, "It returns nothing: leave the line return log at the end.",
         call=call, came="None", expected="the log",
@@ -476,6 +560,9 @@ def train(learner, check):
         "W moves more than once in a step: draw one batch, and make one update.": (
             lambda steps: descend(start[1], steps, updates=2)
         ),
+        "The learning rate falls to a tenth, as in stage 01: here it falls to 0.": (
+            lambda steps: descend(start[1], steps, rate=lambda share: 0.5 * (1 - 0.9 * share))
+        ),
         "The learning rate does not end at 0: multiply it by the share that is left.": (
             lambda steps: descend(start[1], steps, rate=lambda share: 0.5 - share)
         ),
@@ -488,6 +575,8 @@ def train(learner, check):
         "The learning rate is a step ahead: in step 0 it is config.learning_rate.": (
             lambda steps: descend(start[1], steps, rate=lambda share: 0.5 * (1 - share - 1 / steps))
         ),
+        "The first step is right, and a later one is not. Does the learning rate fall in a "
+        "straight line: config.learning_rate times the share of the steps that is left?": later,
     }
     for steps in (3, 10):
         check.equal(
@@ -586,6 +675,9 @@ def sample(learner, check):
         mistakes={
             "It returns tokens: model.tokenizer.decode(tokens) makes a text of them.": [1, 2, 0],
             "It returns tokens with BOS: leave BOS out, and decode the others.": [3, 1, 2, 0, 3],
+            "PyTorch drew a tensor: .item() makes a number of it.": check.either(
+                KeyError("tensor("), TypeError("Tensor")
+            ),
             "BOS is not a letter: leave it out of what you decode.": KeyError,
             "The first letter is missing: begin at BOS, and keep what is drawn after it.": "ca",
             "The last letter is missing.": "bc",
@@ -598,7 +690,6 @@ def sample(learner, check):
             "forward() takes a tensor of shape (N,): torch.tensor([token]), with brackets.": (
                 check.either(IndexError("Dimension out of range"), TypeError("one_hot"))
             ),
-            "PyTorch drew a tensor: .item() makes a number of it.": TypeError("Tensor"),
         },
     )  # fmt: skip
     endless = main.Bigram(torch.tensor([[0.0, -1000.0], [0.0, -1000.0]]), Tokenizer(["a"]))
@@ -609,6 +700,8 @@ def sample(learner, check):
             "One character too few: BOS does not count.": "a" * 6,
             "One character too many.": "a" * 8,
             "longest is ignored: 100 is only its default.": "a" * 100,
+            "torch.multinomial takes probabilities, which are never below 0: take softmax of the "
+            "logits.": RuntimeError("probability tensor contains"),
         },
     )  # fmt: skip
 
@@ -625,7 +718,7 @@ def sample(learner, check):
         mistakes={
             "It always takes the likeliest character: draw, as torch.multinomial does.": (0, 0),
             "Both get 1/2: do the logits go through softmax and into the draw?": (0.44, 0.56),
-            "The chances are those of the logits: take softmax of them.": (0.0001, 0.02),
+            "The draw uses the logits as they are: take softmax of them first.": (0.0001, 0.02),
         },
     )  # fmt: skip
     ignored = "The temperature has no effect: divide the logits by it, before softmax."

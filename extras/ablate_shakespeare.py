@@ -1,14 +1,16 @@
 """What is each part of stage 06's model worth? Swap one, train as before, compare.
 
-Each entry of ABLATIONS swaps one part of model.py's GPT, changes its first weights, or changes a
-field of main.py's Config. All entries are trained with the same seeds, on the same batches, for the
-same number of steps. The model is main.py's, but smaller (SMALL), so that a run takes seconds.
+Each entry of ABLATIONS swaps one part of model.py's GPT, changes its first weights or its blocks,
+or changes a field of main.py's Config. All entries are trained with the same seeds, on the same
+batches, for the same number of steps. The model is main.py's, but smaller (SMALL), so that a run
+takes seconds.
 Run: python extras/ablate_shakespeare.py --list
      python extras/ablate_shakespeare.py --only rmsnorm,no-residuals
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from stage_code import ROOT, load_stage
@@ -73,7 +75,7 @@ def squared_relu(x):
 
 
 def unchanged(model):
-    """Leave the first weights as they are."""
+    """Leave the new model as it is."""
 
 
 def without(*modules):
@@ -91,6 +93,18 @@ def without(*modules):
     return change
 
 
+def no_residuals(model):
+    """Let each branch replace what it read, instead of adding to it."""
+
+    def forward(block, x, cache=None, attentions=None):
+        x = block.dropout(block.attn(block.ln_1(x), cache, attentions))
+        h = block.activation(block.mlp_fc1(block.ln_2(x)))
+        return block.dropout(block.mlp_fc2(h))
+
+    for block in model.blocks:
+        block.forward = partial(forward, block)
+
+
 @torch.no_grad()
 def large_init(model):
     for p in model.parameters():
@@ -103,7 +117,7 @@ class Swap:
     what: str  # one line
     config: dict = field(default_factory=dict)  # fields of main.py's Config that it changes
     parts: dict = field(default_factory=dict)  # arguments of GPT that it adds
-    change: Callable = unchanged  # what it does to the weights of a new GPT
+    change: Callable = unchanged  # what it does to a new GPT
 
 
 ABLATIONS = {
@@ -113,7 +127,7 @@ ABLATIONS = {
     "relu": Swap("ReLU for GELU", parts={"activation": F.relu}),
     "squared-relu": Swap("ReLU squared for GELU", parts={"activation": squared_relu}),
     "no-positions": Swap("no position embeddings", change=without("wpe")),
-    "no-residuals": Swap("a branch replaces what it read", parts={"residual": False}),
+    "no-residuals": Swap("a branch replaces what it read", change=no_residuals),
     "no-attention": Swap("no attention", change=without("ln_1", "attn")),
     "no-mlp": Swap("no MLP", change=without("ln_2", "mlp_fc1", "mlp_fc2")),
     "1-head": Swap("1 head of 96 numbers", config={"n_head": 1}),
@@ -128,7 +142,7 @@ ABLATIONS = {
 def make_model(config, vocab_size, parts, changes):
     """A new GPT. config: main.py's. parts: arguments of GPT other than its sizes.
 
-    changes: functions that change the weights, in this order.
+    changes: functions that change the new GPT, in this order.
     """
     torch.manual_seed(config.seed)
     sizes = ("block_size", "n_embd", "n_head", "n_layer", "dropout")

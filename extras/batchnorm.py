@@ -209,7 +209,7 @@ def main():
     log = train(config, model, data)
     loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
     samples = [sample(model) for _ in range(20)]
-    print("samples:", ", ".join(samples[:10]))
+    print("samples:", names.mark_known(samples[:10], splits))
     saved = {
         "config": common.settings(config),
         "chars": tokenizer.chars,

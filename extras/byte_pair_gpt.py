@@ -105,7 +105,8 @@ def main():
     print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
     print("losses on the way are per token", flush=True)
 
-    log, best = stage.train(config, model, data, device, dtype)
+    scoring = len(data["train"]) / len(data["val"])
+    log, best = stage.train(config, model, data, device, dtype, scoring)
     # From here on, losses are per character.
     log.curve = [
         [step, per_char(train, share["train"]), per_char(val, share["val"])]
@@ -113,7 +114,8 @@ def main():
     ]
     loss = {"val": log.val}
     if not log.stopped:  # as in main.py
-        loss["train"] = per_char(stage.evaluate(model, data["train"]), share["train"])
+        with devices.autocast(device, dtype):
+            loss["train"] = per_char(stage.evaluate(model, data["train"]), share["train"])
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
     text = sample(model, config.prompt, 200, config.temperature, config.top_k)
@@ -134,7 +136,7 @@ def main():
         tokens=tokenizer.vocab_size, tokens_per_char=share, params=params,
         chars_seen=round(trained / share["train"]), loss=loss,
         best={"step": best["step"], "val": per_char(best["val"], share["val"])}, samples=[text],
-        device=device, variant="byte pairs",
+        device=device, dtype=dtype, variant="byte pairs",
     )  # fmt: skip
 
 

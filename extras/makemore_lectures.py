@@ -276,6 +276,7 @@ def main():
     unseen_loss = evaluate(model, *data["unseen"])
     print(f"loss on the val names that are not in train: {unseen_loss:.4f}")
     samples = [sample(model) for _ in range(20)]
+    print("samples:", names.mark_known(samples[:10], splits))
     saved = {
         "config": common.settings(config),
         "chars": tokenizer.chars,

@@ -279,6 +279,7 @@ def run_data_set(config):
             samples = [sample(model, longest=500)]
         else:
             samples = [sample(model) for _ in range(20)]
+            print("samples:", names.mark_known(samples[:10], splits))
         own = replace(config, n=model.n, out=config.out / f"{config.data.stem}-{model.n}")
         common.prepare_out(own.out)
         saved = {

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -230,6 +231,21 @@ def test_log_probs_are_the_rows_of_the_table():
 
 
 # ---- samples ---------------------------------------------------------------------------------
+def test_samples_that_are_real_names_say_which_split_has_them():
+    splits = {"train": ["ann", "bo", "ann"], "val": ["cy", "bo"], "test": ["di", "cy"]}
+    line = names.mark_known(["bo", "zed", "di", "ann", "cy", "zed"], splits)
+    assert line == "bo (train), zed, di (test), ann (train), cy (val), zed | new: 2 of 6"
+    assert names.mark_known(["zed"], splits) == "zed | new: 1 of 1"
+    assert names.mark_known(["bo"], {"train": ["bo"], "val": [], "test": []}).endswith("0 of 1")
+
+
+def test_a_run_marks_ten_of_its_samples(tmp_path):
+    printed = run_stage("--out", tmp_path)
+    samples = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["samples"]
+    assert f"samples: {names.mark_known(samples[:10], NAMES)}\n" in printed
+    assert re.search(r"\(train\).* \| new: 9 of 10\n", printed)
+
+
 def draw(P, tokenizer, seed, **options):
     random.seed(seed)
     return main.sample(Bigram(P, tokenizer), **options)

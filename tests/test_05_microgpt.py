@@ -985,14 +985,46 @@ def test_a_tiny_temperature_gives_the_greedy_name():
 
 
 @pytest.mark.parametrize("module", [main, twin])
-def test_a_run_draws_its_samples_at_the_temperature_of_its_flag(module, few_names, tmp_path):
+def test_a_run_draws_at_temperature_1_and_at_that_of_its_flag(module, few_names, tmp_path, capsys):
     seen = []
+
+    def sample(model, temperature=1.0):
+        seen.append(temperature)
+        return "x" if temperature == 1 else "y"
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "sample", lambda model, temperature: seen.append(temperature) or "a")
+        patch.setattr(module, "sample", sample)
         run_main(
             module, f"--data={few_names}", f"--out={tmp_path}", "--steps=0", "--temperature=0.7"
         )
-    assert seen == [0.7] * 20
+    assert seen == [0.7] * 20 + [1.0] * 20
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert result["samples"] == ["x"] * 20 and result["samples_at_temperature"] == ["y"] * 20
+    printed = capsys.readouterr().out
+    assert f"\nsamples: {', '.join(['x'] * 10)} | new: 10 of 10\n" in printed
+    assert f"\nsamples at temperature 0.7: {', '.join(['y'] * 10)} | new: 10 of 10\n" in printed
+
+
+def test_the_published_run_prints_its_samples_as_published(few_names, tmp_path, capsys):
+    """At one temperature, and unmarked. few_names takes the place of makemore's names."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main, "ROOT", tmp_path)
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data/makemore.txt").write_bytes(few_names.read_bytes())
+        patch.setattr(main, "sample", lambda model, temperature=1.0: f"at {temperature}")
+        run_main(main, "--published", f"--out={tmp_path}", "--steps=0")
+    assert f"\nsamples: {', '.join(['at 0.5'] * 10)}\n" in capsys.readouterr().out
+    result = json.loads((tmp_path / "published/result.json").read_text(encoding="utf-8"))
+    assert result["samples"] == ["at 0.5"] * 20
+
+
+def test_the_lesson_counts_the_samples_that_are_in_train():
+    """Of the reference runs, ten at temperature 0.5: six of the twin's, four of main.py's."""
+    train = set(names.load_splits(ROOT / "data/names.txt")["train"])
+    for folder, number in (("05_microgpt/twin", 6), ("05_microgpt", 4)):
+        text = (ROOT / "results" / folder / "result.json").read_text(encoding="utf-8")
+        drawn = json.loads(text)["samples_at_temperature"][:10]
+        assert sum(name in train for name in drawn) == number
 
 
 # ---- whole runs ------------------------------------------------------------------------------

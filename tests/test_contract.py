@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Clock
 from stages import ROOT, STAGES, load_stage
 
 NAMES_STAGES = STAGES[1:5]
@@ -432,17 +433,6 @@ def test_the_hash_is_of_the_bytes_that_were_read(run, data, tmp_path):
 
 
 # ---- the log ---------------------------------------------------------------------------------
-class Clock:
-    """Replaces the time module: its clock moves on by some seconds at every call."""
-
-    def __init__(self, seconds):
-        self.seconds, self.now = seconds, 0.0
-
-    def perf_counter(self):
-        self.now += self.seconds
-        return self.now
-
-
 @pytest.mark.parametrize(
     "steps, seconds, said", [(100, 1, "0:01:36"), (10, 0.5, None), (1000, 0.001, None)]
 )
@@ -456,6 +446,47 @@ def test_a_long_run_says_once_how_long_it_takes(steps, seconds, said, monkeypatc
         assert err == ""
     else:
         assert err.count("\n") == 1 and f"the training will take another {said}" in err
+
+
+def test_a_log_foretells_the_looks_and_the_scoring(monkeypatch, capsys):
+    """On a clock that stands still but in a step, which takes 1 second, and in a look: 5."""
+    common = load_stage("04_embedding_mlp", "common")
+    clock = Clock(0.0)
+    monkeypatch.setattr(common, "time", clock)
+
+    def val_loss():
+        clock.now += 5
+        return 1.0
+
+    log = common.Log(100, val_loss=val_loss, looks=range(30, 10**9, 30), scoring=9.0)
+    left = []
+    for _ in log:
+        clock.now += 1
+        log.add(2.0)
+        left.append(log.seconds_left if log.done else None)
+    # After step 4: 96 more seconds of steps, 4 looks and the scoring of 45 seconds.
+    line = "training and scoring will take another 0:02:41 (hours:minutes:seconds)\n"
+    assert capsys.readouterr().err == line
+    assert left[4] == 96 + 4 * 5 + 45
+    assert left[40] == pytest.approx(60 + 3 * 5 + 45)
+    assert left[99] == pytest.approx(1 + 1 * 5 + 45)
+
+
+def test_a_log_with_minutes_foretells_the_last_look_and_the_scoring(monkeypatch, capsys):
+    common = load_stage("04_embedding_mlp", "common")
+    clock = Clock(0.0)
+    monkeypatch.setattr(common, "time", clock)
+
+    def val_loss():
+        clock.now += 5
+        return 1.0
+
+    log = common.Log(10**6, val_loss=val_loss, looks=range(30, 10**9, 30), minutes=1, scoring=9.0)
+    for _ in log:
+        clock.now += 1
+        log.add(2.0)
+    assert log.seconds == 60 and log.done == 55
+    assert "will take another 0:01:46 (" in capsys.readouterr().err
 
 
 def test_the_log_measures_each_loss_once_and_averages_the_batches():

@@ -87,6 +87,10 @@ MUTANTS = [
     ("multiply", PRODUCT, "return self.data * other.data", "A plain number does not remember"),
     ("multiply", "        other = other if isinstance(other, Value) else Value(other)\n        "
      + PRODUCT, "        " + PRODUCT, "other may be a plain number"),
+    ("multiply", PRODUCT, "return self", "This is the very Value"),
+    ("multiply", PRODUCT, PRODUCT.replace('"*"', '"x"'),
+     "The operation has another name"),
+    ("tanh", TANH, TANH.replace('"tanh"', '"Tanh"'), "another spelling of the name"),
     ("tanh", TANH, TANH.replace("1 - t * t", "1 - self.data * self.data"), "made of the input"),
     ("tanh", TANH, TANH.replace("1 - t * t", "1 - t"), "This is 1 - tanh(x)"),
     ("tanh", TANH, TANH.replace("1 - t * t", "t"), "This is tanh itself"),
@@ -113,6 +117,8 @@ MUTANTS = [
     ("relu", RELU, RELU.replace("max(self.data", "max(self"), "cannot be compared with a number"),
     ("relu", RELU, RELU.replace("if self.data > 0", "if self > 0"),
      "cannot be compared with a number"),
+    ("relu", RELU, "return self if self.data > 0 else Value(0.0)", "This is the very Value"),
+    ("relu", RELU, RELU.replace('"relu"', '"ReLU"'), "it is 'relu'"),
     ("relu", RELU, RELU.replace("else 0.0", "else -1.0"), "Below 0 the result stays"),
     ("power", "return power, slope", "return slope, power", "The two are swapped"),
     ("power", "return power, slope", "return power", "return both"),
@@ -174,7 +180,8 @@ MUTANTS = [
     ("neuron", "total if self.linear else total.tanh()", "total.data", "A plain number"),
     ("point-loss", "z = score * -label", "z = score * label", "the loss for the other label"),
     ("point-loss", "z = score * -label", "z = -score", "The label is ignored"),
-    ("point-loss", "z = score * -label", "z = -score.data * label", "no words"),
+    ("point-loss", "z = score * -label", "z = -score.data * label",
+     "score.data is a plain number"),
     ("point-loss", LOSS, "    return (1 + z.exp()).log()\n", "It became inf"),
     ("point-loss", LOSS, "    return z + (1 + (-z).exp()).log()\n", "It became inf"),
     ("point-loss", LOSS, "    return -(1 / (1 + z.exp())).log()\n", "which has no logarithm"),
@@ -185,6 +192,9 @@ MUTANTS = [
     ("point-loss", LOSS, "    return z.exp().log()\n", "The 1 is missing"),
     ("point-loss", LOSS, "    return math.log(1 + math.exp(z))\n", "a Value has methods"),
     ("point-loss", LOSS, "    return math.log(1 + math.exp(z.data))\n", "A plain number"),
+    ("point-loss", LOSS, "    return (score - label) ** 2\n", "the squared distance"),
+    ("point-loss", LOSS, "    if z.data > 700:\n        return z * 0 + z.data\n"
+     "    return (1 + z.exp()).log()\n", "could not learn from this point"),
     ("evaluate", EVALUATE, EVALUATE.replace("loss, ", "").replace("(points)", "(points), loss"),
      "The two are swapped"),
     ("evaluate", ".data for score, label in scores) / len(points)",
@@ -203,7 +213,12 @@ MUTANTS = [
     ("evaluate", "(model(x)[0], label)", "(model(x), label)", "take its first element"),
     ("evaluate", "point_loss(score, label).data", "point_loss(score, label)",
      "a Value came and a number was expected"),
+    ("evaluate", "(model(x)[0], label) for x, label in", "(model(x)[0], label) for x, y, label in",
+     "A point has two parts"),
+    ("evaluate", "model(x)[0]", "model(x[0])[0]", "A point has two parts"),
     ("train", "p.data -= learning_rate", "p.data += learning_rate", "The loss goes up"),
+    ("train", "loss = sum(losses) / len(losses)", 'loss, _ = evaluate(model, points["train"])',
+     "The loss is a plain number"),
     ("train", CLEAR_PARAMETERS, "", "The gradients of all steps add up"),
     ("train", CLEAR_PARAMETERS + "        loss.backward()\n",
      "        loss.backward()\n" + CLEAR_PARAMETERS, "w has no gradient"),
@@ -369,7 +384,7 @@ def __call__(self, x):
     ("point-loss", """
 def point_loss(score, label):
     return (1 + max(0.0, -label * score.data) - score * label).relu()
-""", "no words"),
+""", "the hinge loss"),
     ("evaluate", """
 def evaluate(model, points):
     loss = right = 0
@@ -379,6 +394,29 @@ def evaluate(model, points):
         right += score.data * label > 0
         return loss / len(points), right / len(points)
 """, "is there a return inside the loop"),
+    ("evaluate", """
+def evaluate(model, points):
+    loss = right = 0
+    for x, label in points:
+        score = model(x)[0]
+        loss += point_loss(score, label).data
+        right += score.data * label > 0
+    return loss, right
+""", "two sums over the points"),
+    ("train", """
+def train(config, model, points):
+    log = common.Log(config.steps)
+    for step in log:
+        for x, label in points["train"]:
+            loss = point_loss(model(x)[0], label)
+            for p in model.parameters():
+                p.grad = 0.0
+            loss.backward()
+            for p in model.parameters():
+                p.data -= config.learning_rate * (1 - 0.9 * step / config.steps) * p.grad
+        log.add(loss.data)
+    return [], log
+""", "w moves more than once in a step"),
     ("evaluate", """
 def evaluate(model, points):
     right = 0

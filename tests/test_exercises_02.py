@@ -59,10 +59,16 @@ MUTANTS = [
     ("encode", "self.stoi[ch] for ch in doc", "self.stoi[ch] for ch in [doc]", "one letter at a"),
     ("encode", "for ch in doc", "for ch in dict.fromkeys(doc)", "has its id twice"),
     ("encode", "for ch in doc", "for ch in sorted(doc)", "another order"),
+    ("encode", "self.stoi[ch]", "ord(ch) - ord('a')", "in the whole alphabet"),
+    ("encode", ENCODED, "[26, *(self.stoi[ch] for ch in doc), 26]", "the last id"),
+    ("encode", "for ch in doc", "for ch in self.BOS + doc + self.BOS", "to a text"),
+    ("encode", "for ch in doc", "for ch in doc + self.BOS", "to a text"),
+    ("encode", ENCODED, "[self.BOS].extend(self.stoi[ch] for ch in doc) + [self.BOS]",
+     "return None: do not use"),
     ("encode", "return [self", "yield [self", "A generator came"),
-    ("split", CRC, "hash(doc) % 10", "another one in every run"),
+    ("split", CRC, "hash(doc) % 10", "changes from run to run"),
     ("split", CRC, "len(doc) % 10", "The length of the name"),
-    ("split", CRC, "len(doc.encode()) % 10", "The length of the name"),
+    ("split", CRC, "len(doc.encode()) % 10", "The number of bytes"),
     ("split", CRC, "sum(doc.encode()) % 10", "add up the bytes"),
     ("split", CRC, "sum(ord(ch) for ch in doc) % 10", "add up the codes"),
     ("split", CRC, "zlib.adler32(doc.encode()) % 10", "adler32"),
@@ -70,8 +76,8 @@ MUTANTS = [
     ("split", f"bucket = {CRC}", "global calls\n    calls = globals().get('calls', 0) + 1\n"
      "    bucket = calls % 10", "lands in different splits"),
     ("split", CRC, "17 - zlib.crc32(doc.encode()) % 10", "Val and test are swapped"),
-    ("split", CRC, "8 + zlib.crc32(doc.encode()) % 10", "digits are others"),
-    ("split", CRC, "7 + zlib.crc32(doc.encode()) % 10", "digits are others"),
+    ("split", CRC, "8 + zlib.crc32(doc.encode()) % 10", "the wrong digits"),
+    ("split", CRC, "7 + zlib.crc32(doc.encode()) % 10", "the wrong digits"),
     ("split", "bucket == 8", "bucket >= 8", "missing from test"),
     ("split", "bucket == 9", "bucket == 10", "no test split"),
     ("split", "bucket == 8", "bucket == 10", "no val split"),
@@ -82,7 +88,12 @@ MUTANTS = [
     ("split", CRC, "zlib.crc32(doc) % 10", "takes bytes"),
     ("split", "doc.encode()", "doc.encode('ascii')", "any letter"),
     ("split", CRC, "crc32(doc.encode()) % 10", "in the library zlib"),
+    ("split", "doc.encode()", "doc.encode('latin-1')", "bytes in UTF-8"),
+    ("split", 'return "val"', '"val"', "no val split"),
+    ("split", 'return "val"\n    if bucket == 9:\n        return "test"',
+     '"val"\n    if bucket == 9:\n        "test"', "is there a return before val"),
     ("split", '"val"', '"dev"', "called train, val and test"),
+    ("split", '"train"', '"training"', "called train, val and test"),
     ("split", 'return "train"', 'print("train")', "returns nothing"),
     ("pairs", "return xs, ys", "return ys, xs", "swapped"),
     ("pairs", "tokens = [tokenizer.encode(doc) for", "tokens = [tokenizer.encode(doc)[:-1] for",
@@ -101,7 +112,12 @@ MUTANTS = [
     ("pairs", "return xs, ys", "return np.array([doc[:-1] for doc in tokens]), "
      "np.array([doc[1:] for doc in tokens])", "There is a row for each document"),
     ("pairs", "tokenizer.encode(doc) for doc in docs", "list(doc) for doc in docs",
-     "an array of texts came"),
+     "These are letters"),
+    ("pairs", "tokens = [tokenizer.encode(doc) for doc in docs]",
+     "tokens = [[2, *tokenizer.encode(doc), 2] for doc in docs]", "one BOS too many"),
+    ("pairs", "tokens = [tokenizer.encode(doc) for doc in docs]",
+     "tokens = [[2, *tokenizer.encode(doc)] for doc in docs]", "one BOS too many"),
+    ("pairs", "return xs, ys", "return xs[::2], ys[::2]", "pairs overlap"),
     ("pairs", "xs = np.array([token for doc in tokens for token in doc[:-1]])",
      "xs = np.array([doc[i + 1] for doc in tokens for i in range(len(doc))])",
      "stop one place earlier"),
@@ -110,7 +126,10 @@ MUTANTS = [
     ("pairs", "for doc in docs]", "for doc in docs]; tokens = [sum(tokens, [])]",
      "connects two documents"),
     ("pairs", "return xs, ys", "return tuple(np.array(sorted(set(zip(xs.tolist(), ys.tolist()))))"
-     ".T)", "no words"),
+     ".T)", "another order"),
+    ("pairs", "return xs, ys", "return tuple(np.array([*zip(xs, ys)][::-1]).T)", "another order"),
+    ("pairs", "return xs, ys", "return tuple(np.array([*dict.fromkeys(zip(xs, ys))]).T)",
+     "Every pair is there only once"),
     ("pairs", "return xs, ys", "return xs.astype(float), ys", "should hold whole numbers"),
     ("probabilities", "axis=1", "axis=0", "The columns add up to 1"),
     ("probabilities", "axis=1, ", "", "The whole table adds up to 1"),
@@ -148,7 +167,10 @@ MUTANTS = [
     ("probabilities", f"return {ROWS}", "table = np.zeros(counts.shape)\n    for x in range(len("
      "counts[0])):\n        table[x] = smoothed[x] / max(smoothed[x].sum(), 1e-300)\n"
      "    return table", "take both from counts.shape"),
+    ("probabilities", f"return {ROWS}", "for x in range(27):\n        smoothed[x] /= "
+     "max(smoothed[x].sum(), 1e-300)\n    return smoothed", "take both from counts.shape"),
     ("evaluate", "-np.log", "np.log", "The sign is wrong"),
+    ("evaluate", LOSS, "float(-np.log(P[xs, ys].prod()) / len(xs))", "so small that it rounds"),
     ("evaluate", ".mean()", ".sum()", "the sum over the pairs: take the mean"),
     ("evaluate", "-np.log(P[xs, ys]).mean()", "np.log(P[xs, ys]).sum()", "with the wrong sign"),
     ("evaluate", "np.log(", "np.log2(", "in bits"),
@@ -193,6 +215,12 @@ MUTANTS = [
      "Every step counts all names"),
     ("count", "counts[x, y] += 1", "counts[x, y] = 1", "+= adds a stroke"),
     ("count", "counts[x, y] += 1", "counts[x, y] += 1 + config.smoothing", "added later"),
+    ("count", "        for x, y", "        counts += config.smoothing\n        for x, y",
+     "so only count here"),
+    ("count", "        for x, y", "        counts += config.smoothing if step == 0 else 0\n"
+     "        for x, y", "so only count here"),
+    ("count", "        for x, y", "        counts = np.zeros(counts.shape)\n        for x, y",
+     "Only the last name is left"),
     ("count", "tokens[1:]", "tokens", "each with itself"),
     ("count", "tokenizer.encode(docs[step])", "docs[step]", "These are letters"),
     ("count", "for x, y in zip(tokens, tokens[1:]):",
@@ -205,6 +233,8 @@ MUTANTS = [
      f"np.tile({LETTERS}, (len(counts), 1)).T", "The columns are all the same"),
     ("baseline", f"np.tile({LETTERS}, (len(counts), 1))",
      "probabilities(counts, smoothing)", "The rows still differ"),
+    ("baseline", f"np.tile({LETTERS}, (len(counts), 1))", f"np.tile({LETTERS}, len(counts))",
+     "beside each other"),
     ("baseline", LETTERS, "probabilities(counts, smoothing).mean(axis=0)",
      "the mean of the rows"),
     ("baseline", LETTERS, "counts.sum(axis=0, keepdims=True)", "let probabilities()"),
@@ -230,6 +260,8 @@ MUTANTS = [
     ("sample", "tokens[-1]]  #", "tokens[0]]  #", "Every letter comes from the row of BOS"),
     ("sample", "model.P[tokens[-1]]", "model.P[:, tokens[-1]]", "Rows and columns are swapped"),
     ("sample", "weights)[0]", "weights)", "its first element"),
+    ("sample", "range(len(row)), weights)", "range(len(model.P)), model.P[[tokens[-1]]])",
+     "Is the latest token one number?"),
     ("sample", "random.choices(range(len(row)), weights)[0]",
      "random.choice(range(len(row)), weights)", "takes no weights"),
     ("sample", "range(len(row))", "range(len(row) - 1)", "as many weights as tokens"),
@@ -518,7 +550,7 @@ def test_every_exercise_has_three_other_solutions():
 
 
 def test_every_exercise_has_three_mistakes_with_words():
-    known = [name for name, _, _, words in MUTANTS if words != "no words"]
+    known = [name for name, _, _, _ in MUTANTS]
     assert min(known.count(name) for name in NAMES) >= 3
 
 

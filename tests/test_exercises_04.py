@@ -68,7 +68,7 @@ MUTANTS = [
     ("contexts", "xs.append(context)\n            ys.append(token)",
      "if token is not tokenizer.encode(doc)[1] or context[-1] != 2:\n"
      "                xs.append(context)\n                ys.append(token)", "The first target"),
-    ("contexts", "tokenizer.encode(doc)[1:]", "tokenizer.encode(doc)", "no target"),
+    ("contexts", "tokenizer.encode(doc)[1:]", "tokenizer.encode(doc)", "not a target"),
     ("contexts", "return torch.tensor(xs), torch.tensor(ys)",
      "return torch.tensor(ys), torch.tensor(xs)", "swapped"),
     ("contexts", "return torch.tensor(xs), torch.tensor(ys)", "return xs, ys", "You return lists"),
@@ -86,6 +86,8 @@ MUTANTS = [
      "return torch.tensor(xs).float(), torch.tensor(ys)", "should hold whole numbers"),
     ("contexts", "    return torch.tensor(xs), torch.tensor(ys)", "    print(xs, ys)",
      "print instead of return"),
+    ("contexts", "tokenizer.encode(doc)[1:]", '[tokenizer.stoi[ch] for ch in doc + "."]',
+     "not in the tokenizer"),
     ("hidden", f"torch.tanh({SUM})", SUM, "The tanh is missing"),
     ("hidden", " + self.mlp_bias", "", "The bias is missing"),
     ("hidden", f"torch.tanh({SUM})", "torch.tanh(x @ self.mlp_fc1) + self.mlp_bias",
@@ -109,7 +111,11 @@ MUTANTS = [
     ("hidden", "x.flatten(1)", "x.view(1, -1)", "one long vector"),
     ("hidden", "x.flatten(1)", "x.reshape(-1, 4)", "fixed numbers"),
     ("hidden", "x.flatten(1)", "x", "side by side first"),
-    ("hidden", LOOKUP, "xb.float()", "look up their vectors"),
+    ("hidden", LOOKUP, "xb.float()", "still the tokens"),
+    ("hidden", "x.flatten(1)", "x.sum(dim=1)", "Or were the vectors added up"),
+    ("hidden", "x.flatten(1)", "x.view(-1, 72)", "take the sizes from the tensors"),
+    ("hidden", "x.flatten(1)", "torch.cat((x[:, 0], x[:, 1], x[:, 2]), dim=1)",
+     "take the sizes from the tensors"),
     ("hidden", LOOKUP, "self.wte.data[xb]", "No gradient reaches wte"),
     ("hidden", "return torch.tanh", "print", "returns nothing"),
     ("logits", " + self.lm_bias", "", "lm_bias is missing"),
@@ -123,6 +129,8 @@ MUTANTS = [
     ("logits", "self.hidden(xb)", "hidden(xb)", "a method of the model"),
     ("logits", "+ self.lm_bias", "+ lm_bias", "belong to the model"),
     ("logits", "self.hidden(xb)", "self.hidden", "must be called"),
+    ("logits", "self.hidden(xb)", "xb.float()", "lm_head reads the outputs"),
+    ("logits", "self.hidden(xb)", "xb", "lm_head reads the outputs"),
     ("logits", "self.hidden(xb)", "self.hidden(xb).detach()", "cannot go through"),
     ("logits", "return h", "print(h); h", "returns nothing"),
     ("init", "self.block_size, self.tokenizer = T, tokenizer", "self.tokenizer = tokenizer",
@@ -161,6 +169,15 @@ MUTANTS = [
     ("init", HEAD, "torch.randn(H, V) * 0.01", "compute the factor of lm_head from H"),
     ("evaluate", ".item()", "", "You return a tensor"),
     ("evaluate", "return sum(losses)", "return -sum(losses)", "The sign is wrong"),
+    ("evaluate", "F.cross_entropy(model(xb), yb, reduction=\"sum\")",
+     "model(xb).log_softmax(dim=1)[range(len(yb)), yb].sum()", "is minus the log-probability"),
+    ("evaluate", "model(xb)", "model(xb).softmax(dim=1)", "Softmax comes twice"),
+    ("evaluate", "F.cross_entropy(model(xb), yb, reduction=\"sum\")",
+     "model(xb)[range(len(yb)), yb].sum()", "the logit of the target"),
+    ("evaluate", "model(xb), yb,", "model(xb), ys,", "into the same pieces"),
+    ("evaluate", ", reduction=\"sum\").item()", ").item() * 8192", "take its own length"),
+    ("evaluate", "in zip(xs.split(8192), ys.split(8192))  # in",
+     "in zip(xs.split(8192), ys.split(8192)) if len(xb) == 8192  # in", "shorter pieces count"),
     ("evaluate", "/ len(ys)", "", "the sum of the losses"),
     ("evaluate", "/ len(ys)", "/ xs.numel()", "the number of tokens in xs"),
     ("evaluate", ', reduction="sum"', "", "You divide twice"),
@@ -211,6 +228,7 @@ MUTANTS = [
     ("train", DRAW, "slice(None)", "A step uses all contexts"),
     ("train", "ys[batch])", f"ys[{DRAW}])", "torn apart"),
     ("train", "        log.add(loss.item())\n", "", "The log has no batch loss"),
+    ("train", "log.add(loss.item())", "log.add(loss)", "the number alone"),
     ("train", "ys[batch])\n", "ys[batch]).item()\n", "leave out .item()"),
     ("train", "    return log", "", "returns nothing"),
     ("sample", "tokens[-T:]", "(tokens[:T - 1:-1] + [BOS, BOS])[:T]", "BOS fills up the left"),
@@ -231,6 +249,7 @@ MUTANTS = [
     ("sample", "(logits / temperature).softmax(dim=1)", "logits / temperature",
      "take softmax of the logits"),
     ("sample", "tokens[-T:]", "tokens[-block_size:]", "belong to the model"),
+    ("sample", "softmax(dim=1)", "softmax(dim=0)", "All tokens have the same chance"),
     ("sample", "T + longest", "longest", "The name is too short"),
     ("sample", "T + longest", "T + longest + 1", "The name is too long"),
     ("sample", "T + longest", "T + 100", "longest is ignored"),
@@ -241,7 +260,8 @@ MUTANTS = [
     ("log-probs", ".tolist()", "", "You return a tensor"),
     ("log-probs", ".log_softmax(dim=1)", "", "These are the logits"),
     ("log-probs", "log_softmax", "softmax", "These are probabilities"),
-    ("log-probs", "model(xs).log", "(-model(xs)).log", "no words"),
+    ("log-probs", "model(xs).log", "(-model(xs)).log",
+     "The logits have the wrong sign"),
     ("log-probs", "model(xs).log_softmax(dim=1)", "(-model(xs).log_softmax(dim=1))",
      "The sign is wrong"),
     ("log-probs", "dim=1", "dim=0", "down the columns"),
@@ -250,6 +270,8 @@ MUTANTS = [
     ("log-probs", "log_softmax(dim=1)", "log_softmax(dim=1)[range(len(xs)), _]",
      "only the number of the token"),
     ("log-probs", "[text]", "text", "every letter for a document"),
+    ("log-probs", "model(xs)", "model(torch.tensor([model.tokenizer.encode(text)]))",
+     "as one context"),
     ("log-probs", "xs, _ =", "xs =", "returns two tensors"),
 ]  # fmt: skip
 
@@ -519,7 +541,7 @@ def test_every_exercise_has_three_other_solutions():
 
 
 def test_every_exercise_has_three_mistakes_with_words():
-    known = [name for name, _, _, words in MUTANTS if words != "no words"]
+    known = [name for name, _, _, _ in MUTANTS]
     assert min(known.count(name) for name in NAMES) >= 3
 
 

@@ -43,6 +43,8 @@ KEYS = "keys = torch.cat((self.keys, keys), dim=2)"
 VALUES = "values = torch.cat((self.values, values), dim=2)"
 TOP = "logits[logits < least] = -math.inf"
 DRAWN = "torch.multinomial(logits.softmax(dim=0).cpu(), 1).item()"
+ATTN = "self.dropout(self.attn(self.ln_1(x), cache, attentions))"
+MLP = "self.dropout(self.mlp_fc2(h))"
 TARGETS = "excerpts[:, :-1], excerpts[:, 1:]"
 
 MUTANTS = [
@@ -100,24 +102,23 @@ MUTANTS = [
     ("heads", "self.dropout if self.training else 0.0", "0.0", "Nothing is dropped in training"),
     ("heads", "k, v = cache.add(k, v)", "cache.add(k, v)", "The cache is not used"),
     ("heads", "0.0, attentions)", "0.0)", "Hand the list attentions on"),
-    ("block", "x = x + a if self.residual else a", "x = a", "The first residual is missing"),
-    ("block", "return x + m if self.residual else m", "return m",
-     "The second residual is missing"),
-    ("block", "x = x + a if self.residual else a\n",
-     "old, x = x, x + a if self.residual else a\n        x = old\n", "The MLP reads the old x"),
-    ("block", "return x + m if self.residual else m", "return x", "The MLP is missing"),
-    ("block", "x = x + a if", "a = self.ln_1(x) + a; x = a if", "The norm of x is added"),
+    ("block", f"x = x + {ATTN}", f"x = {ATTN}", "The first residual is missing"),
+    ("block", f"x = x + {MLP}", f"x = {MLP}", "The second residual is missing"),
+    ("block", f"x = x + {ATTN}", f"old, x = x, x + {ATTN}\n        x = old",
+     "Attention is missing, or its result is lost"),
+    ("block", f"x = x + {ATTN}", ATTN, "Attention is missing, or its result is lost"),
+    ("block", f"x = x + {ATTN}\n        h = self.activation(self.mlp_fc1(self.ln_2(x)))",
+     f"h = self.activation(self.mlp_fc1(self.ln_2(x)))\n        x = x + {ATTN}",
+     "The MLP reads the old x"),
+    ("block", f"x = x + {MLP}", MLP, "The MLP is missing, or its result is lost"),
+    ("block", f"x = x + {ATTN}", f"x = self.ln_1(x) + {ATTN}", "The norm of x is added"),
     ("block", "self.ln_1(x)", "x", "ln_1 is missing"),
     ("block", "self.ln_2(x)", "x", "ln_2 is missing"),
-    ("block", "self.dropout(self.attn(self.ln_1(x), cache, attentions))",
-     "self.attn(self.ln_1(x), cache, attentions)", "Dropout after attention is missing"),
-    ("block", "self.dropout(self.mlp_fc2(h))", "self.mlp_fc2(h)",
-     "Dropout after the MLP is missing"),
-    ("block", "x + m if self.residual else m", "self.dropout(x + self.mlp_fc2(h))",
-     "Dropout acts on the sum"),
+    ("block", ATTN, "self.attn(self.ln_1(x), cache, attentions)",
+     "Dropout after attention is missing"),
+    ("block", MLP, "self.mlp_fc2(h)", "Dropout after the MLP is missing"),
+    ("block", f"x + {MLP}", "self.dropout(x + self.mlp_fc2(h))", "Dropout acts on the sum"),
     ("block", "self.ln_1(x), cache, attentions", "self.ln_1(x), cache", "Hand cache and attention"),
-    ("block", "x + m if self.residual else m", "x + m", "used only after attention"),
-    ("block", "x = x + a if self.residual else a", "x = x + a", "used only after the MLP"),
     ("block", "self.activation(self.mlp_fc1(self.ln_2(x)))", "self.mlp_fc1(self.ln_2(x))",
      "two matrices are as good as one"),
     ("block", "self.activation(", "F.relu(", "This is ReLU"),
@@ -336,15 +337,13 @@ def forward(self, x, cache=None, attentions=None):
         lambda y: self.mlp_fc2(self.activation(self.mlp_fc1(self.ln_2(y)))),
     ]
     for part in parts:
-        new = self.dropout(part(x))
-        x = new + x if self.residual else new
+        x = self.dropout(part(x)) + x
     return x
 """),
     ("block", """
 def forward(self, x, cache=None, attentions=None):
-    keep = 1 if self.residual else 0
-    x = keep * x + self.dropout(self.attn(self.ln_1(x), cache, attentions))
-    return keep * x + self.dropout(self.mlp_fc2(self.activation(self.mlp_fc1(self.ln_2(x)))))
+    x = x + self.dropout(self.attn(self.ln_1(x), cache, attentions))
+    return x + self.dropout(self.mlp_fc2(self.activation(self.mlp_fc1(self.ln_2(x)))))
 """),
     ("block", """
 def forward(self, x, cache=None, attentions=None):
@@ -352,12 +351,10 @@ def forward(self, x, cache=None, attentions=None):
     y = self.ln_1(stream)
     y = self.attn(y, cache, attentions)
     y = self.dropout(y)
-    stream = stream.add(y) if self.residual else y
+    stream = stream.add(y)
     y = self.ln_2(stream)
     for layer in (self.mlp_fc1, self.activation, self.mlp_fc2, self.dropout):
         y = layer(y)
-    if not self.residual:
-        return y
     return stream + y
 """),
     ("draw", """

@@ -37,6 +37,17 @@ def test_a_series(tmp_path):
     assert "3 of 3 diverged" in readme.generate("series 05_microgpt/ablate", tmp_path)
 
 
+def test_families(tmp_path):
+    row = {
+        "entry": "mlp-8", "what": "MLP, block_size 8", "params": 56995, "chars_seen": 4096000,
+        "loss": {"train": 1.87654, "val": 1.99876, "test": 1.96}, "seconds": 15.34,
+    }  # fmt: skip
+    put(tmp_path / "05_microgpt/families/table.json", {"rows": [row]})
+    (found,) = lines(readme.generate("families 05_microgpt/families", tmp_path))[2:]
+    assert found == ["mlp-8", "MLP, block_size 8", "56,995", "4,096,000", "1.877", "1.999",
+                     "1.960", "15"]  # fmt: skip
+
+
 def test_published_numbers_keep_what_was_measured_and_are_judged_anew(tmp_path):
     check = next(check for check in experiments.CHECKS if check.name == "counts")
     label, number = check.numbers[0].label, check.numbers[0]
@@ -56,13 +67,50 @@ def test_published_numbers_keep_what_was_measured_and_are_judged_anew(tmp_path):
 def test_temperatures(tmp_path):
     row = {
         "model": "05_microgpt", "temperature": 0.5, "mean_length": 5.678, "distinct": 1234,
-        "in_train": 0.25, "in_data": 0.3, "first": ["ava", "mia", "a<b", "x", "unseen"],
+        "in_train": 0.25, "held_out": 0.05, "first": ["ava", "mia", "a<b", "x", "unseen"],
     }  # fmt: skip
     put(tmp_path / "score/temperatures.json", {"samples": 2000, "rows": [row]})
     text = readme.generate("temperatures", tmp_path)
-    assert text.startswith("2000 samples")
-    assert lines(text)[2] == ["05_microgpt", "0.5", "5.68", "1,234", "25.0%", "30.0%",
+    assert text.startswith("2,000 samples")
+    assert lines(text)[2] == ["05_microgpt", "0.5", "5.68", "1,234", "25.0%", "5.0%",
                               "ava, mia, a\\<b, x"]  # fmt: skip
+
+
+def known_row(model, temperature, **changes):
+    return {
+        "model": model, "temperature": temperature, "in_train": 0.25, "held_out": 0.05, "new": 0.7,
+        "distinct_in_train": 1234, "distinct_held_out": 300, "train_per_held_out": 1234 / 300,
+        **changes,
+    }  # fmt: skip
+
+
+def test_known_names_at_temperature_1_then_at_half(tmp_path):
+    models = ("02_bigram_counts", "05_microgpt/twin")
+    rows = [known_row(model, t) for model in models for t in (0.5, 0.8, 1.0)]
+    put(tmp_path / "score/temperatures.json", {"samples": 2000, "rows": rows})
+    table = lines(readme.generate("known", tmp_path))[2:]
+    numbers = ["25.0%", "5.0%", "70.0%", "1,234", "300", "4.1 ± 0.3"]
+    assert table == [
+        ["02_bigram_counts", "1.0", *numbers],
+        ["05_microgpt/twin", "1.0", *numbers],
+        ["02_bigram_counts", "0.5", *numbers],
+        ["05_microgpt/twin", "0.5", *numbers],
+    ]
+
+
+def test_a_line_of_a_page_asks_what_a_model_drew(tmp_path):
+    rows = [known_row("05_microgpt/twin", 0.5), known_row("05_microgpt/twin", 1.0, in_train=0.1)]
+    put(tmp_path / "score/temperatures.json", {"samples": 2000, "rows": rows})
+    marker = "<!-- 05_microgpt/twin drawn {} .0% -->"
+    for what, value in {"0.5 in_train": "25%", "1.0 in_train": "10%"}.items():
+        line = f"In train: {marker.format(what)}?{readme.END}."
+        assert readme.fill(line, tmp_path) == line.replace("?", value)
+    for wrong, problem in (
+        ("0.7 in_train", "no in_train is known for samples of 05_microgpt/twin at temperature 0.7"),
+        ("0.5 in_val", "no in_val is known"), ("0.5", "missing 1 required"), ("x y", "to float"),
+    ):  # fmt: skip
+        with pytest.raises(readme.MarkerError, match=problem):
+            readme.fill(marker.format(wrong) + readme.END, tmp_path)
 
 
 def test_the_benchmark(tmp_path):

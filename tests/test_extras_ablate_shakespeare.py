@@ -144,10 +144,26 @@ def test_without_the_mlp_a_block_is_its_attention():
 
 
 def test_without_residuals_a_branch_replaces_what_it_read():
+    model = changed("no-residuals", 2)
+    x = model.wte(XB) + model.wpe(torch.arange(6))
+    for block in model.blocks:
+        stream = x
+        x = block.attn(block.ln_1(x))
+        x = block.mlp_fc2(F.gelu(block.mlp_fc1(block.ln_2(x))))
+        torch.testing.assert_close(block(stream), x)
+    torch.testing.assert_close(model(XB), model.lm_head(model.ln_f(x)))
+
+
+def test_without_residuals_dropout_acts_on_both_branches():
+    class Triple(torch.nn.Module):
+        def forward(self, x):
+            return 3 * x
+
     block = changed("no-residuals").blocks[0]
+    block.dropout, block.ln_2 = Triple(), torch.nn.Identity()  # LayerNorm would undo the factor
     x = torch.randn(2, 5, C)
-    read = block.attn(block.ln_1(x))
-    expected = block.mlp_fc2(F.gelu(block.mlp_fc1(block.ln_2(read))))
+    read = 3 * block.attn(block.ln_1(x))
+    expected = 3 * block.mlp_fc2(F.gelu(block.mlp_fc1(read)))
     torch.testing.assert_close(block(x), expected)
 
 

@@ -80,7 +80,8 @@ def test_a_loaded_model_is_the_best_one_and_gives_its_loss_per_character(monkeyp
     assert not model.training and model.tokenizer.chars == list(CHARS)
     val = stage.load_text(tmp_path / "text.txt", 8)["val"]
     ids = tokens.encode(model.tokenizer, val)
-    loss = stage.evaluate(model, ids) * tokens.tokens_per_char(ids, val)
+    with tokens.devices.autocast("cpu", result["dtype"]):
+        loss = stage.evaluate(model, ids) * tokens.tokens_per_char(ids, val)
     assert loss == pytest.approx(result["best"]["val"], rel=1e-6)
     saved = torch.load(folder / "model.pt", weights_only=True)
     assert saved["step"] == result["best"]["step"] and saved["config"]["vocab_size"] == 60

@@ -32,7 +32,7 @@ RUNS = {  # folder in out/: flags of a run of a second or less
     "05_microgpt/twin": ["--steps=30", "--batch-size=32", "--n-embd=8", "--block-size=6"],
     "06_shakespeare_gpt": [
         "--steps=20", "--batch-size=8", "--block-size=16", "--n-embd=16", "--n-layer=1",
-        "--device=cpu",
+        "--device=cpu", "--dtype=float32",  # the precision of log_probs
     ],
 }
 NAMES_RUNS = list(RUNS)[:5]
@@ -221,6 +221,18 @@ def test_a_single_model_that_is_broken_or_missing_is_named(tmp_path):
         tool.score_all(tmp_path, ["03_bigram_learned"], ["emma"])
 
 
+def test_counted_models_answer_without_torch(trained):
+    """Importing torch is what takes longest."""
+    out = trained("02_bigram_counts").out
+    script = "import sys, score; score.main(); sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--from", out, "2", "emma"],
+        cwd=ROOT / "tools", capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("'emma'")
+
+
 def test_as_a_program_it_ends_with_status_2_and_one_line(trained):
     out = trained("02_bigram_counts").out
     words = [sys.executable, ROOT / "tools" / "score.py", "--from", out]
@@ -302,11 +314,14 @@ def test_the_comparison_of_a_toy():
 
 
 def test_samples_of_a_toy():
-    row = tool.describe(["ann", "ann", "bo", "zyx"], {"ann"}, {"ann", "bo"})
+    row = tool.describe(["ann", "ann", "bo", "zyx"], {"ann", "eve"}, {"bo"})
     assert row == {
-        "samples": 4, "mean_length": 2.75, "distinct": 3, "in_train": 0.5, "in_data": 0.75,
+        "samples": 4, "mean_length": 2.75, "distinct": 3,
+        "in_train": 0.5, "held_out": 0.25, "new": 0.25,
+        "distinct_in_train": 1, "distinct_held_out": 1, "train_per_held_out": 1.0,
         "first": ["ann", "ann", "bo", "zyx"],
     }  # fmt: skip
+    assert tool.describe(["ann", "zyx"], {"ann"}, {"bo"})["train_per_held_out"] is None
 
 
 @pytest.fixture
@@ -367,7 +382,8 @@ def test_the_tool_keeps_what_temperatures_bring(score, tmp_path):
     for row in kept["rows"]:
         assert row["samples"] == 200 and len(row["first"]) == 10
         line = f"{row['temperature']} +{row['mean_length']:.2f} +{row['distinct']}"
-        assert re.search(f"{line} +{row['in_train']:.1%} +{row['in_data']:.1%}", out)
+        shares = [f"{row[key]:.1%}" for key in ("in_train", "held_out", "new")]
+        assert re.search(" +".join([line, *shares]), out)
     distinct = [row["distinct"] for row in kept["rows"]]
     assert distinct[0] < distinct[-1]
     assert [p.name for p in (tmp_path / "score").iterdir()] == ["temperatures.json"]

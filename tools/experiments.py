@@ -11,7 +11,7 @@ import compare_runs
 from bench import number
 from published import CHECKS
 from published import rows as published_rows
-from table import plain
+from table import duration, plain
 
 
 def read(path):
@@ -33,6 +33,18 @@ def series(results, folder):
     return table(compare_runs.headers(against), rows)
 
 
+def families(results, folder):
+    """Counts, MLPs and GPTs side by side: the runs of extras/families.py."""
+    rows = [
+        (row["entry"], row["what"], f"{row['params']:,}", f"{row['chars_seen']:,}",
+         *(f"{row['loss'][split]:.3f}" for split in ("train", "val", "test")),
+         duration(row["seconds"]))
+        for row in read(results / folder / "table.json")["rows"]
+    ]  # fmt: skip
+    headers = ["run", "model", "params", "characters seen", "train", "val", "test", "seconds"]
+    return table(headers, rows)
+
+
 def published(results, _):
     """Published numbers against ours, in the order of tools/published.py."""
     rows = []
@@ -49,15 +61,50 @@ def published(results, _):
 
 
 def temperatures(results, _):
-    """Samples at several temperatures, and how many of them are in the training set."""
+    """Samples at several temperatures, and how many of them are names of the data."""
     content = read(results / "score" / "temperatures.json")
     rows = [
         (row["model"], row["temperature"], f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
-         f"{row['in_train']:.1%}", f"{row['in_data']:.1%}", ", ".join(row["first"][:4]))
+         f"{row['in_train']:.1%}", f"{row['held_out']:.1%}", ", ".join(row["first"][:4]))
         for row in content["rows"]
     ]  # fmt: skip
-    headers = ["model", "temperature", "mean length", "distinct", "in train", "in data", "first"]
-    return f"{content['samples']} samples at each temperature.\n\n" + table(headers, rows, left=1)
+    headers = ["model", "temperature", "mean length", "distinct", "in train", "held out", "first"]
+    return f"{content['samples']:,} samples at each temperature.\n\n" + table(headers, rows, left=1)
+
+
+def known(results, _):
+    """Samples at temperatures 1 and 0.5: are they in train, held out or new? Known by heart?"""
+    content = read(results / "score" / "temperatures.json")
+    rows = [
+        (row["model"], f"{row['temperature']:.1f}", f"{row['in_train']:.1%}",
+         f"{row['held_out']:.1%}", f"{row['new']:.1%}", f"{row['distinct_in_train']:,}",
+         f"{row['distinct_held_out']:,}", ratio(row))
+        for row in sorted(content["rows"], key=lambda row: row["temperature"], reverse=True)
+        if row["temperature"] in (1.0, 0.5)
+    ]  # fmt: skip
+    headers = [
+        "model", "temperature", "in train", "held out", "new", "different in train",
+        "different held out", "ratio",
+    ]  # fmt: skip
+    return f"{content['samples']:,} samples at each temperature.\n\n" + table(headers, rows, left=1)
+
+
+def ratio(row):
+    """Different names of train for each one held out, ± the standard deviation by chance.
+
+    Chance moves a count of n by about the root of n, and so the ratio of two counts a and b by its
+    (1 / a + 1 / b) ** 0.5th part.
+    """
+    spread = (1 / row["distinct_in_train"] + 1 / row["distinct_held_out"]) ** 0.5
+    return f"{row['train_per_held_out']:.1f} ± {row['train_per_held_out'] * spread:.1f}"
+
+
+def drawn(results, model, temperature, key):
+    """A number of the samples of a model, for a line of a page."""
+    for row in read(results / "score" / "temperatures.json")["rows"]:
+        if (row["model"], row["temperature"]) == (model, float(temperature)) and key in row:
+            return row[key]
+    raise ValueError(f"no {key} is known for samples of {model} at temperature {temperature}")
 
 
 def bench(results, _):
@@ -77,4 +124,11 @@ def bench(results, _):
     return f"{plain(machine)}\n\n" + table(headers, rows)
 
 
-KINDS = {"series": series, "published": published, "temperatures": temperatures, "bench": bench}
+KINDS = {
+    "series": series,
+    "families": families,
+    "published": published,
+    "temperatures": temperatures,
+    "known": known,
+    "bench": bench,
+}

@@ -51,7 +51,7 @@ def copy(out, results):
     for stage in stages.STAGES:
         for path in sorted((out / stage).rglob("*")):
             depth = len(path.relative_to(out / stage).parts) - 1
-            picture = depth < 2 and path.suffix in (".png", ".svg")
+            picture = depth < 2 and path.suffix == ".png"
             if picture or path.name in (KEPT if depth < 2 else KEPT_OF_MANY):
                 write_atomically(results / path.relative_to(out), path.read_bytes())
     for path in sorted(path for pattern in KEPT_BESIDE for path in out.glob(pattern)):

@@ -4,11 +4,16 @@
     python run.py notebook 3                         open a lesson in JupyterLab
 
 Code blocks marked `python` become cells and run from top to bottom in the stage's folder, in one
-fresh kernel. Everything else stays Markdown. Nobody edits a notebook by hand. A lesson that has not
-changed gives the same bytes again.
+fresh kernel. Everything else stays Markdown. An image from docs/pictures/ right after a code block
+shows what that block draws: running the lesson writes the file, and in the notebook the output of
+the cell takes its place. Nobody edits a notebook by hand. A lesson that has not changed gives the
+same bytes again.
 """
 
 import argparse
+import base64
+import os
+import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +24,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from atomic_write import write_if_changed
+from progress_bar import track
 from stages import ROOT
 
 REPOSITORY = ""  # the public address of the project, which the first cell of a notebook fetches
@@ -31,6 +37,8 @@ if not os.path.exists("common.py"):
     assert REPOSITORY, "set REPOSITORY to the address from which you got this notebook"
     subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "project"], check=True)
     os.chdir("project/{stage}")"""
+STYLE = ROOT / "tools" / "lesson.matplotlibrc"  # how matplotlib draws the pictures of the lessons
+DRAWN = re.compile(r"(?:!\[[^\]]*\]\(\.\./docs/pictures/[^)]+\)\s*)*")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -41,14 +49,38 @@ def lesson_folders(root=ROOT):
     return sorted(lesson.parent for lesson in root.glob("[0-9][0-9]_*/README.md"))
 
 
+def for_jupyter(text):
+    """Markdown with its formulas in the form that Jupyter knows.
+
+    GitHub reads Markdown before mathematics and takes a backslash or an underscore for its own. It
+    leaves formulas alone in a block marked `math` and in a dollar sign with a backquote.
+    """
+    text = re.sub(r"^( *)```math\n(.*?)\n *```$", r"\1$$\n\2\n\1$$", text, flags=re.M | re.S)
+    return re.sub(r"\$`([^`]+)`\$", r"$\1$", text)
+
+
 def build(folder, repository=REPOSITORY):
-    """The notebook of a lesson before it runs, with a cell for each block."""
-    notebook = jupytext.reads((folder / "README.md").read_text(encoding="utf-8"), fmt="md")
-    source = FETCH.format(repository=repository, stage=folder.name)
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(source))
+    """The notebook of a lesson before it runs, with a cell for each block.
+
+    The cell that fetches the project comes under the title. The metadata of a cell that draws lists
+    its pictures, as paths from the lesson's folder.
+    """
+    title, rest = (folder / "README.md").read_text(encoding="utf-8").split("\n", 1)
+    notebook = jupytext.reads(rest, fmt="md")
+    fetch = FETCH.format(repository=repository, stage=folder.name)
+    cells = [nbformat.v4.new_markdown_cell(title), nbformat.v4.new_code_cell(fetch)]
+    for cell in notebook.cells:
+        cell.metadata.clear()
+        if cell.cell_type == "markdown":
+            drawn = DRAWN.match(cell.source)[0]  # the images right after a code cell
+            if drawn:
+                cells[-1].metadata["pictures"] = re.findall(r"\]\((.*?)\)", drawn)
+            cell.source = for_jupyter(cell.source.removeprefix(drawn))
+        if cell.source:
+            cells.append(cell)
+    notebook.cells = cells
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02d}"  # jupytext gives random ones
-        cell.metadata.clear()
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     notebook.metadata = nbformat.from_dict(METADATA)
     return notebook
@@ -63,12 +95,31 @@ def execute(notebook, folder):
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,  # times would change the file with every run
         coalesce_streams=True,  # join what is printed, whatever pieces it arrived in
-    ).execute()
+    ).execute(env={**os.environ, "MATPLOTLIBRC": str(STYLE)})
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel added its version
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "text" in output:
                 output.text = output.text.replace(str(folder.parent), "..")
+
+
+def drawn_pictures(notebook, folder):
+    """The pictures that the cells of a notebook drew: {path: bytes}.
+
+    ValueError for a cell whose number of pictures is not the number that the lesson shows below it.
+    """
+    drawn = {}
+    for cell in notebook.cells:
+        data = [output.get("data", {}) for output in cell.get("outputs", [])]
+        images = [base64.b64decode(d["image/png"]) for d in data if "image/png" in d]
+        names = cell.metadata.get("pictures", [])
+        if len(images) != len(names):
+            raise ValueError(
+                f"{folder.name}: a cell draws {len(images)} pictures, and the lesson shows "
+                f"{len(names)} below it:\n{cell.source}"
+            )
+        drawn.update({(folder / name).resolve(): image for name, image in zip(names, images)})
+    return drawn
 
 
 def sources(notebook):
@@ -127,7 +178,7 @@ def main(arguments=None, root=ROOT):
     if args.open:
         return open_lab(folders[0])
     status = 0
-    for folder in folders:
+    for folder in folders if args.check else track(folders, lambda folder: folder.name):
         path = folder / "lesson.ipynb"
         name = path.relative_to(root).as_posix()
         if args.check:
@@ -138,10 +189,13 @@ def main(arguments=None, root=ROOT):
         notebook = build(folder)
         try:
             execute(notebook, folder)
-        except CellExecutionError as error:
+            images = drawn_pictures(notebook, folder)
+        except (CellExecutionError, ValueError) as error:
             print(f"{name} is not written, because a cell failed:\n{error}", file=sys.stderr)
             status = 1
             continue
+        for picture, image in images.items():
+            write_if_changed(picture, image)
         print(f"{name} {'written' if write(notebook, path) else 'unchanged'}", flush=True)
     return status
 

@@ -4,18 +4,13 @@ Every number in them comes from the stage's own code and from the model that it 
 """
 
 import hashlib
-import itertools
-import math
 
 import numpy as np
 
 from plot_style import GREY, STAGE_COLOURS, Missing, letter_axes, marks, new_figure, read_json
-from stages import ROOT, load_stage
 from trained_models import load_model
 
-NAMES = ROOT / "data" / "names.txt"
-SATURATED = 0.97  # the slope of tanh, 1 - tanh**2, is below 0.06 where |tanh| is larger
-LINE = "O Romeo, Romeo!\n"  # the heads of stage 06 are shown on this line
+LINE = "\nO Romeo, Romeo!"  # begins with the line break that heads of stage 06 look for
 
 
 def load(folder):
@@ -23,72 +18,7 @@ def load(folder):
     return load_model(folder.parent, folder.name)
 
 
-def val_names(result):
-    """The val names in the order of the file. Missing if the run read another file."""
-    if hashlib.sha256(NAMES.read_bytes()).hexdigest() != result["dataset"]["sha256"]:
-        raise Missing("the run read another file, not data/names.txt")
-    return load_stage("02_bigram_counts", "names").load_splits(NAMES)["val"]
-
-
 # ---- 01 --------------------------------------------------------------------------------------
-def worked_expression():
-    """The expression that lesson 01 works out by hand, after backward(). {name: Value}"""
-    Value = load_stage("01_micrograd", "engine").Value
-    a, b = Value(2.0), Value(-3.0)
-    c = a * b
-    d = c + a
-    L = d**2
-    L.backward()
-    return {"a": a, "b": b, "c": c, "d": d, "L": L}
-
-
-def lay_out(nodes):
-    """{Value: (x, y)}. The children of a node come before it in the list.
-
-    x is the length of the longest path to a leaf. Each leaf has a row of its own, and the other
-    nodes lie halfway between their children.
-    """
-    place, leaves = {}, itertools.count()
-    for node in nodes:
-        children = [place[child] for child in node.children]
-        x = 1 + max((x for x, _ in children), default=-1)
-        y = sum(y for _, y in children) / len(children) if children else -1.0 * next(leaves)
-        place[node] = (x, y)
-    return place
-
-
-def draw_graph(folder):
-    """The computation graph of an expression, each node with its data and its gradient."""
-    named = worked_expression()
-    place = lay_out(named.values())
-    figure = new_figure(9, 2.8)
-    axes = figure.subplots()
-    colour = STAGE_COLOURS["01_micrograd"]
-    for name, node in named.items():
-        x, y = place[node]
-        text = f"{name}\ndata {node.data:g}\ngrad {node.grad:g}"
-        fill = "white" if node.op else "#EFE6F5"
-        box = {"boxstyle": "round,pad=0.45", "fc": fill, "ec": colour}
-        axes.text(x, y, text, ha="center", va="center", bbox=box, zorder=3)
-        if node.op:
-            symbol = {"*": "×", "**2": "x²"}.get(node.op, node.op)
-            circle = {"boxstyle": "circle,pad=0.25", "fc": colour, "ec": colour}
-            centre = {"ha": "center", "va": "center"}
-            axes.text(x - 0.42, y, symbol, **centre, bbox=circle, color="white", zorder=3)
-            axes.plot([x - 0.4, x], [y, y], color=colour, lw=1.5, zorder=1)
-        for child in node.children:
-            bend = 0.25 if place[child][0] < x - 1 else 0.0  # past the nodes in between
-            arrow = {
-                "arrowstyle": "-|>", "color": colour, "shrinkA": 36, "shrinkB": 4, "lw": 1.5,
-                "connectionstyle": f"arc3,rad={-bend}",
-            }  # fmt: skip
-            axes.annotate("", (x - 0.5, y), place[child], zorder=1, arrowprops=arrow)
-    xs, ys = zip(*place.values())
-    axes.set(xlim=(min(xs) - 0.3, max(xs) + 0.3), ylim=(min(ys) - 0.35, max(ys) + 0.35))
-    axes.axis("off")
-    return figure
-
-
 def draw_boundary(folder):
     """Stage 01's decision boundary at four steps of the training."""
     main, (model, weights) = load(folder)
@@ -192,82 +122,7 @@ def draw_tables(folder):
     return figure
 
 
-# ---- 04 --------------------------------------------------------------------------------------
-def two_components(vectors):
-    """Principal components 1 and 2 of (V, C). -> (V, 2), their shares of the variance.
-
-    The SVD leaves the sign of a component open, so its largest entry is made positive.
-    """
-    U, S, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
-    points = U[:, :2] * S[:2]
-    points = points * np.sign(points[np.abs(points).argmax(axis=0), [0, 1]])
-    return points, (S**2 / (S**2).sum())[:2]
-
-
-def spread_out(points, least):
-    """Push points (V, 2) apart until no two are closer than `least`, so that marks have room."""
-    places = points.copy()
-    for _ in range(500):
-        between = places[:, None] - places  # (V, V, 2)
-        apart = np.linalg.norm(between, axis=-1) + 1e9 * np.eye(len(places))  # (V, V)
-        push = np.maximum(least - apart, 0) / 2 / np.maximum(apart, 1e-9)
-        places = places + (push[:, :, None] * between).sum(axis=1)
-    return places
-
-
-def draw_embeddings(folder):
-    """Stage 04's character vectors, flattened to the two directions in which they differ most."""
-    _, model = load(folder)
-    points, shares = two_components(model.wte.detach().double().numpy())
-    figure = new_figure(7.6, 7.6)
-    axes = figure.subplots()
-    axes.axhline(0, color="#DDDDDD", lw=1, zorder=0)
-    axes.axvline(0, color="#DDDDDD", lw=1, zorder=0)
-    vowel = {"fc": "#D7E9F5", "ec": STAGE_COLOURS[folder.name], "boxstyle": "circle,pad=0.25"}
-    plain = {"fc": "white", "ec": "#AAAAAA", "boxstyle": "circle,pad=0.25"}
-    reach = 1.1 * np.abs(points).max()
-    places = spread_out(points, 0.09 * reach)
-    for point, (x, y), symbol in zip(points, places, [*marks(model.tokenizer.chars), "."]):
-        axes.plot(*zip(point, (x, y)), ".-", color=GREY, lw=0.8, ms=4)
-        box, weight = (vowel, "bold") if symbol in "aeiou" else (plain, "normal")
-        axes.text(x, y, symbol, ha="center", va="center", bbox=box, fontsize=12, weight=weight)
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    axes.set_xlabel(f"first principal component ({shares[0]:.0%} of the variance)")
-    axes.set_ylabel(f"second principal component ({shares[1]:.0%})")
-    axes.set_title("blue: vowels; the mark with a dot: BOS", fontsize=12)
-    return figure
-
-
-def draw_activations(folder):
-    """Stage 04's tanh outputs on the val names, before and after training."""
-    main, trained = load(folder)
-    result = read_json(folder / "result.json")
-    config = main.Config(**result["config"])
-    xs, _ = main.contexts(val_names(result), trained.tokenizer, config.block_size)
-    main.torch.manual_seed(config.seed)  # as main() does: these are the first weights of the run
-    untrained = main.MLP(config, trained.tokenizer)
-    main.torch.manual_seed(config.seed)
-    too_large = main.MLP(config, trained.tokenizer)
-    too_large.mlp_fc1.data *= math.sqrt(config.block_size * config.n_embd) / (5 / 3)
-    panels = (
-        ("before training", untrained),
-        (f"after {result['steps']:,} steps", trained),
-        ("before, not divided by √inputs", too_large),
-    )
-    figure = new_figure(11, 4)
-    for axes, (title, model) in zip(figure.subplots(1, 3, sharey=True), panels):
-        h = model.hidden(xs).detach().numpy()  # (N, n_hidden)
-        shares, edges = np.histogram(h, np.linspace(-1, 1, 51))
-        beyond = (np.abs(h) > SATURATED).mean()
-        heights, widths = 100 * shares / h.size, np.diff(edges)
-        axes.bar(edges[:-1], heights, widths, align="edge", color=STAGE_COLOURS[folder.name])
-        axes.set_title(f"{title}\n{beyond:.1%} have |h| > {SATURATED}", fontsize=12)
-        axes.set_xlabel("h, output of tanh")
-    figure.axes[0].set_ylabel("share of outputs, %")
-    return figure
-
-
-# ---- 05 and 06 -------------------------------------------------------------------------------
+# ---- 06 --------------------------------------------------------------------------------------
 def heatmaps(rows, columns, panels, size):
     """A grid of attention heatmaps, row by row, each of this size in inches.
 
@@ -287,22 +142,6 @@ def heatmaps(rows, columns, panels, size):
     return figure
 
 
-def draw_name_attention(folder):
-    """The attention of each of stage 05's heads, in its last layer, over three val names."""
-    main, model = load(folder)
-    T = model.config.block_size
-    val = val_names(read_json(folder / "result.json"))
-    names = [name for name in val if len(name) == 7 < T][:3]
-    if not names:
-        raise Missing(f"no val name of 7 letters fits a block_size of {T}")
-    panels = []
-    for name in names:
-        heads = main.attention_weights(model, name)[-1]  # [head][T][T] of the last layer
-        symbols = [".", *marks(name)]
-        panels += [(f"{name}, head {i}", head, symbols) for i, head in enumerate(heads)]
-    return heatmaps(len(names), len(heads), panels, size=2.8)
-
-
 def draw_line_attention(folder):
     """The attention of each of stage 06's heads over one line."""
     main, model = load(folder)
@@ -318,8 +157,10 @@ def draw_line_attention(folder):
     return heatmaps(len(layers), len(layers[0]), panels, size=3.2)
 
 
-def draw_positions(wpe):
-    """The similarity of the embeddings of every two positions."""
+def draw_line_positions(folder):
+    """The similarity of the embeddings of every two positions of stage 06."""
+    _, model = load(folder)
+    wpe = model.wpe.weight.detach().double().numpy()  # (block_size, C)
     unit = wpe / np.maximum(np.linalg.norm(wpe, axis=1, keepdims=True), 1e-12)
     figure = new_figure(7.6, 6.4)
     axes = figure.subplots()
@@ -327,13 +168,3 @@ def draw_positions(wpe):
     axes.set(xlabel="position", ylabel="position")
     figure.colorbar(image, label="cosine similarity", shrink=0.85)
     return figure
-
-
-def draw_name_positions(folder):
-    _, model = load(folder)
-    return draw_positions(np.array(model.weights["wpe"]))
-
-
-def draw_line_positions(folder):
-    _, model = load(folder)
-    return draw_positions(model.wpe.weight.detach().double().numpy())

@@ -12,32 +12,26 @@ import sys
 from pathlib import Path
 
 from atomic_write import write_if_changed
+from plot_families import draw_context, draw_families
 from plot_losses import draw_curves, draw_ladder, draw_loss
 from plot_stages import (
-    draw_activations,
     draw_boundary,
     draw_counts,
-    draw_embeddings,
-    draw_graph,
     draw_line_attention,
     draw_line_positions,
-    draw_name_attention,
-    draw_name_positions,
     draw_tables,
 )
 from plot_style import STYLE, Missing
+from progress_bar import track
 from stages import ROOT, STAGES
 from trained_models import NoModel
 
 PICTURES = {  # file: the function that draws it from the folder of the file
-    "01_micrograd/graph.svg": draw_graph,
     "01_micrograd/boundary.png": draw_boundary,
     "02_bigram_counts/counts.png": draw_counts,
     "03_bigram_learned/tables.png": draw_tables,
-    "04_embedding_mlp/embeddings.png": draw_embeddings,
-    "04_embedding_mlp/activations.png": draw_activations,
-    "05_microgpt/attention.png": draw_name_attention,
-    "05_microgpt/positions.png": draw_name_positions,
+    "05_microgpt/families/families.png": draw_families,
+    "05_microgpt/families/context.png": draw_context,
     "06_shakespeare_gpt/attention.png": draw_line_attention,
     "06_shakespeare_gpt/positions.png": draw_line_positions,
     "curves.png": draw_curves,
@@ -55,14 +49,13 @@ def loss_pictures(source):
     return {f"{run}/loss.png": draw_loss for run in sorted([*STAGES, *runs])}
 
 
-def render(draw, folder, suffix):
+def render(draw, folder):
     """The bytes of one picture, the same every time."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
         buffer = io.BytesIO()
-        blank = {"Software": None} if suffix == ".png" else {"Date": None, "Creator": None}
-        draw(folder).savefig(buffer, format=suffix[1:], metadata=blank)
+        draw(folder).savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -85,12 +78,14 @@ def main(arguments=None):
         print(f"plots: there is no stage {args.stage!r}; give 1 to 6", file=sys.stderr)
         return 2
     into = args.into or args.source
-    for name, draw in {**PICTURES, **loss_pictures(args.source)}.items():
-        if args.stage and "/" in name and not name.startswith(number):
-            continue
+    pictures = {**PICTURES, **loss_pictures(args.source)}
+    if args.stage:
+        pictures = {k: draw for k, draw in pictures.items() if "/" not in k or k[:2] == number}
+    for name in track(pictures):
+        draw = pictures[name]
         folder = (args.source / name).parent
         try:
-            if write_if_changed(into / name, render(draw, folder, Path(name).suffix)):
+            if write_if_changed(into / name, render(draw, folder)):
                 print(f"{name} drawn")
         except (Missing, NoModel) as reason:
             print(f"{name} skipped: {reason}")

@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from atomic_write import write_atomically
+from progress_bar import track
 from stages import ROOT, load_stage
 from trained_models import MODELS, NoModel, has_model, load_model
 
@@ -75,22 +75,28 @@ def find_models(out, stages):
 
 
 # ---- asking the models -----------------------------------------------------------------------
-def ask_all(out, folders, question):
-    """Load each model with the module of its stage. Return {folder: question(module, model)}.
+def ask_all(out, folders, parts, question):
+    """Ask each model about each part. -> {folder: [question(module, model, part), ...]}
 
     A model that cannot answer is left out with a line on stderr. Raises Problem if none can.
     """
-    answers, problems, terminal = {}, [], Console(stderr=True)
-    progress = {"console": terminal, "transient": True, "disable": not terminal.is_terminal}
-    for folder in track(folders, description="asking the models", **progress):
+    models, answers, problems = {}, {}, {}
+    jobs = [(folder, part) for folder in folders for part in parts]
+    for folder, part in track(jobs, lambda job: f"{job[0]}, {str(job[1])[:30]}"):
+        if folder in problems:
+            continue
         try:
-            answers[folder] = question(*load_model(out, folder))
+            if folder not in models:
+                models[folder] = load_model(out, folder)
+            answers.setdefault(folder, []).append(question(*models[folder], part))
         except (Problem, NoModel) as problem:
-            problems.append(f"{folder}: {problem}")
+            problems[folder] = problem
+            answers.pop(folder, None)
+    lines = [f"{folder}: {problem}" for folder, problem in problems.items()]
     if not answers:
-        raise Problem(f"no model can answer; the first says: {problems[0]}")
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        raise Problem(f"no model can answer; the first says: {lines[0]}")
+    for line in lines:
+        print(f"left out: {line}", file=sys.stderr)
     return answers
 
 
@@ -111,11 +117,7 @@ def score(module, model, text):
 
 def score_all(out, folders, texts):
     """{folder: what score() returns for each text}, for the models that know all characters."""
-
-    def score_texts(module, model):
-        return [score(module, model, text) for text in texts]
-
-    return ask_all(out, folders, score_texts)
+    return ask_all(out, folders, texts, score)
 
 
 def mean(numbers):
@@ -247,14 +249,24 @@ def draw(module, model, temperature, count):
     return [module.sample(model, temperature) for _ in range(count)]
 
 
-def describe(samples, train, everything):
-    """What these samples are like, as a dict. train, everything: sets of names."""
+def describe(samples, train, held_out):
+    """What these samples are like, as a dict. train, held_out: sets of names.
+
+    train_per_held_out: how many different names of train were drawn for each one held out, or
+    None.
+    """
+    distinct = set(samples)
+    known, unread = len(distinct & train), len(distinct & held_out)
     return {
         "samples": len(samples),
         "mean_length": mean([len(name) for name in samples]),
-        "distinct": len(set(samples)),
+        "distinct": len(distinct),
         "in_train": mean([name in train for name in samples]),
-        "in_data": mean([name in everything for name in samples]),
+        "held_out": mean([name in held_out for name in samples]),
+        "new": mean([name not in train and name not in held_out for name in samples]),
+        "distinct_in_train": known,
+        "distinct_held_out": unread,
+        "train_per_held_out": known / unread if unread else None,
         "first": samples[:10],
     }
 
@@ -262,35 +274,36 @@ def describe(samples, train, everything):
 def show_temperatures(console, out, folders, count):
     """Print what `count` samples at each temperature are like, and write it to out/score."""
     splits, folders = only_default(out, folders)
-    train, everything = set(splits["train"]), set(sum(splits.values(), []))
+    train = set(splits["train"])
+    held_out = {*splits["val"], *splits["test"]} - train
 
-    def describe_temperatures(module, model):
-        samples = {t: draw(module, model, t, count) for t in TEMPERATURES}
-        return {t: describe(names, train, everything) for t, names in samples.items()}
+    def describe_samples(module, model, temperature):
+        return describe(draw(module, model, temperature, count), train, held_out)
 
     rows = [
         {"model": folder, "temperature": temperature, **description}
-        for folder, answer in ask_all(out, folders, describe_temperatures).items()
-        for temperature, description in answer.items()
+        for folder, answers in ask_all(out, folders, TEMPERATURES, describe_samples).items()
+        for temperature, description in zip(TEMPERATURES, answers)
     ]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    headers = ("model", "temperature", "mean\nlength", "distinct", "in train", "in data", "first")
-    for header in headers:
+    headers = "model", "temperature", "mean\nlength", "distinct"
+    for header in (*headers, "in train", "held out", "new", "first"):
         table.add_column(header, justify="left" if header in ("model", "first") else "right")
     last = ""
     for row in rows:
         cells = (
             row["model"] if row["model"] != last else "", f"{row['temperature']}",
             f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
-            f"{row['in_train']:.1%}", f"{row['in_data']:.1%}", ", ".join(row["first"][:3]),
+            f"{row['in_train']:.1%}", f"{row['held_out']:.1%}", f"{row['new']:.1%}",
+            ", ".join(row["first"][:3]),
         )  # fmt: skip
         table.add_row(*map(Text, cells))
         last = row["model"]
     console.print(f"{count} samples from each model at each temperature.\n")
     console.print(table)
     console.print(
-        "\nin train: the share that is in the training set, copied rather than invented; "
-        "in data: in train, val or test."
+        "\nin train: the share of the samples that are names of the training set; "
+        "held out: names of val or test, which no model has read; new: in none of them."
     )
     path = out / "score" / "temperatures.json"
     content = {"dataset": NAMES.name, "seed": SEED, "samples": count, "rows": rows}

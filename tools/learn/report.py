@@ -95,8 +95,8 @@ def bar(lesson, passed):
 
 def task(lesson, exercise):
     """The text of an exercise: what to write, and where."""
-    place = f" (in the block of `{exercise.inside} ...`)" if exercise.inside else ""
+    place = f": only the block below {exercise.inside}" if exercise.inside else ""
     number = lesson.names.index(exercise.name) + 1
     head = Text(f"Exercise {number} of {len(lesson.names)}: {exercise.name}", "bold")
-    file = Text(f"write {exercise.function} in {exercise.file}{place}".replace("`", ""), "dim")
+    file = Text(f"write {exercise.function} in {exercise.file}{place}", "dim")
     return Group(head, file, Text(), Markdown(exercise.task))

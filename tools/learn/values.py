@@ -9,6 +9,7 @@ import sys
 from typing import NamedTuple
 
 LISTS = ("list", "array of texts", "array of objects")  # whose parts are Frozen
+WANTED = {"list": "list or tuple", "array": "array of numbers"}  # kinds in full
 LONGEST = 150  # characters of a value on one line
 PICTURE = (2, 12, 9)  # rows from, rows to, columns to: the tables that are worth a picture
 
@@ -73,7 +74,8 @@ def freeze(value):
 def form_problem(came, expected):
     """What is wrong with the type or the shape of one Frozen beside another, or ""."""
     if came.kind != expected.kind:
-        return f"{article(came.kind)} came and {article(expected.kind)} was expected"
+        wanted = WANTED.get(expected.kind, expected.kind)
+        return f"{article(came.kind)} came and {article(wanted)} was expected"
     if came.shape != expected.shape:
         return f"the shape is {came.shape} and should be {expected.shape}"
     if came.whole != expected.whole:
