@@ -290,6 +290,9 @@ EXTRAS = (
     ("05_microgpt/torch_twin.py", "--preset", "best"),
     ("extras/shakespeare_bigram.py",),
     ("extras/byte_pair_gpt.py",),
+    ("extras/fine_tune.py",),  # needs stage 06's model
+    ("extras/preference.py",),  # needs the model of fine_tune.py
+    ("extras/prompt_answer.py",),
 )
 ABLATIONS = {
     "05_microgpt": "extras/ablate_microgpt.py",
@@ -309,7 +312,7 @@ LEARNING = {
     "museum": (["tools/learn", "museum"], "famous bugs: see one, find its cause: make museum mask"),
     "class": (["tools/learn", "class"], "check the my/ folders of a class: make class FOLDER"),
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
-    "extras": (run_extras, "programs that go further: n-grams, WaveNet, byte pairs, ..."),
+    "extras": (run_extras, "programs that go further: n-grams, WaveNet, fine-tuning, ..."),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),

@@ -11,6 +11,8 @@ of its own, and the generated lines go between them:
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: families, published,
                                                    temperatures, known, bench (tools/experiments.py)
     <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
+    <!-- generated: scaling -->                    for docs/beyond.md; also: fine-tuning, answers,
+                                                   preference (tools/beyond.py)
     <!-- end -->
 
 A number within a line has a marker with a folder below results/, a dotted path in its result.json
@@ -32,6 +34,7 @@ import argparse
 import re
 import sys
 
+import beyond
 import experiments
 import handouts
 import table
@@ -92,9 +95,10 @@ def generate(what, results):
         if problems or not rows:
             raise MarkerError(f"{what}: {problems[0] if problems else f'no result in {results}'}")
         return TABLES[what](group_rows(rows))
-    if kind in experiments.KINDS:
+    measured = {**experiments.KINDS, **beyond.KINDS}
+    if kind in measured:
         try:
-            return experiments.KINDS[kind](results, stage)
+            return measured[kind](results, stage)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MarkerError(f"{what}: {type(error).__name__}: {error}") from error
     if kind in handouts.KINDS:
@@ -103,7 +107,7 @@ def generate(what, results):
         except Problem as problem:
             raise MarkerError(f"{what}: {problem}") from problem
     if kind != "output":
-        kinds = ", ".join([*TABLES, "output", *experiments.KINDS, *handouts.KINDS])
+        kinds = ", ".join([*TABLES, "output", *measured, *handouts.KINDS])
         raise MarkerError(f"there is no kind {what!r}; the kinds are {kinds}")
     path = results / stage / "output.txt"
     try:
