@@ -293,6 +293,7 @@ LEARNING = {
 MAINTAINING = {
     "seeds": (["tools/seeds.py"], "run the fast stages with three seeds, for the spread"),
     "published": (["tools/published.py"], "rerun published numbers and compare; --long for all"),
+    "tries": (["tools/tries.py"], "run what the lessons suggest, for docs/answers.md"),
     "notebooks": (["tools/notebooks.py"], "run all lessons and write NN/lesson.ipynb"),
     "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
     "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),

@@ -9,7 +9,8 @@ of its own, and the generated lines go between them:
     <!-- generated: table short -->                its ten most important rows
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: published, temperatures,
-                                                   known, bench (tools/experiments.py)
+                                                   known, bench (tools/experiments.py),
+                                                   tries, try-text (tools/tries.py)
     <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
     <!-- end -->
 
@@ -22,6 +23,10 @@ and a Python format spec:
 "drawn", a temperature and a key ask for what many samples of a model are like (make score):
 
     <!-- 05_microgpt/twin drawn 0.5 in_train .0% -->41%<!-- end -->
+
+"try" and a name ask for a run of tools/tries.toml. A second run after a minus is subtracted:
+
+    <!-- try 04-context-8 loss.val - 04_embedding_mlp loss.val .3f -->-0.094<!-- end -->
 """
 
 import argparse
@@ -31,6 +36,7 @@ import sys
 import experiments
 import handouts
 import table
+import tries
 from atomic_write import write_atomically
 from learn.exercises import Problem
 from stages import ROOT
@@ -40,8 +46,8 @@ PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md", "doc
 END = "<!-- end -->"
 BLOCK = re.compile(r"<!-- generated: (.*?) -->")
 TABLES = {"table": table.markdown, "table short": table.short_markdown}
-INLINE = re.compile(r"<!-- \d\d_.*? -->")
-INLINE_PAIR = re.compile(r"<!-- (\d\d_.*?) -->.*?<!-- end -->")
+INLINE = re.compile(r"<!-- (?:\d\d_|try ).*? -->")
+INLINE_PAIR = re.compile(r"<!-- ((?:\d\d_|try ).*?) -->.*?<!-- end -->")
 
 
 class MarkerError(ValueError):
@@ -121,6 +127,11 @@ def fill_line(line, results):
 def look_up(marker, results):
     """The value that a marker such as "04_embedding_mlp loss.val .3f" asks for, formatted."""
     words = marker.split(" ")
+    if words[0] == "try":
+        try:
+            return tries.look_up(results, marker)
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise MarkerError(f"{marker}: {type(error).__name__}: {error}") from error
     if len(words) < 3:
         raise MarkerError(f"{marker}: give a folder, a path in its result and a format")
     folder, path, spec = words[0], " ".join(words[1:-1]), words[-1]
