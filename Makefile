@@ -2,6 +2,7 @@
 #   make stage 4                               give a stage's number as a word or as N=4
 #   make stage 4 ARGS="--steps 500 --seed 7"   ARGS is passed on unchanged
 #   make start 3 EXERCISE=softmax              one exercise of a stage
+#   make start extras                          a set of exercises, even if a target has its name
 PYTHON ?= python3
 ARGS :=
 
@@ -17,8 +18,9 @@ TARGETS := $(ALONE) $(WITH_N) score
 ifneq ($(filter $(WITH_N) score,$(firstword $(MAKECMDGOALS))),)
   WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
   N := $(WORDS)
+  ALONE := $(filter-out $(WORDS),$(ALONE))
   .PHONY: $(WORDS)
-  $(filter-out $(TARGETS),$(WORDS)): ; @:
+  $(filter-out $(WITH_N) score,$(WORDS)): ; @:
 endif
 
 $(ALONE):

@@ -270,7 +270,7 @@ ABLATIONS = {
 LEARNING = {
     "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
-    "start": (["tools/learn", "start"], "begin to rebuild a stage in my/: make start 3"),
+    "start": (["tools/learn", "start"], "begin to rebuild a stage or a set in my/: make start 3"),
     "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),
     "watch": (["tools/learn", "watch"], "check again at every save: make watch 3"),
     "hint": (["tools/learn", "hint"], "the next of three hints for the current exercise"),
@@ -284,7 +284,7 @@ LEARNING = {
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),
     "notebook": (run_notebook, "open a lesson in JupyterLab: make notebook 3"),
-    "diff": (run_diff, "what a stage's main.py changes in the one before: make diff 4"),
+    "diff": (run_diff, "what a stage changes in the one before, part by part: make diff 4"),
     "check-setup": (["tools/check_setup.py"], "check that everything works, in 20 seconds"),
     "test": (["-m", "pytest"], "run all tests but the slow ones"),
     "data": (["data/prepare.py"], "get every data set and verify it"),

@@ -78,7 +78,7 @@ class Value:
         return Value(self.data**n, (self,), (n * self.data ** (n - 1),))
 
     def backward(self):
-        """Add d self / d node to the grad of every node, a Value that self was computed from."""
+        """Add d self / d node to the grad of every node that self was computed from."""
         self.grad = 1.0
         while tape:
             node = tape.pop()

@@ -345,7 +345,8 @@ def main():
         docs={name: 1 for name in data}, targets={name: len(data[name]) - 1 for name in data},
         vocab_size=V, params=params,
         chars_seen=log.done * config.batch_size * config.block_size,
-        loss=loss, best={"step": best["step"], "val": best["val"]}, samples=[text], device=device, dtype=dtype,
+        loss=loss, best={"step": best["step"], "val": best["val"]}, samples=[text],
+        device=device, dtype=dtype,
         baselines={"letter frequencies": letter_frequencies(data, V)},
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import math
 import string
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ def contexts(learner, check):
             "The first target is missing: the first letter comes after a context of BOS only.": (
                 made(right[1:], [1, 2])
             ),
-            "BOS at the beginning is no target: nobody has to guess that a name begins.": (
+            "The BOS at the beginning is not a target: nobody has to guess that a name begins.": (
                 made([[2, 2, 2], [2, 2, 2], [2, 2, 0], [2, 0, 1]], [2, 0, 1, 2])
             ),
             "The two are swapped: contexts come first, then targets.": (
@@ -68,6 +69,8 @@ def contexts(learner, check):
             "The rows differ in length: every context has block_size tokens.": (
                 ValueError("expected sequence of length")
             ),
+            "This character is not in the tokenizer: tokenizer.encode(doc) makes the tokens of a "
+            "document, with BOS on both sides.": KeyError,
         },
     )  # fmt: skip
     check.equal(
@@ -214,8 +217,11 @@ def hidden(learner, check):
             ),
             "The vectors have the shape (B, T, C): put those of a context side by side first, "
             "(B, T * C).": RuntimeError("(2x2 and 4x1)"),
-            "These are tokens, of shape (B, T): look up their vectors first.": (
-                check.either(RuntimeError("(1x2 and 4x1)"), RuntimeError("(1x2 and 3x2)"))
+            "One row of 2 numbers came, and mlp_fc1 has a row for each of T * C = 4. Are these "
+            "still the tokens? Or were the vectors added up? Look them up, and put them side by "
+            "side.": check.either(RuntimeError("(1x2 and 4x1)"), RuntimeError("(1x2 and 3x2)")),
+            "Here T and C are both 2: take the sizes from the tensors, not from the lesson.": (
+                check.either(RuntimeError("is invalid for input of size"), IndexError)
             ),
             **mistakes,
         },
@@ -279,6 +285,8 @@ def logits(learner, check):
         "hidden is a method of the model: self.hidden(xb).": NameError("'hidden'"),
         "lm_head and lm_bias belong to the model: self.lm_head.": NameError("lm_"),
         "hidden must be called: self.hidden(xb).": TypeError("'method'"),
+        "lm_head reads the outputs of the hidden layer, and these are not: self.hidden(xb) gives "
+        "them.": RuntimeError("mat1 and mat2 shapes"),
     }
     check.equal(
         model.__call__, (xb,), torch.tensor([[0.924, -0.462, 0.0]]), by=LESSON, atol=6e-4,
@@ -498,6 +506,9 @@ def evaluate(learner, check):
     def mean(xs, ys):
         return losses(xs, ys).mean().item()
 
+    def twice(xs, ys, first):
+        return F.cross_entropy(first(model.logits[xs[:, -1]], dim=1), ys).item()
+
     general = {
         "You return a tensor: .item() makes a number of it.": (
             lambda xs, ys: torch.tensor(mean(xs, ys))
@@ -508,8 +519,10 @@ def evaluate(learner, check):
         "Each context has a loss of its own here: return their mean.": check.either(
             lambda xs, ys: losses(xs, ys).float(), lambda xs, ys: losses(xs, ys).tolist()
         ),
-        "The sign is wrong: F.cross_entropy has its minus already.": (
-            lambda xs, ys: -mean(xs, ys)
+        "The sign is wrong: the loss is minus the log-probability, and F.cross_entropy has its "
+        "minus already.": lambda xs, ys: -mean(xs, ys),
+        "Softmax comes twice: F.cross_entropy takes the logits, and has a softmax of its own.": (
+            lambda xs, ys: twice(xs, ys, torch.softmax)
         ),
     }
     check.equal(
@@ -517,7 +530,14 @@ def evaluate(learner, check):
         call='evaluate(model, xs, ys), for the one context of "By hand"',
         mistakes={
             "This is the probability of the target: take minus its logarithm.": 0.241,
-            "This is the logit of the target: F.cross_entropy makes the loss of it.": 0.0,
+            "Is this the logit of the target, which is 0? F.cross_entropy makes the loss of it. "
+            "Or was nothing added up? The only piece has one context: shorter pieces count, too.": (
+                0.0
+            ),
+            "This is the loss times 8,192, but the piece has one context: the last piece is "
+            "shorter, so take its own length.": (
+                lambda xs, ys: 8192 * mean(xs, ys)
+            ),
             **general,
         },
     )  # fmt: skip
@@ -559,6 +579,9 @@ def evaluate(learner, check):
     check.equal(
         evaluate, (xs, ys), mean, by=f"{PYTORCH}; the last 319 are the hard ones", call=call,
         mistakes={
+            "The targets have to be cut into the same pieces as the contexts.": (
+                check.either(ValueError("batch_size"), IndexError("shape mismatch"))
+            ),
             "This is a mean of means, in which the short last piece weighs as much as a long one: "
             "add up all losses and divide once.": (
                 lambda xs, ys: sum(parts(torch.mean)) / len(model.pieces) if whole() else None
@@ -610,11 +633,19 @@ def train(learner, check):
     call = "train(config, model, data)"
     model = Table(start)
 
+    added = []  # what came to log.add
+
+    class Log(main.common.Log):
+        def add(self, loss):
+            added.append(loss)
+            super().add(loss)
+
     def after(steps):
         """Row 1 of the logits after some steps, and the log."""
         model.logits = start.clone().requires_grad_()
         data = {"train": (xs, ys), "val": (xs, ys)}
-        log = main.train(main.Config(steps=steps, **settings), model, data)
+        with patch.object(main.common, "Log", Log):
+            log = main.train(main.Config(steps=steps, **settings), model, data)
         return model.logits.detach()[1], log
 
     row, log = check.run(
@@ -713,6 +744,12 @@ def train(learner, check):
     check.true(
         log.curve[-1][1] is not None, "The log has no batch loss: call log.add(loss.item()).",
         call=f"{call}, then log.curve", came="no loss", expected="a loss in each row",
+    )  # fmt: skip
+    check.true(
+        not any(isinstance(loss, torch.Tensor) and loss.requires_grad for loss in added),
+        "The log keeps this tensor, and with it the whole computation of the step in memory: "
+        "loss.item() is the number alone.",
+        call=f"{call}, then what log.add got", came="a tensor with a gradient", expected="a number",
     )  # fmt: skip
     batches(main, check, call)
     check.between(
@@ -836,8 +873,20 @@ def sample(learner, check):
         "After BOS, b the model was asked about b, BOS: the latest token comes last, and BOS fills "
         "up the left."
     )
+    names, chances = [], []  # what sample returned, and what it gave to torch.multinomial
+    multinomial = torch.multinomial
+
+    def noted(probs, *args, **more):
+        chances.append(probs)
+        return multinomial(probs, *args, **more)
+
+    def drawn():
+        with patch.object(torch, "multinomial", noted):
+            names.append(sample(model))
+        return names[-1]
+
     check.equal(
-        lambda: sample(model), (), "bca",
+        drawn, (), "bca",
         call="sample(model), where b follows BOS BOS, c follows BOS b, a follows b c, BOS follows "
         "c a", by="the only name that this model allows",
         mistakes={
@@ -877,6 +926,10 @@ def sample(learner, check):
                 RuntimeError("probability tensor contains")
             ),
             "block_size and tokenizer belong to the model.": NameError,
+            "All tokens have the same chance. The logits have the shape (1, V), and softmax has to "
+            "run along the row: dim=1.": (
+                lambda: names[-1] if chances and all(p.min() == p.max() for p in chances) else ...
+            ),
         },
     )  # fmt: skip
     endless = Lookup(
@@ -902,10 +955,9 @@ def sample(learner, check):
         drawn = [sample(single, temperature=temperature) for _ in range(count)]
         return drawn.count("a") / count
 
-    a_follows = 'the share of "a" among 600 names, where a goes on with logits'
+    a_follows = 'the share of "a" in 600 names; after a, the logits are log 3 for a and 0 for BOS'
     check.between(
-        lambda: share_of_single(1.0), (), 0.18, 0.32, by="1/4",
-        call=f"{a_follows} log 3 and ends with 0",
+        lambda: share_of_single(1.0), (), 0.18, 0.32, by="1/4", call=a_follows,
         mistakes={
             "It always takes the likeliest character: draw, as torch.multinomial does.": (0, 0),
             "Both get 1/2: do the logits go through softmax and into the draw?": (0.44, 0.56),
@@ -914,7 +966,7 @@ def sample(learner, check):
     ignored = "The temperature has no effect: divide the logits by it, before softmax."
     check.between(
         lambda: share_of_single(0.5), (), 0.05, 0.15, by="1/10: exp(log 3 / 0.5) is 9",
-        call=f"temperature 0.5: {a_follows} log 3 and ends with 0",
+        call=f"temperature 0.5: {a_follows}",
         mistakes={
             ignored: (0.19, 0.31),
             "The logits are multiplied by the temperature: divide them by it.": (0.311, 0.43),
@@ -922,7 +974,7 @@ def sample(learner, check):
     )  # fmt: skip
     check.between(
         lambda: share_of_single(2.0), (), 0.30, 0.44, by="0.366: exp(log 3 / 2) is 1.73",
-        call=f"temperature 2: {a_follows} log 3 and ends with 0",
+        call=f"temperature 2: {a_follows}",
         mistakes={ignored: (0.19, 0.299)},
     )  # fmt: skip
 
@@ -970,6 +1022,10 @@ def log_probs(learner, check):
             ),
             "contexts returns two tensors, and the model reads the first.": (
                 check.either(AttributeError("'tuple' object"), TypeError("tuple"))
+            ),
+            "The whole text came as one context. The model reads block_size tokens at a time: "
+            "which of your functions cuts a text into contexts?": (
+                check.either(ValueError("(1, 4) came"), ValueError("(1, 2, 3) came"))
             ),
         },
     )  # fmt: skip

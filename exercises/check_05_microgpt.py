@@ -13,6 +13,10 @@ LESSON = "the lesson's example"
 BY_HAND = "worked out by hand"
 NUMERICAL = "measured: each number moved by a little"
 
+SUM_OF_VALUES = (
+    "sum() begins with the number 0, and 0 + Value does not work: sum(values, Value(0.0))."
+)
+
 # What goes wrong when Values are used like numbers, whatever the exercise.
 OPERATORS = {
     "A Value has no division. For a number, multiply by 1 / number; for a Value, multiply by "
@@ -21,9 +25,7 @@ OPERATORS = {
     "A number on the left of a Value: the Value comes first, as in value * 2.": TypeError(
         "for *: 'float' and 'Value'"
     ),
-    "sum() begins with the number 0, and 0 + Value does not work: sum(values, Value(0.0)).": (
-        TypeError("for +: 'int' and 'Value'")
-    ),
+    SUM_OF_VALUES: TypeError("for +: 'int' and 'Value'"),
     "The functions of math take numbers. The number of a Value is its .data.": TypeError(
         "must be real number, not Value"
     ),
@@ -102,6 +104,14 @@ def assert_value(check, main, result, call):
 
 def normal(n, spread=1.0):
     return [random.gauss(0, spread) for _ in range(n)]
+
+
+def grouped(check, mistakes, result):
+    """{what to say: the wrong results} of {mistake: what to say}. result(mistake) gives one."""
+    return {
+        words: check.either(*(result(wrong) for wrong, other in mistakes.items() if other == words))
+        for words in mistakes.values()
+    }
 
 
 def weighted_sum(numbers, weights):
@@ -219,7 +229,10 @@ def dot(learner, check):
         "These are the products: the dot product is their sum.": [4.0, 10.0, 18.0],
         "This is the product of the sums: multiply number by number first.": 90.0,
         "This is the sum of all numbers: multiply a[i] by b[i].": 21.0,
+        "An operator was used on Values, and each use makes one more Value. Compute the number "
+        "from their .data, and then make one Value of it.": TypeError("'Value'"),
     }
+    mistakes.pop(SUM_OF_VALUES)  # here the way out is another one
     check.equal(dot, (a, b), 32.0, by="1*4 + 2*5 + 3*6", mistakes=mistakes)
     given = make(main, [a, b])
     before = [list(part) for part in given]
@@ -417,6 +430,8 @@ def softmax(learner, check):
             "when the other logit rises, this probability falls.": [[p * q, 0.0], [0.0, p * q]],
             "The sign between different logits is wrong: when the other logit rises, this "
             "probability falls.": [[p * q, p * q], [p * q, p * q]],
+            "(i == j) is 1 only where i and j are the same. Where they differ, the last factor is "
+            "0 - p[j].": [[p * q, p * p], [q * q, p * q]],
             "The factor p[i] is missing: this is the derivative of log p[i].": (
                 [[1 - p, -q], [-p, 1 - q]]
             ),
@@ -434,6 +449,14 @@ def softmax(learner, check):
             "A probability has only one child here: its children are all the logits.": (
                 [[p * q, 0.0], [-p * q, 0.0]]
             ),
+        },
+    )  # fmt: skip
+    check.equal(
+        lambda: jacobian(main, softmax, [0.0, 0.0]), (), [[0.25, -0.25], [-0.25, 0.25]],
+        by="0.5 * 0.5 = 0.25", call="the same for z = [0, 0], where p is [0.5, 0.5]",
+        mistakes={
+            "Two different logits can have the same probability: compare their places, i == j, and "
+            "not their numbers.": [[0.25, 0.25], [0.25, 0.25]],
         },
     )  # fmt: skip
     logits, weights = normal(6), normal(6)
@@ -484,6 +507,10 @@ def cross_entropy(learner, check):
             "first.": OverflowError,
             "A tiny probability rounds to 0, and 0 has no logarithm. log(a / b) = log a - log b: "
             "take the logarithm of the sum.": check.either(ValueError, ZeroDivisionError),
+            "A tiny probability rounds to 0, and this is the logarithm of a smallest number that "
+            "you put in its place. log(a / b) = log a - log b: take the logarithm of the sum.": (
+                check.either(*(-math.log(10.0**-n) for n in range(3, 101)))
+            ),
         },
     )  # fmt: skip
     call = "loss = cross_entropy(z, 1) for Values z = [2, 1, 0]"
@@ -495,6 +522,9 @@ def cross_entropy(learner, check):
         mistakes=mistakes,
     )  # fmt: skip
     assert_value(check, main, result, call)
+    main.tape.clear()
+    cross_entropy(make(main, [0.0] * 27), target)
+    count = len(main.tape)
     p = slow_softmax(logits)
     check.equal(
         lambda: gradients(main, lambda z: cross_entropy(z, target), logits)[0], (),
@@ -518,7 +548,18 @@ def cross_entropy(learner, check):
                 [math.exp(x - 2) - (i == 1) for i, x in enumerate(logits)],
             ),
             "These are the logits less y: make probabilities of them first.": [2.0, 0.0, 0.0],
+            "The gradient is divided by the number of logits: this is the loss of one prediction, "
+            "so nothing has to be divided.": [(x - (i == 1)) / 3 for i, x in enumerate(p)],
+            "This is the derivative of the loss with respect to the probability: the children are "
+            "the logits, and theirs is p - y.": [0.0, -1 / p[1], 0.0],
         },
+    )  # fmt: skip
+    check.true(
+        count < 27,
+        "The gradients are right, but there is a Value on the tape for every logit, and the "
+        "backward pass goes through them all. Compute with the numbers, .data, and make one Value "
+        "at the end.",
+        call="cross_entropy of 27 Values, then len(tape)", came=str(count), expected="1",
     )  # fmt: skip
     logits = normal(7, 2.0)
     check.equal(cross_entropy, (logits, 4), slow_cross_entropy, by="-log of softmax")
@@ -552,7 +593,20 @@ def attention(learner, check):
     query = [2.0, 2.0]
     keys, values = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [[1.0, 3.0], [2.0, 1.0], [3.0, 4.0]]
     call = "mean, weights = attention(query, keys, values) for the a of ema"
-    result = check.run(attention, (query, keys, values), call=call, mistakes=OPERATORS)
+    result = check.run(
+        attention, (query, keys, values), call=call,
+        mistakes=OPERATORS | {
+            "linear takes the vector first and the matrix second: linear(x, w).": (
+                AttributeError("'list' object has no attribute 'data'")
+            ),
+            "weighted_mean takes the vectors first and their weights second.": (
+                TypeError("'float' object is not iterable")
+            ),
+            "head_dim is the length of the query, and n_embd is not known here: len(query).": (
+                check.either(NameError("'head_dim'"), NameError("config"), NameError("n_embd"))
+            ),
+        },
+    )  # fmt: skip
     check.true(
         result is not None, "It returns nothing. Did you print instead of return?",
         call=call, came="None", expected="two lists",
@@ -596,6 +650,8 @@ def attention(learner, check):
             "The weights are only exponentials: divide them by their sum, so that they add up to "
             "1.": slow_mean([math.exp(score) for score in scores], values),
             "You took the value of the best match alone: take a weighted mean of all.": [3.0, 4.0],
+            "The weights are divided after softmax, so they no longer add up to 1: divide the "
+            "scores, before softmax.": [number / math.sqrt(2) for number in scaled(1.0)],
         },
     )  # fmt: skip
     check.equal(
@@ -693,28 +749,35 @@ def slow_gpt(config, weights, tokens, wrong=""):
     wte, wpe = ([weights["wte"][token] for token in tokens], weights["wpe"])
     xs = norm(plus(wte, wpe))
     for layer in range(config.n_layer):
-        i = 0 if wrong == "first layer" else layer
+        def name_of(name, layer=layer):
+            return f"layer{0 if wrong in ('first layer', f'first {name}') else layer}.{name}"
+
         start = xs
         normed = xs if wrong == "no norm before attention" else norm(xs)
         names = {
             "k and v swapped": ("attn_wq", "attn_wv", "attn_wk"),
             "q and k swapped": ("attn_wk", "attn_wq", "attn_wv"),
+            "k like q": ("attn_wq", "attn_wq", "attn_wv"),
+            "v like q": ("attn_wq", "attn_wk", "attn_wq"),
+            "v like k": ("attn_wq", "attn_wk", "attn_wk"),
+            "k like v": ("attn_wq", "attn_wv", "attn_wv"),
+            "k and v like q": ("attn_wq", "attn_wq", "attn_wq"),
         }.get(wrong, ("attn_wq", "attn_wk", "attn_wv"))
-        q, k, v = ([times(f"layer{i}.{name}", x) for x in normed] for name in names)
-        if wrong == "cache holds x":
-            k, v = normed, normed
+        q, k, v = ([times(name_of(name), x) for x in normed] for name in names)
+        k = normed if wrong in ("cache holds x", "keys hold x") else k
+        v = normed if wrong in ("cache holds x", "values hold x") else v
         found = [slow_heads(config, q[t], k[: t + 1], v[: t + 1], wrong) for t in range(len(xs))]
         if wrong != "no wo":
-            found = [times(f"layer{i}.attn_wo", x) for x in found]
+            found = [times(name_of("attn_wo"), x) for x in found]
         residual = normed if wrong in ("normed residuals", "normed residual") else xs
         xs = found if wrong == "no residual of attention" else plus(residual, found)
 
         normed = xs if wrong == "no norm before the MLP" else norm(xs)
         normed = norm(start) if wrong == "MLP of the old x" else normed
-        hidden = [times(f"layer{i}.mlp_fc1", x) for x in normed]
+        hidden = [times(name_of("mlp_fc1"), x) for x in normed]
         if wrong != "no relu":
             hidden = [[max(number, 0.0) for number in x] for x in hidden]
-        computed = [times(f"layer{i}.mlp_fc2", x) for x in hidden]
+        computed = [times(name_of("mlp_fc2"), x) for x in hidden]
         residual = normed if wrong in ("normed residuals", "normed MLP residual") else xs
         residual = start if wrong == "old residual" else residual
         if wrong == "no residual of the MLP":
@@ -741,10 +804,22 @@ def slow_heads(config, q, keys, values, wrong=""):
             seen = seen[:-1] * config.n_head + seen[-1:] * (h + 1)
         q_h, *keys_h = [[x[c] for c in head] for x in (q, *(keys[s] for s in seen))]
         values_h = [[values[s][c] for c in head] for s in seen]
+        q_h = q if wrong == "query not cut" else q_h
+        keys_h = keys if wrong == "keys not cut" else keys_h
+        values_h = values if wrong == "values not cut" else values_h
         found += slow_attention(q_h, keys_h, values_h)[0]
+    if wrong == "heads added":
+        return [sum(found[c::d]) for c in range(d)]
     return found
 
 
+LAYER_MATRICES = ("attn_wq", "attn_wk", "attn_wv", "attn_wo", "mlp_fc1", "mlp_fc2")
+LAYER_0 = (
+    "Every layer uses the weights of layer 0: their names begin with the number of the layer, i."
+)
+SAME_MATRIX = (
+    "A matrix is used twice: queries come from attn_wq, keys from attn_wk, values from attn_wv."
+)
 LAYER_MISTAKES = {
     "one head": "All numbers of q are compared in one go, as if there were one head: each head "
     "compares only its own head_dim numbers.",
@@ -757,12 +832,25 @@ LAYER_MISTAKES = {
     "in each of them.",
     "cache holds x": "keys and values got the vector x itself: append what attn_wk and attn_wv "
     "make of it.",
+    "keys hold x": "keys got the vector x itself: append what attn_wk makes of it.",
+    "values hold x": "values got the vector x itself: append what attn_wv makes of it.",
+    "query not cut": "The query is not cut: a head takes its own head_dim numbers of q, too.",
+    "keys not cut": "The keys are not cut: a head takes its own head_dim numbers of each key.",
+    "values not cut": "The values are not cut: a head takes its own head_dim numbers of each "
+    "value.",
+    "heads added": "The results of the heads are added up: put them side by side, one list behind "
+    "the other.",
+    "k like q": SAME_MATRIX,
+    "v like q": SAME_MATRIX,
+    "v like k": SAME_MATRIX,
+    "k like v": SAME_MATRIX,
+    "k and v like q": SAME_MATRIX,
     "k and v swapped": "Keys and values are swapped: keys come from attn_wk, values from attn_wv.",
     "q and k swapped": "Queries and keys are swapped: queries come from attn_wq, keys from "
     "attn_wk.",
     "no wo": "attn_wo is missing: it mixes what the heads found, before the result is added to x.",
-    "first layer": "Every layer uses the weights of layer 0: their names begin with the number of "
-    "the layer, i.",
+    "first layer": LAYER_0,
+    **{f"first {name}": LAYER_0 for name in LAYER_MATRICES},
     "no norm before attention": "The norm before attention is missing: q, k and v are made of the "
     "norm of x.",
     "no norm before the MLP": "The norm before the MLP is missing: it reads the norm of x.",
@@ -802,10 +890,11 @@ def layer(learner, check):
             lambda tokens: slow_gpt(config, weights, tokens),
             by="computed one number at a time",
             call=f"gpt() with 2 layers and 2 heads: the logits after {count} of 5 tokens",
-            mistakes={
-                words: (lambda tokens, wrong=wrong: slow_gpt(config, weights, tokens, wrong))
-                for wrong, words in LAYER_MISTAKES.items()
-            },
+            mistakes=grouped(
+                check, LAYER_MISTAKES, lambda wrong: lambda tokens: (
+                    slow_gpt(config, weights, tokens, wrong)
+                )
+            ),
         )  # fmt: skip
     _, cache = logits_after(main, model, tokens[:3])
     check.equal(
@@ -849,7 +938,7 @@ def layer_by_hand(main, tokenizer, check):
         model = main.Model(config, weights | (changed or {}), tokenizer)
         return logits_after(main, model, tokens)[0]
 
-    plus = "there is add(x, y) for that, because + puts lists one behind the other."
+    plus = "there is add(x, y), because + puts lists one behind the other."
     check.equal(
         lambda: logits([0]), (), [3.0, 5.0], atol=1e-3,
         by="x is (1, 1), its value is (2, 4), and the MLP adds 0",
@@ -861,13 +950,20 @@ def layer_by_hand(main, tokenizer, check):
             ),
             f"The result of attention replaces x. Add it to x; {plus}": [2.0, 4.0],
             f"The result of the MLP replaces x. Add it to x; {plus}": [0.0, 0.0],
-            "x is as it was before the layer: what attention found is lost on the way.": [1.0, 1.0],
+            "x is as it was before the layer. Is what attention found lost, or were the values not "
+            f"made with attn_wv? To add the result to x, {plus}": [1.0, 1.0],
+            LAYER_MISTAKES["heads added"]: [7.0, 1.0],
+            "Only the first head is in the result: put those of all heads side by side.": (
+                [3.0, 1.0]
+            ),
             LAYER_MISTAKES["normed MLP residual"]: slow_rmsnorm([3.0, 5.0]),
             LAYER_MISTAKES["cache holds x"]: [2.0, 2.0],
-            LAYER_MISTAKES["k and v swapped"]: [4.0, 4.0],
+            "Keys and values are swapped, or the values are made with attn_wk: keys come from "
+            "attn_wk, values from attn_wv.": [4.0, 4.0],
             LAYER_MISTAKES["first head"]: [3.0, 3.0],
-            "x holds lists in place of numbers. attention() returns two things, and the results "
-            "of the heads go side by side into one list[C].": check.either(
+            "A list came where a number was needed. attention() returns two things. The results of "
+            "the heads go side by side into one list[C]. And linear takes the vector first and "
+            "the matrix second.": check.either(
                 TypeError("list"), AttributeError("'list'"), AttributeError("'tuple'"),
                 TypeError("tuple"),
             ),
@@ -899,7 +995,8 @@ def layer_by_hand(main, tokenizer, check):
         call="the logits after one token, if all values are 0",
         mistakes={
             "The relu between mlp_fc1 and mlp_fc2 is missing.": [-3.0, 3.0],
-            "There is a relu after mlp_fc2: it belongs between the two.": [-1.0, 3.0],
+            "relu belongs between mlp_fc1 and mlp_fc2. Does it come after both? Or are the two "
+            "matrices swapped?": [-1.0, 3.0],
             "x is as it was before the MLP: the result of the MLP is lost.": [-1.0, 1.0],
         },
     )  # fmt: skip
@@ -999,10 +1096,12 @@ def slow_adam(start, gradient, steps, wrong=""):
     beta1 = 0.99 if wrong in ("betas swapped", "m uses beta2") else 0.85
     beta2 = 0.85 if wrong in ("betas swapped", "v uses beta1") else 0.99
     for step in range(steps):
-        learning_rate = 0.01 * (1 - step / steps)
+        learning_rate = 0.01 * (1 if wrong == "rate stays" else 1 - step / steps)
         c1, c2 = 1 - 0.85 ** (step + 1), 1 - 0.99 ** (step + 1)
         if wrong == "corrections swapped":
             c1, c2 = c2, c1
+        c1, c2 = (c2 if wrong == "m uses correction2" else c1), c2
+        c1, c2 = c1, (c1 if wrong == "v uses correction1" else c2)
         c1 = 1.0 if wrong in ("no corrections", "m not corrected") else c1
         c2 = 1.0 if wrong in ("no corrections", "v not corrected") else c2
         for i, g in enumerate(gradient(numbers, step)):
@@ -1010,9 +1109,18 @@ def slow_adam(start, gradient, steps, wrong=""):
             g = total[i] if wrong == "not cleared" else g
             kept_m = {"old means lost": 0.0, "old m whole": 1.0}.get(wrong, beta1)
             kept_v = {"old means lost": 0.0, "old v whole": 1.0}.get(wrong, beta2)
-            m[i] = kept_m * m[i] + (1 - beta1) * g
-            v[i] = kept_v * v[i] + (1 - beta2) * g * g
+            new_m, new_v = 1 - beta1, 1 - beta2
+            if wrong in ("shares of m swapped", "shares of both swapped"):
+                kept_m, new_m = new_m, kept_m
+            if wrong in ("shares of v swapped", "shares of both swapped"):
+                kept_v, new_v = new_v, kept_v
+            new_m = 1.0 if wrong in ("new m whole", "both new whole") else new_m
+            new_v = 1.0 if wrong in ("new v whole", "both new whole") else new_v
+            m[i] = kept_m * m[i] + new_m * g
+            v[i] = kept_v * v[i] + new_v * g * g
             m_hat, v_hat = m[i] / c1, v[i] / c2
+            m[i] = 0.0 if wrong == "m not kept" else m[i]
+            v[i] = 0.0 if wrong == "v not kept" else v[i]
             if wrong == "corrected means kept":
                 m[i], v[i] = m_hat, v_hat
             numbers[i] -= learning_rate * slow_step(m_hat, v_hat, g, wrong)
@@ -1041,6 +1149,11 @@ def slow_step(m_hat, v_hat, g, wrong=""):
     return m_hat / (root + 1e-8)
 
 
+SHARES = (
+    "The shares are the wrong way round: beta is the share of the old mean, and 1 - beta that of "
+    "what is new."
+)
+MEANS_LOST = "The old means are lost: m[i] and v[i] keep a share of them from step to step."
 ADAM_MISTAKES = {
     "not moved": "The parameters did not move: change p.data.",
     "wrong direction": "The step goes with the gradient, to more loss: go against it.",
@@ -1051,6 +1164,19 @@ ADAM_MISTAKES = {
     "v not corrected": "The correction of v[i] is missing: the mean starts at 0, and in the first "
     "step it is a hundred times too small.",
     "corrections swapped": "The corrections are mixed up: correction1 is for m, correction2 for v.",
+    "m uses correction2": "The correction of m[i] is correction1.",
+    "v uses correction1": "The correction of v[i] is correction2.",
+    "shares of m swapped": SHARES,
+    "shares of v swapped": SHARES,
+    "shares of both swapped": SHARES,
+    "new m whole": "m[i] takes the whole new gradient: take only the share 1 - beta1 of it.",
+    "new v whole": "v[i] takes the whole new square: take only the share 1 - beta2 of it.",
+    "both new whole": "m[i] and v[i] take what is new whole: take the shares 1 - beta1 and 1 - "
+    "beta2 of it.",
+    "m not kept": MEANS_LOST,
+    "v not kept": MEANS_LOST,
+    "rate stays": "The learning rate stays the same: the variable learning_rate falls, and "
+    "config.learning_rate is only its first value.",
     "not divided": "This is the learning rate times m_hat: divide by the root of v_hat, so that "
     "the size of the gradients cancels out.",
     "no root": "You divide by v_hat: divide by its root.",
@@ -1062,7 +1188,7 @@ ADAM_MISTAKES = {
     "them once more: the running means themselves stay as they are.",
     "old m whole": "The old m[i] is kept whole: keep only the share beta1 of it.",
     "old v whole": "The old v[i] is kept whole: keep only the share beta2 of it.",
-    "old means lost": "The old means are lost: m[i] and v[i] keep a share of them.",
+    "old means lost": MEANS_LOST,
     "latest gradient": "The latest gradient gives the direction: take m_hat, the mean.",
     "upside down": "m_hat and v_hat are mixed up: the step is m_hat divided by the root of v_hat.",
 }
@@ -1093,10 +1219,9 @@ def adam(learner, check):
         return slow_adam(start, gradient, steps, wrong)
 
     def mistakes(docs, steps):
-        return {
-            words: (lambda *args, wrong=wrong: slow(docs, steps, wrong))
-            for wrong, words in ADAM_MISTAKES.items()
-        }
+        return grouped(
+            check, ADAM_MISTAKES, lambda wrong: lambda *args: slow(docs, steps, wrong)
+        )
 
     errors = {
         "m and v are lists: the means of this parameter are m[i] and v[i].": check.either(
@@ -1105,8 +1230,11 @@ def adam(learner, check):
         "p is a Value, and its number is p.data: change that.": check.either(
             TypeError("Value"), AttributeError("'float' object")
         ),
-        "You divide by 0. Without a gradient v_hat is 0: that is what epsilon is for. And in step "
-        "0, 1 - beta ** step is 0: correction1 and correction2 count from 1.": ZeroDivisionError,
+        "You divide by 0. Without a gradient v_hat is 0: that is what epsilon is for, and the sum "
+        "of the root and epsilon needs parentheses. And in step 0, 1 - beta ** step is 0: "
+        "correction1 and correction2 count from 1.": ZeroDivisionError,
+        "This is the root of a negative number. v_hat is a mean of squares, so it is never "
+        "negative. Is the gradient squared?": ValueError("math domain"),
     }
     docs = ["a"]
     call = "train() for 1 step with gradients (-1/6, 1/3, -1/6), then the parameters"
@@ -1185,6 +1313,8 @@ def causal_mask(learner, check):
             "* multiplies number by number: the matrix product is @.": (
                 RuntimeError("must match the size")
             ),
+            "The tensors have four dimensions here, (B, n_head, T, head_dim), and the last two "
+            "count.": check.either(RuntimeError("einsum"), ValueError("too many values to unpack")),
         },
     )  # fmt: skip
     check.true(
@@ -1210,7 +1340,7 @@ def causal_mask(learner, check):
     rows = torch.tensor([[1, 0, 0], [0.804, 0.196, 0], [0.164, 0.164, 0.673]])
     check.equal(
         lambda: att[0, 0], (), rows, call=f"{call}: the weights", by=LESSON, atol=6e-4,
-        mistakes=wrong_weights(check, (q @ k.mT)[0, 0]),
+        mistakes=wrong_weights(check, q[0, 0], k[0, 0]),
     )  # fmt: skip
     values = v[0, 0]
     check.equal(
@@ -1232,16 +1362,19 @@ def causal_mask(learner, check):
     mask_of_many(attention, check)
 
 
-def wrong_weights(check, scores):
-    """The mistakes that give wrong attention weights, (T, T). scores: not yet divided."""
+def wrong_weights(check, q, k):
+    """The mistakes that give wrong attention weights, (T, T). q, k: (T, head_dim)"""
     import torch
 
-    ones, d = torch.ones_like(scores), 2
+    scores, d = q @ k.mT, 2  # not yet divided
+    ones = torch.ones_like(scores)
     divided = scores / math.sqrt(d)
 
     def hidden(begin):
         """Minus infinity above the diagonal, from `begin` places to the right of it."""
         return (-math.inf * ones).triu(begin)
+
+    exps = (divided + hidden(1)).exp()
 
     def after(scores):
         return (scores + hidden(1)).softmax(dim=1)
@@ -1271,6 +1404,12 @@ def wrong_weights(check, scores):
         "triu() put the zeros.": check.either(
             math.nan * ones, torch.where(ones.tril() > 0, math.nan, 0.0)
         ),
+        "The mask is inverted: masked_fill fills where the mask is True, and this filled what a "
+        "position may see.": divided.masked_fill(ones.tril() > 0, -math.inf).softmax(dim=1),
+        "Each row was divided by another sum: .sum(dim=-1, keepdim=True) keeps the sums below each "
+        "other.": exps / exps.sum(dim=1),
+        "The keys were not transposed: .view and .reshape cut memory into pieces and exchange no "
+        "axes. k.mT does.": after(q @ k.reshape(k.shape[1], k.shape[0]) / math.sqrt(d)),
         "The scores are not divided: by the root of head_dim.": after(scores),
         "The scores are divided by head_dim: divide by its root.": after(scores / d),
         "The scores are multiplied by the root of head_dim: divide by it.": (

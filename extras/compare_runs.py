@@ -10,6 +10,8 @@ import io
 import json
 import math
 import statistics
+import time
+from datetime import timedelta
 
 from stage_code import load_stage
 
@@ -90,7 +92,7 @@ def run_all(stage, jobs, out, train, again=False):
         done = len(jobs) - len(todo)
         print(f"{done} of {len(jobs)} runs are kept in {out} (--again repeats them)", flush=True)
     common.stop.training_began = True  # from here on, a stop must not skip the table
-    steps = common.Steps(len(todo), "the series")
+    steps, began = common.Steps(len(todo), "the series"), time.perf_counter()
     for i in steps:
         entry, seed = todo[i]
         with contextlib.redirect_stdout(io.StringIO()):  # hide what a single training prints
@@ -109,8 +111,12 @@ def run_all(stage, jobs, out, train, again=False):
             "about": jobs[entry, seed],
         }
         save(stage, run_path(out, entry, seed), run)
-        result = f"val loss {measured['val']:.4f}, {log.seconds:.1f} s"
-        print(f"run {i + 1} of {len(todo)}: {entry}, seed {seed}: {result}", flush=True)
+        line = f"run {i + 1} of {len(todo)}: {entry}, seed {seed}"
+        line += f": val loss {measured['val']:.4f}, {log.seconds:.1f} s"
+        if i + 1 < len(todo):
+            seconds = (time.perf_counter() - began) / (i + 1) * (len(todo) - i - 1)
+            line += f"; {timedelta(seconds=round(seconds))} left (hours:minutes:seconds)"
+        print(line, flush=True)
     if steps.stopped:
         print("stopped; finished runs are kept, and the same command trains the others")
 

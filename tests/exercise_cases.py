@@ -1,6 +1,6 @@
 """Judge solutions of exercises: what the tests of every stage's exercises share.
 
-A test changes the stage's own code, which solves all exercises, and looks at what the checker says.
+A test changes the reference code, which solves all exercises, and looks at what the checker says.
 The checks run in this process, without the time limits, because a child for each would have to
 import PyTorch first.
 """
@@ -13,7 +13,6 @@ from learn.exercises import read_lesson
 from learn.judge import check_folder
 from learn.source import function_text, put
 from learn.start import copy_stage
-from stages import ROOT
 
 
 @contextlib.contextmanager
@@ -42,7 +41,7 @@ class Judge:
     def __init__(self, stage, folder):
         self.lesson, self.folder = read_lesson(stage), folder / stage
         self.folder.mkdir(parents=True)
-        for path in (ROOT / stage).glob("*.py"):
+        for path in self.lesson.source.glob("*.py"):
             shutil.copy(path, self.folder)
 
     @staticmethod
@@ -51,8 +50,8 @@ class Judge:
         return read_lesson(stage).names
 
     def reference(self, name):
-        """The stage's own file with this exercise."""
-        return ROOT / self.lesson.stage / self.lesson.exercise(name).file
+        """The reference file with this exercise."""
+        return self.lesson.source / self.lesson.exercise(name).file
 
     def path(self, name):
         return self.folder / self.lesson.exercise(name).file

@@ -892,7 +892,8 @@ def test_bfloat16_changes_the_loss_of_evaluate_a_little_and_float32_does_not():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_scores_have_the_precision_of_the_training(dtype, run, monkeypatch):
+def test_the_scores_have_the_precision_of_the_training(dtype, run, tmp_path, monkeypatch):
+    """log_probs is always in float32, so that it gives the same numbers on every machine."""
     seen = []
 
     def spy(*arguments):
@@ -903,6 +904,16 @@ def test_the_scores_have_the_precision_of_the_training(dtype, run, monkeypatch):
     result, _ = run(TEXT, steps=10, dtype=dtype)
     assert result["dtype"] == dtype
     assert seen == [dtype == "bfloat16"] * 4  # val at steps 0, 5 and 10; train
+
+    model, val = main.load(tmp_path), load_text(tmp_path / "text.txt", 8)["val"]
+    losses = []
+    for start in range(0, len(val) - 1, 8):
+        block = val[start : start + 9]
+        rows = log_probs(model, block)
+        losses += [-row[token] for row, token in zip(rows, TOKENIZER.encode(block[1:]))]
+    assert len(losses) == len(val) - 1
+    slack = 1e-6 if dtype == "float32" else 0.002
+    assert sum(losses) / len(losses) == pytest.approx(result["best"]["val"], abs=slack)
 
 
 def test_no_text_has_no_log_probs():

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import bench
-from bench import Line, measure, number, seconds_per_step, show, verdict
+from bench import Line, number, seconds_per_step, show, summarize, verdict
 from stages import ROOT
 
 SLOW_STEPS = """
@@ -49,12 +49,12 @@ def test_a_failing_child_says_why(tmp_path):
 
 
 def test_the_median_of_the_runs_decides_and_every_run_is_kept():
-    runs = iter([{"ratio": 5.0, "seconds": 1.0}, {"ratio": 1.0, "seconds": 9.0},
-                 {"ratio": 3.0, "seconds": 2.0}])  # fmt: skip
-    line = Line("x", "y", lambda: next(runs), {"ratio": (True, 3), "seconds": (False, 1.9)})
-    quantities = measure(line, 3)
+    runs = [{"ratio": 5.0, "seconds": 1.0}, {"ratio": 1.0, "seconds": 9.0},
+            {"ratio": 3.0, "seconds": 2.0}]  # fmt: skip
+    quantities = summarize(runs)
     assert quantities["ratio"] == {"median": 3.0, "runs": [5.0, 1.0, 3.0]}
-    assert verdict(line.bars, quantities) == {"ratio": True, "seconds": False}
+    bars = {"ratio": (True, 3), "seconds": (False, 1.9)}
+    assert verdict(bars, quantities) == {"ratio": True, "seconds": False}
 
 
 def test_what_a_line_needs_and_lacks():

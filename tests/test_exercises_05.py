@@ -49,6 +49,11 @@ FOR_HEADS = """        x, att = [], []
 """
 HEADS = 'x = linear(x, weights[f"layer{i}.attn_wo"])\n        x = add(x, residual)'
 MLP_IN = 'x = rmsnorm(x)\n        x = linear(x, weights[f"layer{i}.mlp_fc1"])'
+MLP = """
+        x = linear(x, weights[f"layer{i}.mlp_fc1"])  # list[C] -> list[4C]
+        x = relu(x)
+        x = linear(x, weights[f"layer{i}.mlp_fc2"])  # list[4C] -> list[C]
+"""
 MLP_OUT = "x = add(x, residual)\n        if attentions"
 STEP = "p.data -= learning_rate * m_hat / (v_hat**0.5 + epsilon)"
 MASK = "torch.full((T, T), -math.inf).triu(1)"
@@ -107,7 +112,7 @@ MUTANTS = [
     ("dot", DOT_VALUE, "Value(sum(map(mul, a_data, b_data)), a + b, b + a)",
      "local_grads are plain numbers"),
     ("dot", DOT_VALUE, "sum(map(mul, a, b), Value(0.0))", "many small Values"),
-    ("dot", DOT_VALUE, "sum(map(mul, a, b))", "begins with the number 0"),
+    ("dot", DOT_VALUE, "sum(map(mul, a, b))", "then make one Value of it"),
     ("dot", "    a_data, b_data =", "    size = len(a)\n    a += b\n    a, b = a[:size], a[size:]\n"
      "    a_data, b_data =", "changes the list a"),
     ("dot", "    if isinstance(a[0], float):\n        return sum(map(mul, a, b))\n", "",
@@ -151,6 +156,9 @@ MUTANTS = [
     ("softmax", SOFTMAX_LOCAL, "[abs(p_i * ((i == j) - p_j)) for j, p_j in enumerate(probs)]",
      "between different logits is wrong"),
     ("softmax", SOFTMAX_LOCAL, "[(i == j) - p_j for j, p_j in enumerate(probs)]", "factor p[i]"),
+    ("softmax", SOFTMAX_LOCAL, "[p_i * (1 - p_j) for j, p_j in enumerate(probs)]", "0 - p[j]"),
+    ("softmax", SOFTMAX_LOCAL, "[p_i * ((p_i == p_j) - p_j) for p_j in probs]",
+     "compare their places"),
     ("softmax", SOFTMAX_LOCAL, "[p_i * (p_j - (i == j)) for j, p_j in enumerate(probs)]",
      "the wrong way round"),
     ("softmax", SOFTMAX_LOCAL, "[p_i * ((i == j) - p_i) for j, p_j in enumerate(probs)]",
@@ -180,6 +188,17 @@ MUTANTS = [
     ("cross-entropy", LOSS_LOCAL, "[(i == target) - e / total for i, e in enumerate(exps)]",
      "this is y - p"),
     ("cross-entropy", LOSS_LOCAL, "[e / total for e in exps]", "This is p"),
+    ("cross-entropy", LOSS_LOCAL,
+     "[(e / total - (i == target)) / len(exps) for i, e in enumerate(exps)]",
+     "divided by the number of logits"),
+    ("cross-entropy", LOSS_LOCAL, "[-total / e * (i == target) for i, e in enumerate(exps)]",
+     "with respect to the probability"),
+    ("cross-entropy", "math.log(total) - (numbers[target] - highest)",
+     "-math.log(max(exps[target] / total, 1e-12))", "a smallest number"),
+    ("cross-entropy", "math.log(total) - (numbers[target] - highest)",
+     "-math.log(exps[target] / total + 1e-8)", "a smallest number"),
+    ("cross-entropy", "    total = sum(exps)\n    loss", "    total = sum(exps)\n"
+     "    softmax(logits)\n    loss", "on the tape for every logit"),
     ("cross-entropy", LOSS_LOCAL, "[e / total - 1 for e in exps]", "subtracted everywhere"),
     ("cross-entropy", LOSS_LOCAL, "[-(i == target) for i, e in enumerate(exps)]", "This is -y"),
     ("cross-entropy", LOSS_LOCAL, "[e - (i == target) for i, e in enumerate(exps)]",
@@ -206,6 +225,13 @@ MUTANTS = [
     ("attention", "weighted_mean(values, att)", "weighted_mean(values, [1 / len(att)] * len(att))",
      "averaged without weights"),
     ("attention", "weighted_mean(values, att)", "weighted_mean(keys, att)", "mean of the keys"),
+    ("attention", SCORES, "linear(keys, query)", "linear takes the vector first"),
+    ("attention", "weighted_mean(values, att)", "weighted_mean(att, values)",
+     "weighted_mean takes the vectors first"),
+    ("attention", "len(query) ** -0.5", "head_dim ** -0.5", "the length of the query"),
+    ("attention", SCORES + "  # list[T]\n    att = softmax(scores)",
+     "linear(query, keys)\n    att = [w * scale for w in softmax(scores)]",
+     "divided after softmax"),
     ("attention", SCORES, "linear([qi * scale for qi in query], values)",
      "compared with the values"),
     ("attention", "att = softmax(scores)", "att = scores", "the scores themselves"),
@@ -225,6 +251,23 @@ MUTANTS = [
      "not of the list of keys"),
     ("layer", "        if attentions is not None:\n            ", "        ",
      "attentions is None unless"),
+    ("layer", "attention(q[head],", "attention(q,", "The query is not cut"),
+    ("layer", "[key[head] for key in keys]", "keys", "The keys are not cut"),
+    ("layer", "[value[head] for value in values]", "values", "The values are not cut"),
+    ("layer", "x.extend(x_h)  #", "x = add(x, x_h) if x else x_h  #", "are added up"),
+    ("layer", "x.extend(x_h)  #", "x = x or x_h  #", "Only the first head"),
+    ("layer", "layer{i}.attn_wk", "layer{i}.attn_wq", "A matrix is used twice"),
+    ("layer", "layer{i}.attn_wk", "layer{i}.attn_wv", "A matrix is used twice"),
+    ("layer", "layer{i}.attn_wv", "layer{i}.attn_wq", "Is what attention found lost"),
+    ("layer", "layer{i}.attn_wv", "layer{i}.attn_wk", "the values are made with attn_wk"),
+    ("layer", "keys.append(k)", "keys.append(x)", "keys got the vector x"),
+    ("layer", "values.append(v)", "values.append(x)", "values got the vector x"),
+    ("layer", "layer{i}.mlp_fc1", "layer0.mlp_fc1", "the weights of layer 0"),
+    ("layer", "layer{i}.attn_wo", "layer0.attn_wo", "the weights of layer 0"),
+    ("layer", 'linear(x, weights[f"layer{i}.attn_wq"])', 'linear(weights[f"layer{i}.attn_wq"], x)',
+     "linear takes the vector first"),
+    ("layer", MLP, MLP.replace("fc1", "fc3").replace("fc2", "fc1").replace("fc3", "fc2"),
+     "Or are the two matrices swapped"),
     ("layer", "keys.append(k)", "keys = [k]", "finds only the first"),
     ("layer", APPEND, "        keys, values = keys + [k], values + [v]\n", "finds only itself"),
     ("layer", "keys.append(k)", "keys = keys + [k]", "finds only the first"),
@@ -238,18 +281,18 @@ MUTANTS = [
      "every n_head-th"),
     ("layer", "for start in range(0, config.n_embd, head_dim):",
      "head_dim = config.n_embd\n        for start in range(1):", "as if there were one head"),
-    ("layer", "x.extend(x_h)  #", "x.append(x_h)  #", "x holds lists"),
-    ("layer", "x_h, att_h = attention", "x_h = att_h = attention", "x holds lists"),
+    ("layer", "x.extend(x_h)  #", "x.append(x_h)  #", "A list came where a number"),
+    ("layer", "x_h, att_h = attention", "x_h = att_h = attention", "A list came where a number"),
     ("layer", HEADS, 'x = linear(x, weights[f"layer{i}.attn_wo"])', "attention replaces x"),
     ("layer", HEADS, 'x = linear(x, weights[f"layer{i}.attn_wo"])\n        x = x + residual',
      "The result of attention replaces x"),
     ("layer", HEADS, "x = add(x, residual)", "attn_wo is missing"),
-    ("layer", HEADS, "x = residual", "what attention found is lost"),
+    ("layer", HEADS, "x = residual", "Is what attention found lost"),
     ("layer", MLP_OUT, "if attentions", "The result of the MLP replaces x"),
     ("layer", "x = relu(x)", "x = x", "relu between"),
     ("layer", "        x = relu(x)\n", "", "relu between"),
     ("layer", 'x = linear(x, weights[f"layer{i}.mlp_fc2"])',
-     'x = relu(linear(x, weights[f"layer{i}.mlp_fc2"]))', "a relu after mlp_fc2"),
+     'x = relu(linear(x, weights[f"layer{i}.mlp_fc2"]))', "Does it come after both"),
     ("layer", "residual = x\n        x = rmsnorm(x)\n        q =",
      "residual = x\n        q =", "norm before attention"),
     ("layer", MLP_IN, 'x = linear(x, weights[f"layer{i}.mlp_fc1"])', "norm before the MLP"),
@@ -258,7 +301,7 @@ MUTANTS = [
     ("layer", "residual = x\n        x = rmsnorm(x)\n        x = linear",
      "x = rmsnorm(x)\n        residual = x\n        x = linear", "MLP is added to the norm"),
     ("layer", "        residual = x\n        " + MLP_IN, "        " + MLP_IN,
-     "what attention found is lost"),
+     "Is what attention found lost"),
     ("layer", "for i, (keys, values) in enumerate(cache):",
      "for layer, (keys, values) in enumerate(cache):\n        i = 0",
      "the weights of layer 0"),
@@ -305,6 +348,26 @@ MUTANTS = [
     ("adam", "m_hat = m[i] / correction1\n            v_hat = v[i] / correction2",
      "m_hat = m[i] = m[i] / correction1\n            v_hat = v[i] = v[i] / correction2",
      "once more"),
+    ("adam", "learning_rate * m_hat", "config.learning_rate * m_hat", "rate stays the same"),
+    ("adam", "m_hat = m[i] / correction1", "m_hat = m[i] / correction2", "is correction1"),
+    ("adam", "v_hat = v[i] / correction2", "v_hat = v[i] / correction1", "is correction2"),
+    ("adam", "m[i] = beta1 * m[i] + (1 - beta1) * g", "m[i] = (1 - beta1) * m[i] + beta1 * g",
+     "the wrong way round"),
+    ("adam", "beta2 * v[i] + (1 - beta2) * g * g", "(1 - beta2) * v[i] + beta2 * g * g",
+     "the wrong way round"),
+    ("adam", "(1 - beta1) * g\n", "g\n", "takes the whole new gradient"),
+    ("adam", "(1 - beta2) * g * g", "g * g", "takes the whole new square"),
+    ("adam", "m[i] = beta1 * m[i] + (1 - beta1) * g", "mean = beta1 * m[i] + (1 - beta1) * g",
+     "did not move"),
+    ("adam", "            p.grad = 0.0\n", "            p.grad = 0.0\n            m[i] = 0.0\n",
+     "The old means are lost"),
+    ("adam", "            p.grad = 0.0\n", "            p.grad = 0.0\n            v[i] = 0.0\n",
+     "The old means are lost"),
+    ("adam", "            p.grad = 0.0\n", "            p.grad = m[i] = v[i] = 0.0\n",
+     "The old means are lost"),
+    ("adam", "(v_hat**0.5 + epsilon)", "v_hat**0.5 + epsilon", "needs parentheses"),
+    ("adam", STEP, "p.data -= learning_rate * m_hat / (math.sqrt(v_hat - 1) + epsilon)",
+     "the root of a negative number"),
     ("adam", "            p.grad = 0.0\n", "", "clear p.grad"),
     ("adam", "(1 - beta2) * g * g", "(1 - beta2) * g", "Is the gradient squared"),
     ("adam", "beta2 * v[i] + (1 - beta2)", "beta1 * v[i] + (1 - beta1)", "v[i] uses beta1"),
@@ -331,6 +394,13 @@ MUTANTS = [
     ("causal-mask", TWIN_SCORES + "  # (B, n_head, T, T)\n    att = scores.softmax(dim=-1)",
      "(q / math.sqrt(head_dim)) @ k.mT\n    att = scores.softmax(dim=-1).tril()",
      "no longer add up to 1"),
+    ("causal-mask", "k.mT + future  #", "k.reshape(*k.shape[:2], head_dim, T) + future  #",
+     "The keys were not transposed"),
+    ("causal-mask", TWIN_SCORES, "((q / math.sqrt(head_dim)) @ k.mT).masked_fill("
+     "torch.ones(T, T).tril().bool(), -math.inf)", "The mask is inverted"),
+    ("causal-mask", "scores.softmax(dim=-1)", "scores.exp() / scores.exp().sum(dim=-1)",
+     "divided by another sum"),
+    ("causal-mask", "T, head_dim = q.shape[-2:]", "_, T, head_dim = q.shape", "four dimensions"),
     ("causal-mask", "dim=-1", "dim=-2", "The columns add up to 1"),
     ("causal-mask", "dim=-1", "dim=1", "Softmax runs over the names or the heads"),
     ("causal-mask", "q / math.sqrt(head_dim)", "q", "The scores are not divided"),
@@ -786,7 +856,7 @@ def test_a_layer_that_does_nothing(judge):
     before, loop = text.split("        # Attention:")
     after = "    return linear(x, weights[" + loop.split("    return linear(x, weights[")[-1]
     judge.write("layer", f"{before}        pass\n{after}")
-    assert "what attention found is lost" in judge.words("layer")
+    assert "Is what attention found lost" in judge.words("layer")
 
 
 def test_an_update_that_does_nothing(judge):

@@ -407,5 +407,5 @@ def test_a_failing_first_exercise_is_fast(begun):
 
 def test_the_lesson_is_read_from_its_file():
     lesson = read_lesson("03_bigram_learned")
-    assert lesson.number == 3 and lesson.names[0] == lesson.exercises[0].name
+    assert lesson.word == "3" and lesson.names[0] == lesson.exercises[0].name
     assert HELPER  # the made-up stage has its own

@@ -1,5 +1,6 @@
 """The lessons: what they quote, what they link to, that their blocks run, and their notebooks."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -135,6 +136,34 @@ def test_every_term_of_the_glossary_stands_there_once_and_is_used():
     assert len(terms) == len({term.lower() for term in terms}) >= 50
     for name, lesson in LESSONS.items():
         assert "../GLOSSARY.md#" in lesson, f"{name} links to no term"
+
+
+def test_lesson_05_says_of_attention_what_the_families_measured():
+    """These are the sentences under "Is attention better?". The numbers fill in by themselves."""
+    path = ROOT / "results/05_microgpt/families/table.json"
+    rows = {row["entry"]: row for row in json.loads(path.read_text(encoding="utf-8"))["rows"]}
+    val = {entry: row["loss"]["val"] for entry, row in rows.items()}
+    # with equally many parameters
+    for gpt, mlp in (
+        ("small-gpt-16", "small-mlp-8"), ("best-26816", "mlp-8-26816"),
+        ("best-58656", "mlp-8"), ("best-201088", "mlp-8-201088"),
+    ):  # fmt: skip
+        assert 0.95 < rows[gpt]["params"] / rows[mlp]["params"] < 1.05
+        assert (val[gpt] < val[mlp]) == (gpt in ("small-gpt-16", "best-201088"))
+    assert abs(val["mlp-8-201088"] - val["mlp-8"]) < 0.005
+    # for the same number of characters
+    assert rows["small-mlp-8-long"]["steps"] == 4 * rows["small-mlp-8"]["steps"]
+    assert rows["small-mlp-8-long"]["chars_seen"] > 4 * rows["small-gpt-16"]["chars_seen"]
+    assert val["small-gpt-16"] < val["small-mlp-8-long"]
+    assert val["best-201088"] < val["mlp-8"] - 0.01 and val["mlp-8-long"] > val["mlp-8"] - 0.003
+    # in the same time
+    assert rows["mlp-8"]["seconds"] < rows["best-201088-short"]["seconds"]
+    assert val["mlp-8"] < val["best-201088-short"]
+    assert val["counts-5"] == min(val[entry] for entry in val if entry.startswith("counts-"))
+    # with a longer context
+    assert abs(val["mlp-16"] - val["mlp-5"]) < 0.005
+    assert val["small-mlp-16"] > val["small-mlp-5"] + 0.02
+    assert abs(val["small-gpt-16"] - val["small-gpt-6"]) < 0.01
 
 
 # --- the notebooks ---

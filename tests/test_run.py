@@ -376,8 +376,15 @@ def test_ablations_of_a_stage(project):
     assert "01_first has no ablations" in done.stderr and "05_microgpt" in done.stderr
 
 
-def test_diff_counts_and_shows_lines(project):
+def test_diff_says_what_a_stage_changes(project):
     done = call(project, "diff", "4")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith("01_first -> 04_fourth\nThe fourth idea.\n")
+    assert "python run.py diff 4 --full" in done.stdout and "\x1b" not in done.stdout
+
+
+def test_the_full_diff_counts_and_shows_lines(project):
+    done = call(project, "diff", "4", "--full")
     summary, diff = done.stdout.split("\n", 1)
     added = len(re.findall(r"^\+(?!\+\+ )", diff, re.M))
     removed = len(re.findall(r"^-(?!-- )", diff, re.M))
@@ -654,6 +661,18 @@ def test_make_without_such_a_stage(project, words):
     ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert done.returncode == 2
     assert len(ours) == 1 and "01_first, 04_fourth" in ours[0]
+
+
+@needs_make
+def test_a_word_after_the_target_is_no_target_of_its_own(project):
+    """make start extras: extras is a set of exercises, and the target of that name does not run."""
+    write(project / "extras" / "ngrams.py", "print('the target ran')\n")
+    done = make(project, "start", "extras")
+    assert done.returncode == 2 and "there is no stage 'extras'" in done.stderr
+    write(project / "tools" / "learn" / "__main__.py", "import sys\nprint(sys.argv[1:])\n")
+    done = make(project, "start", "extras", "EXERCISE=merge")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "['start', 'extras', '--exercise', 'merge']\n"
 
 
 @needs_make

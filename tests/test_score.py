@@ -32,7 +32,7 @@ RUNS = {  # folder in out/: flags of a run of a second or less
     "05_microgpt/twin": ["--steps=30", "--batch-size=32", "--n-embd=8", "--block-size=6"],
     "06_shakespeare_gpt": [
         "--steps=20", "--batch-size=8", "--block-size=16", "--n-embd=16", "--n-layer=1",
-        "--device=cpu",
+        "--device=cpu", "--dtype=float32",  # the precision of log_probs
     ],
 }
 NAMES_RUNS = list(RUNS)[:5]
@@ -219,6 +219,18 @@ def test_a_single_model_that_is_broken_or_missing_is_named(tmp_path):
             tool.score_all(tmp_path, ["02_bigram_counts"], ["emma"])
     with pytest.raises(tool.Problem, match="03_bigram_learned: model.pt is missing"):
         tool.score_all(tmp_path, ["03_bigram_learned"], ["emma"])
+
+
+def test_counted_models_answer_without_torch(trained):
+    """Importing torch is what takes longest."""
+    out = trained("02_bigram_counts").out
+    script = "import sys, score; score.main(); sys.exit('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--from", out, "2", "emma"],
+        cwd=ROOT / "tools", capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("'emma'")
 
 
 def test_as_a_program_it_ends_with_status_2_and_one_line(trained):

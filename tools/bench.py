@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from atomic_write import write_atomically
+from progress_bar import track
 from stages import ROOT
 
 STEP = re.compile(rb"step +([\d,]+) / +[\d,]+ ")  # as the published microgpt and stage 05 print it
@@ -45,7 +46,12 @@ class Line:
     what: str
     measure: Callable[[], dict]  # {quantity: number} of one run
     bars: dict  # {quantity: (whether the number is a minimum, number)}
-    long: bool = False  # over a minute, so it runs once unless --runs says otherwise
+    long: bool = False  # over a minute
+
+    @property
+    def runs(self):
+        """How many, unless --runs says otherwise."""
+        return 1 if self.long else 3
 
 
 class Missing(Exception):
@@ -290,9 +296,8 @@ def lines(published, folder):
 # --- measuring and showing ---
 
 
-def measure(line, runs):
-    """{quantity: {"median", "runs"}} of a line."""
-    measured = [line.measure() for _ in range(runs)]
+def summarize(measured):
+    """{quantity: {"median", "runs"}} of the runs of a line. measured: what measure() returned."""
     return {
         key: {"median": statistics.median(run[key] for run in measured),
               "runs": [run[key] for run in measured]}
@@ -363,18 +368,26 @@ def main():
     about = machine()
     console.print(", ".join(f"{key} {value}" for key, value in about.items() if value))
     results = kept(args.out, about) if args.only else {}
-    for line in chosen:
-        if args.only and line.name not in args.only:
+    jobs = [
+        (line, run)
+        for line in chosen
+        if not args.only or line.name in args.only
+        for run in range(1, (args.runs or line.runs) + 1)
+    ]
+    measured, left_out = {}, set()
+    for line, run in track(jobs, name_of, weight=lambda job: 100 if job[0].long else 5):
+        if line.name in left_out:
             continue
-        runs = args.runs or (1 if line.long else 3)
-        begin = time.perf_counter()
         try:
-            with console.status(f"{line.name}: {runs} runs"):
-                quantities = measure(line, runs)
+            measured.setdefault(line.name, []).append(line.measure())
         except Missing as missing:
-            console.print(f"{line.name}: left out; it needs {missing}")
+            print(f"{line.name}: left out; it needs {missing}", flush=True)
+            left_out.add(line.name)
             continue
-        console.print(f"{line.name}: {runs} runs in {time.perf_counter() - begin:.0f} s")
+        if run < (args.runs or line.runs):
+            continue
+        print(f"{line.name}: {run} runs done", flush=True)
+        quantities = summarize(measured[line.name])
         met = verdict(line.bars, quantities)
         results[line.name] = {"name": line.name, "what": line.what, "quantities": quantities,
                               "bars": line.bars, "met": met}  # fmt: skip
@@ -383,6 +396,11 @@ def main():
     rows = [results[name] for name in names if name in results]
     show(rows, console)
     return 0 if all(all(row["met"].values()) for row in rows) else 1
+
+
+def name_of(job):
+    line, run = job
+    return f"{line.name}, run {run}"
 
 
 def kept(path, about):

@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from progress_bar import track
 from stages import ROOT
 
 LAUNCHER = runpy.run_path(str(ROOT / "run.py"))  # knows which Python and packages are needed
@@ -140,9 +141,13 @@ def main(root=ROOT):
     checks, failed = all_checks(root), 0
     # Two at a time, because a child spends most of its time importing torch, on one core.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for name, (well, line) in zip(checks, pool.map(run_check, checks.values())):
+        jobs = {name: pool.submit(run_check, check) for name, check in checks.items()}
+        for name in track(jobs, weight=lambda name: 3 if name in SMALLEST else 0.1):
+            well, line = jobs[name].result()
             mark = "[green]ok    [/]" if well else "[bold red]FAILED[/]"
-            console.print(f"{mark} [bold]{name:<20}[/]{escape(line)}")
+            with console.capture() as printed:
+                console.print(f"{mark} [bold]{name:<20}[/]{escape(line)}")
+            print(printed.get(), end="", flush=True)
             failed += not well
     if failed:
         console.print(f"{failed} of {len(checks)} checks failed; fix the first one first")

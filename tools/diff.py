@@ -192,8 +192,10 @@ def describe(part, olds, news, matched, gone):
     for new in news:
         old = matched.get(new)
         was = f", which was {old.name}" if old and old.name != new.name else ""
-        if old and old.code == new.code:
-            facts["as before" if old in olds else "moved"].append(new.name + was)
+        if old and old.code == new.code and old in olds:
+            facts["as before"].append(new.name + was)
+        elif old and old.code == new.code:
+            facts["moved"].append(f"{new.name}{was}, from {old.part or old.file}")
         elif part.get("brief"):
             facts["changed" if old else "new"].append(new.name + was)
         elif old and likeness(old, new) >= REWRITTEN:

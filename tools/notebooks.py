@@ -24,6 +24,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from atomic_write import write_if_changed
+from progress_bar import track
 from stages import ROOT
 
 REPOSITORY = ""  # the public address of the project, which the first cell of a notebook fetches
@@ -177,7 +178,7 @@ def main(arguments=None, root=ROOT):
     if args.open:
         return open_lab(folders[0])
     status = 0
-    for folder in folders:
+    for folder in folders if args.check else track(folders, lambda folder: folder.name):
         path = folder / "lesson.ipynb"
         name = path.relative_to(root).as_posix()
         if args.check:

@@ -12,7 +12,7 @@ from stages import ROOT, load_stage
 from trained_models import load_model
 
 NAMES = ROOT / "data" / "names.txt"
-LINE = "O Romeo, Romeo!\n"  # the heads of stage 06 are shown on this line
+LINE = "\nO Romeo, Romeo!"  # begins with the line break that heads of stage 06 look for
 
 
 def home(folder):

@@ -23,6 +23,7 @@ from plot_stages import (
     draw_tables,
 )
 from plot_style import STYLE, Missing
+from progress_bar import track
 from stages import ROOT, STAGES
 from trained_models import NoModel
 
@@ -101,9 +102,10 @@ def main(arguments=None):
         return 2
     into = args.into or args.source
     pictures = {**PICTURES, **loss_pictures(args.source), **try_pictures(args.source)}
-    for name, draw in pictures.items():
-        if args.stage and "/" in name and not name.startswith(number):
-            continue
+    if args.stage:
+        pictures = {k: draw for k, draw in pictures.items() if "/" not in k or k[:2] == number}
+    for name in track(pictures):
+        draw = pictures[name]
         folder = (args.source / name).parent
         try:
             if write_if_changed(into / name, render(draw, folder)):

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -339,6 +340,12 @@ def run_check(check, out):
     write_record(check, ours, time.perf_counter() - start, out)
 
 
+def expected_seconds(check):
+    """How long the check took for the committed results; 0 if it is not in them."""
+    record = read_record(check, ROOT / "results" / "published")
+    return record["seconds"] if record else 0
+
+
 def forget(check, out):
     """Delete everything that an earlier run left, with its checkpoints."""
     (out / f"{check.name}.json").unlink(missing_ok=True)
@@ -443,16 +450,18 @@ def main(words=None, out=OUT):
     console = Console(markup=False, emoji=False, highlight=False)
     console.width = console.width if console.is_terminal else 120
     failures = {}
+    todo = [check for check in chosen if args.again or read_record(check, out) is None]
     try:
-        for check in chosen:
+        for number, check in enumerate(todo):
+            left = timedelta(seconds=round(sum(map(expected_seconds, todo[number:]))))
+            title = f"{number + 1} of {len(todo)}: {check.name}: {check.what}"
+            console.print(f"\n=== {title}; about {left} left (hours:minutes:seconds)")
             if args.again:
                 forget(check, out)
-            if read_record(check, out) is None:
-                console.print(f"\n=== {check.name}: {check.what}")
-                try:
-                    run_check(check, out)
-                except Failed as error:
-                    failures[check.name] = str(error)
+            try:
+                run_check(check, out)
+            except Failed as error:
+                failures[check.name] = str(error)
     except KeyboardInterrupt:
         report(chosen, failures, out, console)
         console.print("stopped; the same command continues")

@@ -32,6 +32,7 @@ and a Python format spec:
 import argparse
 import re
 import sys
+import textwrap
 
 import experiments
 import handouts
@@ -70,7 +71,9 @@ def fill(text, results, name="README.md"):
             else:
                 content = generate(block[1], results).rstrip("\n")
                 skip_to_end(block[0], lines)
-                filled += [line, "", content, "", END]
+                indent = line[: len(line) - len(line.lstrip())]  # of a block in a list
+                content = textwrap.indent(content, indent)
+                filled += [line, "", content, "", indent + END]
         except MarkerError as error:
             raise MarkerError(f"{name}:{number}: {error}") from error
     return "\n".join(filled)

@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
 from atomic_write import write_atomically
+from progress_bar import track
 from stages import ROOT, load_stage
 from trained_models import MODELS, NoModel, has_model, load_model
 
@@ -75,22 +75,28 @@ def find_models(out, stages):
 
 
 # ---- asking the models -----------------------------------------------------------------------
-def ask_all(out, folders, question):
-    """Load each model with the module of its stage. Return {folder: question(module, model)}.
+def ask_all(out, folders, parts, question):
+    """Ask each model about each part. -> {folder: [question(module, model, part), ...]}
 
     A model that cannot answer is left out with a line on stderr. Raises Problem if none can.
     """
-    answers, problems, terminal = {}, [], Console(stderr=True)
-    progress = {"console": terminal, "transient": True, "disable": not terminal.is_terminal}
-    for folder in track(folders, description="asking the models", **progress):
+    models, answers, problems = {}, {}, {}
+    jobs = [(folder, part) for folder in folders for part in parts]
+    for folder, part in track(jobs, lambda job: f"{job[0]}, {str(job[1])[:30]}"):
+        if folder in problems:
+            continue
         try:
-            answers[folder] = question(*load_model(out, folder))
+            if folder not in models:
+                models[folder] = load_model(out, folder)
+            answers.setdefault(folder, []).append(question(*models[folder], part))
         except (Problem, NoModel) as problem:
-            problems.append(f"{folder}: {problem}")
+            problems[folder] = problem
+            answers.pop(folder, None)
+    lines = [f"{folder}: {problem}" for folder, problem in problems.items()]
     if not answers:
-        raise Problem(f"no model can answer; the first says: {problems[0]}")
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        raise Problem(f"no model can answer; the first says: {lines[0]}")
+    for line in lines:
+        print(f"left out: {line}", file=sys.stderr)
     return answers
 
 
@@ -111,11 +117,7 @@ def score(module, model, text):
 
 def score_all(out, folders, texts):
     """{folder: what score() returns for each text}, for the models that know all characters."""
-
-    def score_texts(module, model):
-        return [score(module, model, text) for text in texts]
-
-    return ask_all(out, folders, score_texts)
+    return ask_all(out, folders, texts, score)
 
 
 def mean(numbers):
@@ -275,14 +277,13 @@ def show_temperatures(console, out, folders, count):
     train = set(splits["train"])
     held_out = {*splits["val"], *splits["test"]} - train
 
-    def describe_temperatures(module, model):
-        samples = {t: draw(module, model, t, count) for t in TEMPERATURES}
-        return {t: describe(names, train, held_out) for t, names in samples.items()}
+    def describe_samples(module, model, temperature):
+        return describe(draw(module, model, temperature, count), train, held_out)
 
     rows = [
         {"model": folder, "temperature": temperature, **description}
-        for folder, answer in ask_all(out, folders, describe_temperatures).items()
-        for temperature, description in answer.items()
+        for folder, answers in ask_all(out, folders, TEMPERATURES, describe_samples).items()
+        for temperature, description in zip(TEMPERATURES, answers)
     ]
     table = Table(box=None, padding=(0, 2, 0, 0))
     headers = "model", "temperature", "mean\nlength", "distinct"

@@ -18,12 +18,10 @@ import subprocess
 import sys
 import threading
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 import stages
 import table
 from atomic_write import write_atomically
+from progress_bar import track
 from table_rows import read_result
 
 PROGRAMS = {"main.py": ".", "torch_twin.py": "twin"}  # file of a stage: where its result goes
@@ -103,26 +101,25 @@ def run_once(stage, seed):
     return 0, ""
 
 
-def run_all(todo, console, stopped):
+def name_of(run):
+    stage, seed = run
+    return f"{stage}, seed {seed}"
+
+
+def run_all(todo, stopped):
     """Do the runs one after another and show the time left; return the exit status."""
-    weights = {stage: expected_seconds(stage) for stage, _ in todo}
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(compact=True))
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("", total=sum(weights[stage] for stage, _ in todo))
-        for number, (stage, seed) in enumerate(todo, 1):
-            what = f"{stage}, seed {seed}"
-            progress.update(bar, description=f"{number} of {len(todo)}: {what}")
-            status, error = run_once(stage, seed)
-            if status == INTERRUPTED or stopped.is_set():
-                console.print("stopped; finished runs are kept, and the same command continues")
-                return INTERRUPTED
-            if status != 0:
-                console.print(f"{what}: ended with status {status}\n{error.strip()}")
-                return status if status > 0 else 128 - status
-            result = read_result(folder_of(stage, seed) / "result.json")
-            numbers = f"val {table.decimal(result['loss'].get('val'))} {result['unit']}"
-            console.print(f"{what}: {numbers} ({table.duration(result['seconds'])} s)")
-            progress.advance(bar, weights[stage])
+    for stage, seed in track(todo, name_of, weight=lambda run: expected_seconds(run[0])):
+        what = name_of((stage, seed))
+        status, error = run_once(stage, seed)
+        if status == INTERRUPTED or stopped.is_set():
+            print("stopped; finished runs are kept, and the same command continues", flush=True)
+            return INTERRUPTED
+        if status != 0:
+            print(f"{what}: ended with status {status}\n{error.strip()}", flush=True)
+            return status if status > 0 else 128 - status
+        result = read_result(folder_of(stage, seed) / "result.json")
+        numbers = f"val {table.decimal(result['loss'].get('val'))} {result['unit']}"
+        print(f"{what}: {numbers} ({table.duration(result['seconds'])} s)", flush=True)
     return 0
 
 
@@ -152,16 +149,18 @@ def main(arguments=None):
         todo, done = plan(choose(args.stages, args.all), args.seeds, args.again)
     except ValueError as error:
         parser.error(str(error))
-    console = Console(markup=False, emoji=False, highlight=False)
-    console.print(f"{len(todo)} runs to do, {done} are done already (--again repeats them)")
+    minutes = sum(expected_seconds(stage) for stage, _ in todo) / 60
+    print(f"{len(todo)} runs to do, {done} are done already (--again repeats them)", flush=True)
+    if minutes > 1:
+        print(f"about {minutes:.0f} minutes, from the seconds in results/", flush=True)
     # The terminal sends Ctrl-C to the run as well. The run ends in its own time; wait for it.
     stopped = threading.Event()
     previous = signal.signal(signal.SIGINT, lambda *_: stopped.set())
     try:
-        status = run_all(todo, console, stopped)
+        status = run_all(todo, stopped)
     finally:
         signal.signal(signal.SIGINT, previous)
-    console.print("python run.py table shows each stage's mean and standard deviation")
+    print("python run.py table shows each stage's mean and standard deviation")
     return status
 
 

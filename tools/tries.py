@@ -96,10 +96,10 @@ def run_try(one):
         )  # fmt: skip
         wall = time.perf_counter() - began
         rows = parse(done.stdout.rpartition(PROBE)[2]).rows
-        result = read_result(root / "run" / "result.json") if flags and not done.returncode else {}
-    if done.returncode or "error" in rows:
-        last = done.stderr.strip().splitlines()[-1:] or [rows.get("error", "it printed nothing")]
-        raise Problem(f"{one.name} broke off: {last[0]}")
+        if done.returncode or "error" in rows:
+            last = done.stderr.strip().splitlines()[-1:] or [rows.get("error")]
+            raise Problem(f"{one.name} broke off: {last[0]}")
+        result = {} if flags is None else read_result(root / "run" / "result.json")
     if result.get("interrupted"):
         raise Problem(f"{one.name} was stopped")
     printed = {label: number(value) for label, value in rows.items()}
@@ -172,12 +172,15 @@ def read(results, name):
 
 
 def find(results, name, path):
-    """A number of a run: a dotted path in its result, or one of DERIVED. KeyError if unknown."""
+    """A number of a run: a dotted path in its result, with _ for spaces, or one of DERIVED.
+
+    KeyError if it is not there.
+    """
     value = read(results, name)
     if path in DERIVED:
         return DERIVED[path](value)
     for key in path.split("."):
-        value = value[int(key)] if isinstance(value, list) else value[key]
+        value = value[key if key in value else key.replace("_", " ")]
     return value
 
 
@@ -185,14 +188,18 @@ def last_five(run):
     return [val for _, _, val in run["curve"][-5:]]
 
 
+def first_names(samples):
+    return ", ".join(name or "(no letter)" for name in samples[:5])
+
+
 DERIVED = {
     "gap": lambda run: run["loss"]["val"] - run["loss"]["train"],
     "first": lambda run: run["curve"][0][2],  # the val loss before the training
     "batch": lambda run: run["curve"][-1][1],  # the mean loss of the last batches
-    "swing": lambda run: max(last_five(run)) - min(last_five(run)),
     "highest": lambda run: max(row[2] for row in run["curve"][1:]),
-    "names": lambda run: ", ".join(run["samples"][:5]),
-    "names at temperature": lambda run: ", ".join(run["samples_at_temperature"][:5]),
+    "last_five": lambda run: ", ".join(f"{val:.3f}" for val in last_five(run)),
+    "names": lambda run: first_names(run["samples"]),
+    "names_at_temperature": lambda run: first_names(run["samples_at_temperature"]),
 }
 
 

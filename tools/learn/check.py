@@ -12,11 +12,10 @@ from rich.text import Text
 
 from learn import progress
 from learn.exercises import (
-    find_stage,
+    all_lessons,
+    find_lesson,
     parser,
-    read_lesson,
     short,
-    stages_with_exercises,
     started,
 )
 from learn.report import bar, make_console, print_open
@@ -32,7 +31,7 @@ def main(words):
     console = make_console()
     if args.stage is None:
         return show_progress(console, args.my)
-    lesson = read_lesson(find_stage(args.stage))
+    lesson = find_lesson(args.stage)
     folder = started(lesson, args.my)
     files = dict.fromkeys(exercise.file for exercise in lesson.exercises)
     console.print(f"checking {', '.join(short(folder / file) for file in files)}", style="dim")
@@ -52,7 +51,7 @@ def main(words):
     if outcome.stop:
         console.print(f"Nothing could be checked. Before that: {bar(lesson, passed)} passed.")
     else:
-        console.print(f"{bar(lesson, passed)} passed. Stuck? make hint {lesson.number}")
+        console.print(f"{bar(lesson, passed)} passed. Stuck? make hint {lesson.word}")
     return 1
 
 
@@ -97,15 +96,21 @@ def known_progress(lesson, my):
 
 
 def finish(console, lesson, my, train):
-    """Train the learner's own model, compare it with the reference, say what to read next."""
+    """Train the learner's own model, compare it with the reference, say what to read next.
+
+    A set has no model.
+    """
     count = len(lesson.names)
-    console.print(f"\nAll {count} exercises of stage {lesson.number} pass.", style="bold")
-    status = train_yours(console, lesson, my) if train else 0
-    if status:
-        return status
-    compare(console, lesson, my)
+    console.print(f"\nAll {count} exercises of {lesson.title} pass.", style="bold")
+    if not lesson.is_set:
+        status = train_yours(console, lesson, my) if train else 0
+        if status:
+            return status
+        compare(console, lesson, my)
     later = [stage for stage in STAGES if stage > lesson.stage]
-    if later:
+    if lesson.next:
+        console.print(lesson.next)
+    elif later:
         number = int(later[0][:2])
         console.print(f"Read next: {later[0]}/README.md. Then rebuild it: make start {number}")
     return 0
@@ -176,26 +181,25 @@ def read_result(path):
         return {}
 
 
-# --- all stages ---
+# --- all stages and sets ---
 
 
 def show_progress(console, my):
-    """A line for each stage with exercises: how many passed, and what comes next."""
+    """A line for each stage and each set: how many exercises passed, and what comes next."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for stage in stages_with_exercises():
-        lesson = read_lesson(stage)
-        record = progress.read(my, stage)
+    for lesson in all_lessons():
+        record = progress.read(my, lesson.stage)
         passed = [name for name in lesson.names if name in record.passed]
-        table.add_row(stage, bar(lesson, passed), next_step(lesson, my, record, passed))
+        table.add_row(lesson.stage, bar(lesson, passed), next_step(lesson, my, record, passed))
     console.print(table)
     return 0
 
 
 def next_step(lesson, my, record, passed):
-    folder, number = my / lesson.stage, lesson.number
+    folder, word = my / lesson.stage, lesson.word
     if not folder.is_dir():
-        return f"to begin: make start {number}"
+        return f"to begin: make start {word}"
     if record.checked != progress.fingerprint(folder):
-        return f"changed since the last check: make check {number}"
+        return f"changed since the last check: make check {word}"
     exercise = lesson.first_open(passed)
     return f"next: {exercise.name}" if exercise else "done"

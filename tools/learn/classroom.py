@@ -1,8 +1,8 @@
 """make class FOLDER: check the work of many learners, and print one table.
 
 FOLDER has a folder for each learner, such as a clone of each fork, with their my/ in it. The table
-has a row for each learner and a column for each stage: how many exercises pass. It runs their code
-on this machine, with no protection but time limits.
+has a row for each learner and a column for each stage or set: how many exercises pass. It runs
+their code on this machine, with no protection but time limits.
 """
 
 import argparse
@@ -14,23 +14,24 @@ from pathlib import Path
 
 from rich.table import Table
 
-from learn.exercises import Problem, find_stage, read_lesson, stages_with_exercises
+from learn.exercises import Problem, all_lessons, find_lesson
 from learn.report import make_console
 from learn.run_checks import run_checks
+from progress_bar import track
 
 
 def main(words):
     flags = argparse.ArgumentParser(prog="make class", description=__doc__)
     flags.error = lambda problem: flags.exit(2, f"class: {problem}\n")
     flags.add_argument("folder", type=Path, help="has a folder for each learner")
-    flags.add_argument("--stage", action="append", default=[], help="only this stage, such as 3")
+    flags.add_argument("--stage", action="append", default=[], help="only this stage or set: 3")
     flags.add_argument("--csv", action="store_true", help="print comma-separated values")
     args = flags.parse_args(words)
     if not args.folder.is_dir():
         raise Problem(f"there is no folder {args.folder}")
-    stages = sorted(map(find_stage, args.stage)) or stages_with_exercises()
-    lessons = [read_lesson(stage) for stage in stages]
-    learners = find_learners(args.folder.resolve(), stages)
+    wanted = [find_lesson(word).stage for word in args.stage]
+    lessons = [lesson for lesson in all_lessons() if not wanted or lesson.stage in wanted]
+    learners = find_learners(args.folder.resolve(), [lesson.stage for lesson in lessons])
     if not learners:
         raise Problem(f"no folder in {args.folder} has a my/ with a stage in it")
     console = make_console()
@@ -66,11 +67,7 @@ def check_all(lessons, learners):
             name: [pool.submit(score, lesson, my / lesson.stage) for lesson in lessons]
             for name, my in learners.items()
         }
-        rows = []
-        for name, futures in jobs.items():
-            rows.append([name, *(future.result() for future in futures)])
-            print(f"{len(rows)} of {len(jobs)}: {name}", file=sys.stderr, flush=True)
-    return rows
+        return [[name, *(job.result() for job in jobs[name])] for name in track(jobs)]
 
 
 def score(lesson, folder):

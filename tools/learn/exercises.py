@@ -2,6 +2,14 @@
 
 Everything that the tools know about the exercises of a stage is in that file and in
 exercises/check_STAGE.py.
+
+A set is a group of exercises that belongs to no stage, such as arrays. It has exercises/arrays.toml
+and exercises/check_arrays.py in the same form. Its reference code lies in exercises/arrays/, as
+complete functions in files that import each other by their short names. `make start arrays` makes
+the blank copies in my/arrays/ from it. A set trains no model, so its .toml begins with two keys:
+
+    after = "02_bigram_counts"        the stage after which it comes in lists
+    next = "Read next: ..."           what to do when all its exercises pass
 """
 
 import argparse
@@ -61,32 +69,50 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Lesson:
-    """The exercises and the predictions of one stage.
+    """The exercises and the predictions of one stage, or of a set.
 
-    train: flags for the learner's own main.py once all exercises have passed; few steps, if the
-    stage takes longer than a few seconds.
+    stage: the name of its folder in my/, such as 03_bigram_learned or arrays. train: flags for the
+    learner's own main.py once all exercises have passed; few steps, if the stage takes longer than
+    a few seconds. after: the stage after which a set comes. next: what to do after the last
+    exercise, if it is not to go on with the next stage.
     """
 
     stage: str
     exercises: tuple
     predictions: tuple
     train: tuple = ()
+    after: str = ""
+    next: str = ""
     names: tuple = field(init=False)
 
     def __post_init__(self):
         object.__setattr__(self, "names", tuple(e.name for e in self.exercises))
 
     @property
-    def number(self):
-        """3, as a learner types it."""
-        return int(self.stage[:2])
+    def is_set(self):
+        return self.stage not in STAGES
+
+    @property
+    def source(self):
+        """The folder with the reference code."""
+        return (FOLDER if self.is_set else ROOT) / self.stage
+
+    @property
+    def word(self):
+        """3 or arrays, as a learner types it."""
+        return self.stage if self.is_set else str(int(self.stage[:2]))
+
+    @property
+    def title(self):
+        """What to call it in a sentence."""
+        return f"the set {self.word}" if self.is_set else f"stage {self.word}"
 
     def exercise(self, name):
         """The exercise with this name; softmax_grad is softmax-grad."""
         for exercise in self.exercises:
             if exercise.name == name.replace("_", "-"):
                 return exercise
-        raise Problem(f"stage {self.number} has no exercise {name!r}: {', '.join(self.names)}")
+        raise Problem(f"{self.title} has no exercise {name!r}: {', '.join(self.names)}")
 
     def first_open(self, passed):
         """The first exercise that is not among those passed, or None."""
@@ -94,7 +120,7 @@ class Lesson:
 
 
 def read_lesson(stage):
-    """The Lesson of a stage, given by the name of its folder."""
+    """The Lesson of a stage or a set, given by the name of its folder."""
     path = FOLDER / f"{stage}.toml"
     if not path.exists():
         have = ", ".join(str(int(s[:2])) for s in stages_with_exercises())
@@ -105,7 +131,8 @@ def read_lesson(stage):
         predictions = tuple(Prediction(**table) for table in tables.get("prediction", []))
     except (tomllib.TOMLDecodeError, TypeError, KeyError) as error:
         raise Problem(f"exercises/{path.name}: {error}") from error
-    return Lesson(stage, exercises, predictions, tuple(tables.get("train", ())))
+    train, after, following = (tables.get(key, "") for key in ("train", "after", "next"))
+    return Lesson(stage, exercises, predictions, tuple(train), after, following)
 
 
 def check_file(stage):
@@ -117,13 +144,31 @@ def stages_with_exercises():
     return [stage for stage in STAGES if (FOLDER / f"{stage}.toml").exists()]
 
 
+def set_names():
+    return sorted({path.stem for path in FOLDER.glob("*.toml")} - set(STAGES))
+
+
+def all_lessons():
+    """The Lesson of every stage that has exercises, and of every set behind its stage."""
+    lessons = map(read_lesson, [*stages_with_exercises(), *set_names()])
+    return sorted(lessons, key=lambda lesson: (lesson.after or lesson.stage, lesson.is_set))
+
+
 def find_stage(word):
     """The folder name of the stage that a learner means: 3, 03 or 03_bigram_learned."""
     word = word.rstrip("/\\")
     for stage in STAGES:
         if word in (stage, stage[:2], str(int(stage[:2]))):
             return stage
-    raise Problem(f"there is no stage {word!r}; the stages are {', '.join(STAGES)}")
+    problem = f"there is no stage {word!r}; the stages are {', '.join(STAGES)}"
+    sets = set_names()
+    raise Problem(f"{problem}; the sets are {', '.join(sets)}" if sets else problem)
+
+
+def find_lesson(word):
+    """The Lesson of the stage or the set that a learner means: 3, 03_bigram_learned or arrays."""
+    name = word.rstrip("/\\")
+    return read_lesson(name if name in set_names() else find_stage(word))
 
 
 def parser(command, description, stage=True):
@@ -132,16 +177,16 @@ def parser(command, description, stage=True):
     words.error = lambda problem: words.exit(2, f"{command}: {problem}\n")
     if stage or stage is None:
         count = None if stage else "?"
-        words.add_argument("stage", nargs=count, help="its number, such as 3")
+        words.add_argument("stage", nargs=count, help="its number, such as 3, or the name of a set")
     words.add_argument("--my", type=Path, default=MY, help="the folder of your code (default: my)")
     return words
 
 
 def started(lesson, my):
-    """The learner's folder of a stage. Problem if `make start` did not make it yet."""
+    """The learner's folder of a stage or a set. Problem if `make start` did not make it yet."""
     folder = my.resolve() / lesson.stage
     if not folder.is_dir():
-        raise Problem(f"{short(folder)} does not exist yet; to begin: make start {lesson.number}")
+        raise Problem(f"{short(folder)} does not exist yet; to begin: make start {lesson.word}")
     return folder
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from learn import progress
 from learn.check import known_progress
-from learn.exercises import find_stage, parser, read_lesson, started
+from learn.exercises import find_lesson, parser, started
 from learn.report import make_console, task
 
 KINDS = ("a question", "the place in the lesson", "the formula")
@@ -19,14 +19,14 @@ def main(words):
     flags = parser("hint", __doc__)
     flags.add_argument("--exercise", default="", help="not the current exercise but this one")
     args = flags.parse_args(words)
-    lesson = read_lesson(find_stage(args.stage))
+    lesson = find_lesson(args.stage)
     started(lesson, args.my)
     console = make_console()
     record = known_progress(lesson, args.my)
     current = lesson.first_open(record.passed)
     chosen = lesson.exercise(args.exercise) if args.exercise else current
     if chosen is None:
-        console.print(f"All exercises of stage {lesson.number} pass. These were the hints:")
+        console.print(f"All exercises of {lesson.title} pass. These were the hints:")
         for exercise in lesson.exercises:
             console.print(Text(f"\n{exercise.name}", "bold"))
             print_hints(console, exercise, len(KINDS))
@@ -40,8 +40,8 @@ def main(words):
     console.print()
     print_hints(console, chosen, shown)
     if chosen.name not in record.passed:
-        more = f"For the next hint: make hint {lesson.number}"
-        last = f"That was the last hint. To see a solution: make solution {lesson.number}"
+        more = f"For the next hint: make hint {lesson.word}"
+        last = f"That was the last hint. To see a solution: make solution {lesson.word}"
         console.print(f"\n{more if shown < len(KINDS) else last}", style="dim")
     return 0
 

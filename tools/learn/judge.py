@@ -20,12 +20,14 @@ import threading
 from pathlib import Path
 
 from learn import checking
-from learn.exercises import check_file
+from learn.exercises import FOLDER, check_file, set_names, short
 from learn.source import find, is_blank
 from stages import ROOT, STAGES
 
 LAST_PRINTED = 1000  # characters
-REFERENCES = tuple(os.path.normcase(ROOT / stage) + os.sep for stage in STAGES)
+# Code that reads a file of Python in one of these folders is not the learner's own.
+SOLVED = [ROOT / name for name in (*STAGES, "extras")] + [FOLDER / name for name in set_names()]
+REFERENCES = {os.path.normcase(folder) + os.sep: folder for folder in SOLVED}
 
 
 class Learner:
@@ -125,7 +127,7 @@ def check_exercise(folder, lesson, exercise, report, limited):
     node = find(ast.parse(source), exercise.function) if source is not None else None
     line = check.line(node.lineno) if node else ""
     if source is None:
-        start = f"make start {lesson.number}"
+        start = f"make start {lesson.word}"
         return {"words": f"{exercise.file} is missing. To get its blank form: {start}"}
     if node and is_blank(source, exercise):
         return {"line": line, "words": f"{exercise.function} is not written yet.", "blank": True}
@@ -160,8 +162,8 @@ def check_exercise(folder, lesson, exercise, report, limited):
                 failure["words"] = words.strip()
     stolen = sorted(opened_references)
     if stolen:
-        stage = next(s for s, start in zip(STAGES, REFERENCES) if stolen[0].startswith(start))
-        words = f"This is not your code: it comes from {stage}/."
+        folder = next(f for start, f in REFERENCES.items() if stolen[0].startswith(start))
+        words = f"This is not your code: it comes from {short(folder)}/."
         failure = {"line": line, "words": words}
     if failure is not None:
         failure["line"] = failure.get("line") or line
@@ -195,7 +197,7 @@ def assert_own(learner, exercise, folder, lesson):
             break
     found = look_up(found, name)
     if not callable(found):
-        reset = f"make start {lesson.number} EXERCISE={exercise.name}"
+        reset = f"make start {lesson.word} EXERCISE={exercise.name}"
         words = f"{exercise.file} has no {missing}."
         raise checking.Failed(words=f"{words} To see its blank form: {reset}")
     code = getattr(inspect.unwrap(found), "__code__", None)
@@ -244,8 +246,8 @@ opened_references = set()
 
 
 def note_opened_references(event, args):
-    """An audit hook: notes whoever reads the code of a stage, by import or otherwise."""
+    """An audit hook: notes whoever reads the reference code, by import or otherwise."""
     if event == "open" and isinstance(args[0], (str, bytes)):
         path = os.path.normcase(os.path.abspath(os.fsdecode(args[0])))
-        if path.startswith(REFERENCES) and path.endswith((".py", ".pyc")):
+        if path.startswith(tuple(REFERENCES)) and path.endswith((".py", ".pyc")):
             opened_references.add(path)

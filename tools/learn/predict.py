@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from learn import progress
-from learn.exercises import find_stage, parser, read_lesson
+from learn.exercises import find_lesson, parser
 from learn.report import make_console
 from stages import ROOT
 
@@ -19,19 +19,19 @@ def main(words):
     flags = parser("predict", __doc__)
     flags.add_argument("--again", action="store_true", help="forget the earlier answers")
     args = flags.parse_args(words)
-    lesson = read_lesson(find_stage(args.stage))
+    lesson = find_lesson(args.stage)
     console = make_console()
     if not lesson.predictions:
-        console.print(f"Lesson {lesson.number} has no questions to answer before the run.")
+        console.print(f"There is nothing to predict: {lesson.title} has no questions.")
         return 0
     answers = [] if args.again else known_answers(lesson, args.my)
     answers = ask_all(console, lesson, args.my, answers)
     if len(answers) < len(lesson.predictions):
-        console.print(f"\nTo answer the rest: make predict {lesson.number}")
+        console.print(f"\nTo answer the rest: make predict {lesson.word}")
         return 1
     result = read_result(lesson, args.my)
     if result is None:
-        number = lesson.number
+        number = lesson.word
         console.print(f"Now run it: make stage {number}. Then see how right you were: ", end="")
         console.print(f"make predict {number}")
         return 0

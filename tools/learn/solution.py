@@ -8,11 +8,10 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from learn.check import known_progress
-from learn.exercises import find_stage, parser, read_lesson, started
+from learn.exercises import find_lesson, parser, started
 from learn.report import make_console
 from learn.source import function_text, is_blank
 from learn.start import agreed
-from stages import ROOT
 
 SIDE_BY_SIDE = 120  # columns of a terminal in which two functions fit beside each other
 
@@ -22,7 +21,7 @@ def main(words):
     flags.add_argument("--exercise", default="", help="the exercise to show")
     flags.add_argument("--yes", action="store_true", help="do not ask")
     args = flags.parse_args(words)
-    lesson = read_lesson(find_stage(args.stage))
+    lesson = find_lesson(args.stage)
     folder = started(lesson, args.my)
     passed = known_progress(lesson, args.my).passed
     chosen = lesson.exercise(args.exercise) if args.exercise else choose(lesson, folder, passed)
@@ -30,9 +29,9 @@ def main(words):
     if chosen.name not in passed and not args.yes:
         question = f"{chosen.name} has not passed yet. Show the solution all the same? [y/N] "
         if not agreed(question):
-            console.print(f"A hint instead: make hint {lesson.number}")
+            console.print(f"A hint instead: make hint {lesson.word}")
             return 1
-    reference = function_text(read(ROOT / lesson.stage / chosen.file), chosen.function)
+    reference = function_text(read(lesson.source / chosen.file), chosen.function)
     yours = own_function(folder / chosen.file, chosen)
     show(console, chosen.name, {"the reference": reference, "yours": yours})
     return 0

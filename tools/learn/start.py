@@ -1,4 +1,4 @@
-"""make start 3: put a stage into my/, with the bodies of its exercises taken out.
+"""make start 3: put a stage or a set into my/, with the bodies of its exercises taken out.
 
 Starting again overwrites nothing. make start 3 EXERCISE=softmax makes one function blank again.
 """
@@ -11,14 +11,12 @@ from rich.text import Text
 from learn import progress
 from learn.exercises import (
     Problem,
-    find_stage,
+    find_lesson,
     parser,
-    read_lesson,
     short,
 )
 from learn.report import bar, make_console, task
 from learn.source import blank, function_text, put
-from stages import ROOT
 
 
 def main(words):
@@ -26,7 +24,7 @@ def main(words):
     flags.add_argument("--exercise", default="", help="make this exercise blank again")
     flags.add_argument("--yes", action="store_true", help="do not ask")
     args = flags.parse_args(words)
-    lesson = read_lesson(find_stage(args.stage))
+    lesson = find_lesson(args.stage)
     console = make_console()
     if args.exercise:
         return reset(console, lesson, args.my, lesson.exercise(args.exercise), args.yes)
@@ -48,24 +46,25 @@ def main(words):
     if exercise:
         console.print()
         console.print(task(lesson, exercise))
-        number = lesson.number
-        console.print(f"\nThen: make check {number}, or make watch {number} to check every save.")
+        word = lesson.word
+        console.print(f"\nThen: make check {word}, or make watch {word} to check every save.")
     return 0
 
 
 def print_list(console, lesson):
     console.print("The exercises, in this order:")
     width = max(map(len, lesson.names)) + 2
+    digits = len(str(len(lesson.names)))
     for number, exercise in enumerate(lesson.exercises, 1):
-        place = f"{exercise.function} in {exercise.file}"
-        console.print(Text.assemble(f"  {number}  {exercise.name:<{width}}", (place, "dim")))
+        place = (f"{exercise.function} in {exercise.file}", "dim")
+        console.print(Text.assemble(f"  {number:>{digits}}  {exercise.name:<{width}}", place))
 
 
 def copy_stage(lesson, folder):
-    """Copy those files of the stage that the folder lacks, blanked. Returns their names."""
+    """Copy those reference files that the folder lacks, blanked. Returns their names."""
     folder.mkdir(parents=True, exist_ok=True)
     copied = []
-    for path in sorted((ROOT / lesson.stage).glob("*.py")):
+    for path in sorted(lesson.source.glob("*.py")):
         if not (folder / path.name).exists():
             text = blank_file(lesson, path.name)
             (folder / path.name).write_text(text, encoding="utf-8", newline="\n")
@@ -74,11 +73,11 @@ def copy_stage(lesson, folder):
 
 
 def blank_file(lesson, name):
-    """The text of a stage's file with all exercises taken out."""
-    text = (ROOT / lesson.stage / name).read_text(encoding="utf-8")
+    """The text of a reference file with all exercises taken out."""
+    text = (lesson.source / name).read_text(encoding="utf-8")
     for exercise in lesson.exercises:
         if exercise.file == name:
-            text = blank(text, exercise, lesson.number)
+            text = blank(text, exercise, lesson.word)
     return text
 
 
@@ -87,7 +86,7 @@ def reset(console, lesson, my, exercise, yes):
     path = my.resolve() / lesson.stage / exercise.file
     blank_form = function_text(blank_file(lesson, exercise.file), exercise.function)
     if not path.exists():
-        raise Problem(f"{short(path)} does not exist; to get it: make start {lesson.number}")
+        raise Problem(f"{short(path)} does not exist; to get it: make start {lesson.word}")
     source = path.read_text(encoding="utf-8-sig")
     try:
         changed = put(source, exercise.function, blank_form)

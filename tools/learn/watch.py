@@ -11,7 +11,7 @@ from rich.text import Text
 
 from learn import hint, progress
 from learn.check import first_failure, print_pass, remember
-from learn.exercises import find_stage, parser, read_lesson, short, started
+from learn.exercises import find_lesson, parser, short, started
 from learn.keys import Keys
 from learn.report import bar, make_console, print_open, task
 from learn.run_checks import run_checks
@@ -22,7 +22,7 @@ HELP = "h hint   r check again   q quit"
 
 def main(words):
     args = parser("watch", __doc__).parse_args(words)
-    lesson = read_lesson(find_stage(args.stage))
+    lesson = find_lesson(args.stage)
     folder = started(lesson, args.my)
     with Keys() as keys:
         return Watch(lesson, args.my, folder, keys).run()
@@ -97,8 +97,8 @@ class Watch:
             return
         self.draw_top("checked")
         if outcome.complete:
-            self.console.print(f"All exercises of stage {self.lesson.number} pass.", style="bold")
-            self.console.print(f"To train your own model: make check {self.lesson.number}")
+            self.console.print(f"All exercises of {self.lesson.title} pass.", style="bold")
+            self.console.print(self.to_go_on())
             return
         name, failure = first_failure(outcome)
         if current and current.name in passed:
@@ -115,11 +115,16 @@ class Watch:
         self.console.print(task(self.lesson, following))
         self.console.print(Text("\nIt is checked at your next save.", "dim"))
 
+    def to_go_on(self):
+        """What to do after the last exercise."""
+        train = f"To train your own model: make check {self.lesson.word}"
+        return self.lesson.next if self.lesson.is_set else train
+
     def line(self, outcome, passed, current):
         """One line for a check: 12:03:04  2 of 8 passed; forward: came ..., expected ...: words"""
         count = f"{time.strftime('%H:%M:%S')}  {len(passed)} of {len(self.lesson.names)} passed"
         if outcome.complete:
-            return f"{count}. To train your own model: make check {self.lesson.number}"
+            return f"{count}. {self.to_go_on()}"
         name, failure = first_failure(outcome)
         if current and current.name in passed:
             return f"{count}; {current.name} passed, next: {name}"
