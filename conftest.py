@@ -7,8 +7,15 @@ import pytest
 
 from stages import ROOT
 
-# PyTorch reads this when it is imported, which some tests do before a stage's common.py sets it.
+# PyTorch reads these when it is imported, which some tests do before a stage's common.py sets the
+# first one. With a pytest for every core, each of them computes in one thread.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What the tools print must not depend on the width of the terminal that runs the tests.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 
 # A folder beside the checkout that holds the text files spares the tests the network.
 COPIES = ROOT.parent / "shared" / "data"

@@ -23,6 +23,11 @@ DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
+MOST_WORKERS = 8  # for the tests; each holds PyTorch, which takes half a gigabyte of memory
+# Flags of pytest that choose the number of processes, or need the terminal; -vs is -v and -s.
+ONE_PROCESS = re.compile(
+    r"-n.*|--numprocesses.*|(-p)?no:xdist|-[qvxl]*s[qvxls]*|--capture=no|--pdb|--trace"
+)
 PIN = re.compile(r'([\w.-]+)==([\w.+]+)(?:\s*;\s*python_version\s*(<|>=)\s*"(\d+)\.(\d+)")?')
 
 
@@ -233,9 +238,35 @@ def run_ablate(words):
     return run([find_python(), ROOT / ABLATIONS[stage], *words[1:]])
 
 
+def run_families(words):
+    python = find_python()
+    status = run([python, ROOT / "extras/families.py", *words])
+    run([python, ROOT / "tools/plots.py", "--stage", "05"], stdout=subprocess.DEVNULL)
+    return status
+
+
 def run_notebook(words):
     stage, notebooks = find_stage(words).name, ROOT / "tools/notebooks.py"
     return run([find_python(dev=True), notebooks, "--open", "--stage", stage, *words[1:]])
+
+
+def run_tests(words):
+    python = find_python(dev=True)
+    # pytest looks for pyproject.toml where it starts.
+    return run([python, "-m", "pytest", *workers(words), *words], cwd=ROOT)
+
+
+def workers(words):
+    """pytest's flags for one process per core, unless the words choose for themselves.
+
+    With several processes, a test cannot use the terminal, which -s and --pdb are for.
+    """
+    words = [*os.environ.get("PYTEST_ADDOPTS", "").split(), *words]
+    affinity = getattr(os, "sched_getaffinity", None)  # the cores that this process may use
+    count = min(len(affinity(0)) if affinity else os.cpu_count() or 1, MOST_WORKERS)
+    if count == 1 or any(map(ONE_PROCESS.fullmatch, words)):
+        return []
+    return ["-n", str(count), "--dist", "worksteal"]
 
 
 def run_diff(words):
@@ -282,11 +313,12 @@ LEARNING = {
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, byte pairs, ..."),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
+    "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),
     "notebook": (run_notebook, "open a lesson in JupyterLab: make notebook 3"),
     "diff": (run_diff, "what a stage changes in the one before, part by part: make diff 4"),
     "check-setup": (["tools/check_setup.py"], "check that everything works, in 20 seconds"),
-    "test": (["-m", "pytest"], "run all tests but the slow ones"),
+    "test": (run_tests, "run all tests but the slow ones"),
     "data": (["data/prepare.py"], "get every data set and verify it"),
     "help": (show_help, "print this list"),
 }
@@ -301,7 +333,7 @@ MAINTAINING = {
     "lint": (["-m", "ruff", "check"], "check the style of the code"),
 }
 TARGETS = {**LEARNING, **MAINTAINING}
-NEED_DEV = ("test", "notebooks", "lint")  # of those that are a command
+NEED_DEV = ("notebooks", "lint")  # of those that are a command
 
 
 def main(words):
@@ -318,7 +350,7 @@ def main(words):
     if callable(action):
         return action(words[1:])
     python = find_python(dev=target in NEED_DEV)
-    if action[0] == "-m":  # pytest and ruff look for pyproject.toml where they start
+    if action[0] == "-m":  # ruff looks for pyproject.toml where it starts
         return run([python, *action, *words[1:]], cwd=ROOT)
     return run([python, ROOT / action[0], *action[1:], *words[1:]])
 

@@ -78,13 +78,17 @@ def operation(learner, check, make, numbers, call, mistakes=None):
 
 
 def name_of(learner, check, make, name, call):
+    def op():
+        return make(learner.engine.Value(0.5)).op
+
     check.equal(
-        lambda: make(learner.engine.Value(0.5)).op, (), name, call=f"{call}.op",
+        op, (), name, call=f"{call}.op",
         mistakes={
             "The name of the operation is missing: it comes last.": "",
             f"This is another spelling of the name: it is {name!r}.": check.either(
                 name.upper(), name.capitalize(), "ReLU"
             ),
+            f"The operation has another name: the last argument is {name!r}.": op,
         },
     )  # fmt: skip
 
@@ -670,11 +674,16 @@ def point_loss(learner, check):
         result.backward()
         return result.data, score.grad
 
-    plain = "math.exp and math.log take plain numbers: a Value has methods exp() and log()."
     call = "point_loss(Value(2.0), 1)"
     value(
         learner, check, lambda: point_loss(Value(2.0), 1), call,
-        mistakes={plain: TypeError("must be real number")},
+        mistakes={
+            "math.exp and math.log take plain numbers: a Value has methods exp() and log().": (
+                TypeError("must be real number")
+            ),
+            "score.data is a plain number, which has no methods and no gradient: compute with the "
+            "Value, score.": AttributeError("'float' object has no attribute"),
+        },
     )  # fmt: skip
 
     def exact(score, label):
@@ -709,6 +718,8 @@ def point_loss(learner, check):
                 "The 1 is missing: the probability is 1 / (1 + exp(...)).": check.either(
                     -label * score, label * score
                 ),
+                "This is the hinge loss, max(0, 1 - ys): here the loss is minus the logarithm of "
+                "the right label's probability.": max(0.0, 1 - label * score),
             },
         )  # fmt: skip
     check.equal(

@@ -1,5 +1,6 @@
 """The checks of the exercises of stage 02. How to write such a file: tools/learn/checking.py."""
 
+import itertools
 import math
 import string
 import zlib
@@ -278,6 +279,8 @@ def pairs(learner, check):
             "These are letters: tokenizer.encode(doc) makes tokens of a document.": (
                 check.either((["a"], ["b"]), (np.array(["a"]), np.array(["b"])))
             ),
+            "These are the right pairs in another order: keep the order of the text. A set has no "
+            "order, and sorting makes a new one.": check.either(*other_orders(["ab"], tokenizer)),
         },
     )  # fmt: skip
     check.equal(
@@ -295,10 +298,7 @@ def pairs(learner, check):
                 across
             ),
             "Every pair is there only once: one that occurs twice should be there twice.": (
-                lambda docs, tokenizer: tuple(
-                    np.array(part)
-                    for part in zip(*sorted(set(zip(*one_by_one(docs, tokenizer)))))
-                )
+                lambda docs, tokenizer: columns(dict.fromkeys(zip(*one_by_one(docs, tokenizer))))
             ),
             "There is a row for each document, and the rows differ in length: put the tokens "
             "of all documents into one list.": ValueError("inhomogeneous"),
@@ -317,6 +317,17 @@ def one_by_one(docs, tokenizer):
             xs.append(tokens[place])
             ys.append(tokens[place + 1])
     return np.array(xs), np.array(ys)
+
+
+def other_orders(docs, tokenizer):
+    """The mistake of sorting the pairs, or of putting them into a set."""
+    right, *others = itertools.permutations(zip(*one_by_one(docs, tokenizer)))
+    return [columns(pairs) for pairs in others]
+
+
+def columns(pairs):
+    """Two arrays, of all first tokens and of all second ones."""
+    return tuple(np.array(part) for part in zip(*pairs))
 
 
 def across(docs, tokenizer):

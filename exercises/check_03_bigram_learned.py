@@ -176,7 +176,7 @@ def batch(*rows):
 
 def log_softmax(learner, check):
     log_softmax = learner.main.log_softmax
-    check.avoid("log_softmax", "softmax", "cross_entropy")
+    check.forbid("log_softmax", "softmax", "cross_entropy")
     check.equal(
         log_softmax, (batch([2, 1, 0]),), batch([-0.408, -1.408, -2.408]),
         by=f"the logarithms of 0.665, 0.245 and 0.090, {LESSON}", atol=6e-4,
@@ -272,7 +272,7 @@ def forgot_keepdim(z, both):
 
 def softmax(learner, check):
     softmax = learner.main.softmax
-    check.avoid("softmax", "log_softmax")
+    check.forbid("softmax", "log_softmax")
     check.equal(
         softmax, (batch([2, 1, 0]),), batch([0.665, 0.245, 0.090]), by=LESSON, atol=6e-4,
         mistakes={
@@ -326,7 +326,7 @@ def softmax(learner, check):
 
 def cross_entropy(learner, check):
     cross_entropy = learner.main.cross_entropy
-    check.avoid("cross_entropy", "nll_loss", "NLLLoss", "CrossEntropyLoss")
+    check.forbid("cross_entropy", "nll_loss")
     scalar = "You return a plain number, and backward() needs a tensor: leave out .item()."
     check.equal(
         cross_entropy, (batch([2, 1, 0]), torch.tensor([1])),
@@ -415,7 +415,7 @@ def cross_entropy(learner, check):
 
 def logits_gradient(learner, check):
     logits_gradient = learner.main.logits_gradient
-    check.avoid("backward", "grad", "cross_entropy")
+    check.forbid("backward", "grad", "cross_entropy")
 
     def p(z):
         return z.softmax(dim=1)
@@ -533,6 +533,12 @@ def train(learner, check):
         },
     )  # fmt: skip
     call = "train(config, W, data)"
+
+    def later(steps):
+        """What the learner's train gives, if at least its first step is right."""
+        right = torch.allclose(after(1)[0], descend(start[1], 1))
+        return after(steps)[0] if right else None
+
     check.true(
         log is not None, "It returns nothing: leave the line return log at the end.",
         call=call, came="None", expected="the log",
@@ -569,6 +575,8 @@ def train(learner, check):
         "The learning rate is a step ahead: in step 0 it is config.learning_rate.": (
             lambda steps: descend(start[1], steps, rate=lambda share: 0.5 * (1 - share - 1 / steps))
         ),
+        "The first step is right, and a later one is not. Does the learning rate fall in a "
+        "straight line: config.learning_rate times the share of the steps that is left?": later,
     }
     for steps in (3, 10):
         check.equal(

@@ -341,6 +341,8 @@ def init(learner, check):
             expected="zeros",
         )  # fmt: skip
     spread(check, model.wte, 1.0, "wte", {
+        "All numbers of wte are the same, so all characters look alike to the model: draw them at "
+        "random.": (-0.1, 1e-6),
         "wte is small: it should have a spread of 1, as torch.randn has.": (0.001, 0.25),
         "torch.rand draws from 0 to 1: torch.randn has a spread of 1.": (0.28, 0.30),
     })  # fmt: skip
@@ -1004,6 +1006,8 @@ def log_probs(learner, check):
             "These are probabilities: take log_softmax.": right.softmax(dim=1).tolist(),
             "The sign is wrong: logarithms of probabilities are below 0. Minus belongs to the "
             "loss.": (-right.log_softmax(dim=1)).tolist(),
+            "The logits have the wrong sign, so the likely tokens have become the unlikely ones: "
+            "leave out the minus before log_softmax.": (-right).log_softmax(dim=1).tolist(),
             "The softmax runs down the columns: dim=1 works along each row.": (
                 right.log_softmax(dim=0).tolist()
             ),

@@ -1299,7 +1299,7 @@ def causal_mask(learner, check):
     import torch
 
     attention = learner.torch_twin.attention
-    check.avoid("scaled_dot_product_attention")
+    check.forbid("scaled_dot_product_attention")
     q = torch.tensor([[[[0.0, 2.0], [2.0, 0.0], [2.0, 2.0]]]])
     k = torch.tensor([[[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]]])
     v = torch.tensor([[[[1.0, 3.0], [2.0, 1.0], [3.0, 4.0]]]])

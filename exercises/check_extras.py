@@ -217,7 +217,7 @@ def from_text(text, context):
 
 def layer_norm(learner, check):
     layer_norm = learner.norms.layer_norm
-    check.avoid("layer_norm", "LayerNorm", "native_layer_norm", "group_norm", "GroupNorm")
+    check.forbid("layer_norm", "native_layer_norm", "group_norm")
 
     def normed(
         x, gain, bias, eps=1e-5, dim=-1, correction=0, mean=1, under=1, outside=0, root=0.5
@@ -318,7 +318,7 @@ def across(x, gain, bias, eps):
 
 def batch_norm(learner, check):
     BatchNorm = learner.norms.BatchNorm
-    check.avoid("batch_norm", "BatchNorm1d", "native_batch_norm")
+    check.forbid("batch_norm", "native_batch_norm")
 
     def made(training=True, mean=0.0, var=1.0):
         """A norm of two numbers, in float64."""

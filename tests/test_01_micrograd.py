@@ -517,6 +517,7 @@ def test_an_empty_split_is_named(tmp_path):
 
 
 # ---- training and evaluation -----------------------------------------------------------------
+@settings(deadline=None)
 @given(st.floats(-30, 30), st.sampled_from([-1, 1]))
 def test_point_loss_is_the_logistic_loss(score, label):
     s = Value(score)

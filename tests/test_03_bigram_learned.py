@@ -62,6 +62,7 @@ def test_pairs_worked_out_by_hand():
 
 
 # ---- model -----------------------------------------------------------------------------------
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=20))
 def test_forward_picks_the_rows_of_w(xs):
     W = torch.randn(7, 7, generator=torch.Generator().manual_seed(1))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from clocks import Clock
 from stages import ROOT, STAGES, load_stage
 
 NAMES_STAGES = STAGES[1:5]
@@ -434,17 +435,6 @@ def test_the_hash_is_of_the_bytes_that_were_read(run, data, tmp_path):
 
 
 # ---- the log ---------------------------------------------------------------------------------
-class Clock:
-    """Replaces the time module: its clock moves on by some seconds at every call."""
-
-    def __init__(self, seconds):
-        self.seconds, self.now = seconds, 0.0
-
-    def perf_counter(self):
-        self.now += self.seconds
-        return self.now
-
-
 @pytest.mark.parametrize(
     "steps, seconds, said", [(100, 1, "0:01:36"), (10, 0.5, None), (1000, 0.001, None)]
 )

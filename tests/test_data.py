@@ -111,8 +111,8 @@ def small_world(monkeypatch, server):
     """One made-up data set, short time-outs, no mirror and no proxy."""
     monkeypatch.delenv("ZERO_DATA_MIRROR", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(prepare, "TIMEOUT", 0.3)
-    monkeypatch.setattr(prepare, "LIMIT", 1.0)
+    monkeypatch.setattr(prepare, "TIMEOUT", 1.0)
+    monkeypatch.setattr(prepare, "LIMIT", 2.0)
     server.requests.clear()
     server.sent = 0
     use(monkeypatch, f"{server.url}/good")
@@ -203,7 +203,7 @@ def test_already_there(tmp_path, monkeypatch, server):
         ("missing", "404"),
         ("silent", "timed out"),
         ("stalled", "timed out"),
-        ("trickle", f"of {len(GOOD):,} bytes after 1 s"),
+        ("trickle", f"of {len(GOOD):,} bytes after 2 s"),
         ("endless", f"longer than the expected {len(GOOD):,} bytes"),
         ("garbage", "this is not HTTP"),
         ("redirect_to_file", "302"),
@@ -318,7 +318,7 @@ def pip_hangs(folder):
         (pip_fails, "pip: ERROR: no index"),
         (pip_brings_another_wheel, "does not have the pinned sha256"),
         (pip_brings_nothing, "No such file"),
-        (pip_hangs, "pip did not finish within 1 s"),
+        (pip_hangs, "pip did not finish within 2 s"),
     ],
 )
 def test_bad_pip(tmp_path, monkeypatch, server, capsys, outcome, reason):

@@ -88,7 +88,8 @@ MUTANTS = [
     ("multiply", "        other = other if isinstance(other, Value) else Value(other)\n        "
      + PRODUCT, "        " + PRODUCT, "other may be a plain number"),
     ("multiply", PRODUCT, "return self", "This is the very Value"),
-    ("multiply", PRODUCT, PRODUCT.replace('"*"', '"x"'), "no words"),
+    ("multiply", PRODUCT, PRODUCT.replace('"*"', '"x"'),
+     "The operation has another name"),
     ("tanh", TANH, TANH.replace('"tanh"', '"Tanh"'), "another spelling of the name"),
     ("tanh", TANH, TANH.replace("1 - t * t", "1 - self.data * self.data"), "made of the input"),
     ("tanh", TANH, TANH.replace("1 - t * t", "1 - t"), "This is 1 - tanh(x)"),
@@ -179,7 +180,8 @@ MUTANTS = [
     ("neuron", "total if self.linear else total.tanh()", "total.data", "A plain number"),
     ("point-loss", "z = score * -label", "z = score * label", "the loss for the other label"),
     ("point-loss", "z = score * -label", "z = -score", "The label is ignored"),
-    ("point-loss", "z = score * -label", "z = -score.data * label", "no words"),
+    ("point-loss", "z = score * -label", "z = -score.data * label",
+     "score.data is a plain number"),
     ("point-loss", LOSS, "    return (1 + z.exp()).log()\n", "It became inf"),
     ("point-loss", LOSS, "    return z + (1 + (-z).exp()).log()\n", "It became inf"),
     ("point-loss", LOSS, "    return -(1 / (1 + z.exp())).log()\n", "which has no logarithm"),
@@ -382,7 +384,7 @@ def __call__(self, x):
     ("point-loss", """
 def point_loss(score, label):
     return (1 + max(0.0, -label * score.data) - score * label).relu()
-""", "no words"),
+""", "the hinge loss"),
     ("evaluate", """
 def evaluate(model, points):
     loss = right = 0

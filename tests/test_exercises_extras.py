@@ -152,7 +152,7 @@ MUTANTS = [
     ("batch-norm", "mean, variance = x.mean(dim=0), x.var(dim=0, correction=0)",
      "mean, variance = x.detach().mean(dim=0), x.detach().var(dim=0, correction=0)",
      "only the running averages belong under"),
-    ("batch-norm", "        if self.training", "        torch.nn.BatchNorm1d(2)\n"
+    ("batch-norm", "        if self.training", "        torch.nn.BatchNorm1d(2).double()(x)\n"
      "        if self.training", "does the whole exercise"),
     ("count-pairs", "zip(ids, ids[1:])", "zip(ids[::2], ids[1::2])", "Only every second pair"),
     ("count-pairs", "zip(ids, ids[1:])", "map(tuple, map(sorted, zip(ids, ids[1:])))",

@@ -37,6 +37,17 @@ def test_a_series(tmp_path):
     assert "3 of 3 diverged" in readme.generate("series 05_microgpt/ablate", tmp_path)
 
 
+def test_families(tmp_path):
+    row = {
+        "entry": "mlp-8", "what": "MLP, block_size 8", "params": 56995, "chars_seen": 4096000,
+        "loss": {"train": 1.87654, "val": 1.99876, "test": 1.96}, "seconds": 15.34,
+    }  # fmt: skip
+    put(tmp_path / "05_microgpt/families/table.json", {"rows": [row]})
+    (found,) = lines(readme.generate("families 05_microgpt/families", tmp_path))[2:]
+    assert found == ["mlp-8", "MLP, block_size 8", "56,995", "4,096,000", "1.877", "1.999",
+                     "1.960", "15"]  # fmt: skip
+
+
 def test_published_numbers_keep_what_was_measured_and_are_judged_anew(tmp_path):
     check = next(check for check in experiments.CHECKS if check.name == "counts")
     label, number = check.numbers[0].label, check.numbers[0]

@@ -1,12 +1,14 @@
 """The comparisons that check functions use: what is equal, what is not, and what is said."""
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from learn import values
+from learn import calls, values
 from learn.checking import Check, Failed
 from learn.exercises import Exercise
 
@@ -248,11 +250,95 @@ def test_true_and_run(check):
     assert check.count == 2  # run() compares nothing
 
 
-def test_avoid(check, tmp_path):
+SHORTCUTS = """\
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.functional import softmax as s
+
+
+def function(x): return F.softmax(x, dim=0)
+def method(x): return x.softmax(0)
+def of_torch(x): return torch.softmax(x, 0)
+def special(x): return torch.special.softmax(x, 0)
+def alias(x): return s(x, dim=0)
+def by_text(x): return getattr(F, "soft" + "max")(x, dim=0)
+def module(x): return nn.Softmax(dim=0)(x)
+def partial(x): return functools.partial(s, dim=0)(x)
+def helper(x): return alias(x)
+def mapped(x): return next(map(alias, [x]))
+def swallowed(x):
+    try:
+        return F.softmax(x, dim=7)
+    except IndexError:
+        return x.exp() / x.exp().sum()
+def raising(x): return F.softmax(x, dim=7)
+
+
+def softmax(x): return x.exp() / x.exp().sum()
+def own(x): return softmax(x)
+def named(x):
+    softmax = "F.softmax(x)"  # softmax(x)
+    return x.exp() / x.exp().sum()
+def another(x): return x.log_softmax(0).exp()
+def given(x, call): return call(x)
+"""
+
+
+@pytest.fixture
+def shortcuts(tmp_path):
+    """The functions of SHORTCUTS, as a module in the learner's folder."""
     path = tmp_path / "main.py"
-    path.write_text("def double(x):\n    softmax = x\n    return softmax(x)\n", encoding="utf-8")
-    check.avoid("softmax")
-    text = "def other(x):\n    return x.softmax(1)\n\n\ndef double(x):\n    return F.softmax(x)\n"
-    path.write_text(text, encoding="utf-8")
-    found = failure(check.avoid, "softmax", "log_softmax")
-    assert found["words"].startswith("F.softmax does the whole") and found["line"] == "main.py:6"
+    path.write_text(SHORTCUTS, encoding="utf-8")
+    module = {}
+    exec(compile(SHORTCUTS, str(path), "exec"), module)
+    return module
+
+
+@pytest.mark.parametrize("way", [
+    "function", "method", "of_torch", "special", "alias", "by_text", "module", "partial", "helper",
+    "mapped", "swallowed", "raising",
+])  # fmt: skip
+def test_a_forbidden_function_is_seen_when_it_is_called(check, shortcuts, way):
+    x = torch.tensor([2.0, 1.0, 0.0])
+    if way != "raising":
+        check.equal(shortcuts[way], (x,), lambda x: x.softmax(0))
+    check.forbid("log_softmax", "softmax")
+    found = failure(check.equal, shortcuts[way], (x,), lambda x: x.softmax(0))
+    assert found["words"] == "The library's softmax does the whole exercise for you. Write it out."
+    wanted = "alias" if way in ("helper", "mapped") else way
+    lines = SHORTCUTS.splitlines()
+    number = next(i for i, line in enumerate(lines, 1) if line.startswith(f"def {wanted}("))
+    number += 2 if way == "swallowed" else 0
+    assert found["line"] == f"main.py:{number}" and found["code"] == lines[number - 1].strip()
+    assert found["call"].startswith(way) and sys.getprofile() is None
+
+
+@pytest.mark.parametrize("way", ["softmax", "own", "named", "another"])
+def test_what_is_not_forbidden_passes(check, shortcuts, way):
+    """An own function of that name, the name alone, and another function."""
+    check.forbid("softmax")
+    check.equal(shortcuts[way], (torch.tensor([2.0, 1.0]),), lambda x: x.softmax(0))
+
+
+def test_what_the_check_calls_is_not_the_learners(check, shortcuts, monkeypatch):
+    monkeypatch.setattr(calls, "FOLDER", Path(__file__).parent)
+    check.forbid("softmax")
+    x = torch.tensor([2.0, 1.0])
+    check.equal(lambda: shortcuts["own"](x) - x.softmax(0), (), torch.zeros(2), call="own")
+    check.run(shortcuts["given"], (x, lambda x: x.softmax(0)), call="given")
+
+
+def test_another_profile_function_comes_back(check):
+    def profile(*args):
+        pass
+
+    sys.setprofile(profile)
+    try:
+        check.forbid("softmax")
+        check.run(lambda: 1, call="one")
+        assert sys.getprofile() is profile
+    finally:
+        sys.setprofile(None)

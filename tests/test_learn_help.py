@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from learn_project import HELPER, begun, project, solved
 
 __all__ = ["begun", "project", "solved"]  # fixtures
@@ -87,8 +89,8 @@ def answers_of(project):
     return json.loads(project.read("my/progress.json"))["01_first"]["predictions"]
 
 
-def result(project, folder="out/01_first", first=3.25):
-    project.write(f"{folder}/result.json", json.dumps({"curve": [[0, None, first]]}))
+def result(project, folder="out/01_first", first=3.25, **more):
+    project.write(f"{folder}/result.json", json.dumps({"curve": [[0, None, first]], **more}))
 
 
 def test_predictions_are_scored_after_the_run(project):
@@ -103,6 +105,7 @@ def test_predictions_are_scored_after_the_run(project):
     shown = project.learn("predict", "1").stdout
     assert "you said 3.3; it is 3.25" in shown and "you said better; it is worse" in shown
     assert "1 of 3 right" in shown and "Because." in shown
+    assert "Scored against your own run in out/01_first." in shown
 
 
 def test_answers_are_saved_one_by_one(project):
@@ -126,14 +129,49 @@ def test_predicting_again(project):
     project.learn("predict", "1", "--again", answers="3.25\n2\n42\n")
     assert answers_of(project) == [3.25, "worse", 42]
     result(project, "out/my/01_first")  # a run of the learner's own code will do
-    assert "3 of 3 right" in project.learn("predict", "1").stdout
+    shown = project.learn("predict", "1").stdout
+    assert "3 of 3 right" in shown and "your own run in out/my/01_first." in shown
 
 
 def test_a_result_without_the_number(project):
     project.learn("predict", "1", answers="3.25\n2\n42\n")
     result(project, first=None)
     shown = project.learn("predict", "1").stdout
-    assert "not in the result of your run" in shown and "2 of 2 right" in shown
+    assert "not in the result of that run" in shown and "2 of 2 right" in shown
+
+
+LIKE = {"config": {"steps": 9, "seed": 1}, "dataset": {"name": "names", "sha256": "ab"}}
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"config": {"steps": 3, "seed": 1}}, "differs: steps 3, not 9."),
+    ({"config": {"steps": 9}}, "differs: seed None, not 1."),
+    ({"config": {**LIKE["config"], "wide": True}}, "differs: wide True, not None."),
+    ({"dataset": {"name": "mine", "sha256": "cd"}}, "differs: it read other data, mine."),
+    ({"interrupted": True}, "differs: it was stopped early."),
+])  # fmt: skip
+def test_a_run_of_another_kind_is_not_what_the_answers_are_compared_with(project, change, words):
+    project.learn("predict", "1", answers="3.25\n2\n42\n")
+    result(project, "results/01_first", **LIKE)
+    assert "Now run it" in project.learn("predict", "1").stdout  # not even with a reference
+    result(project, first=9.5, **{**LIKE, **change})
+    shown = project.learn("predict", "1", width=200).stdout
+    assert "it is 3.25" in shown and "3 of 3 right" in shown
+    assert "Scored against the reference run in results/01_first, " in shown
+    assert f"because your own run in out/01_first {words}" in shown.splitlines()[0]
+    result(project, first=9.5, **LIKE)
+    shown = project.learn("predict", "1", width=200).stdout
+    assert "it is 9.5" in shown and "2 of 3 right" in shown and "reference" not in shown
+    assert "Scored against your own run in out/01_first." in shown
+
+
+def test_the_first_run_of_the_right_kind_counts(project):
+    project.learn("predict", "1", answers="3.25\n2\n42\n")
+    result(project, "results/01_first", **LIKE)
+    result(project, first=9.5, interrupted=True, **LIKE)
+    result(project, "out/my/01_first", first=7.5, **LIKE)
+    shown = project.learn("predict", "1").stdout
+    assert "it is 7.5" in shown and "your own run in out/my/01_first." in shown
 
 
 def test_answers_that_were_edited_are_asked_again(project):

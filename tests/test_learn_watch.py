@@ -12,7 +12,7 @@ from learn_project import HELPER, MAIN, begun, project
 __all__ = ["begun", "project"]  # fixtures
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="a pseudo-terminal needs POSIX")
-WAIT = 20  # seconds until a test gives up
+WAIT = 60  # seconds until a test gives up
 
 
 class Watched:
@@ -65,6 +65,13 @@ class Watched:
             os.close(self.master)
 
 
+def wait_until(condition):
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < WAIT
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def watch(begun):
     started = []
@@ -97,13 +104,15 @@ def test_one_line_for_each_check(begun, watch):
 
 
 def test_a_newer_save_cancels_the_check(begun, watch):
-    endless = MAIN.replace("    return 2 * x", "    while True:\n        pass")
+    marker = begun.root / "it hangs"
+    hang = f"    open({str(marker)!r}, 'w').close()\n    while True:\n        pass"
+    endless = MAIN.replace("    return 2 * x", hang)
     begun.write("my/01_first/helper.py", HELPER)
     begun.write("my/01_first/main.py", endless)
     path = "exercises/01_first.toml"
     begun.write(path, begun.read(path).replace("seconds = 1\n", "seconds = 60\n"))
     watched = watch()
-    time.sleep(1.5)  # it hangs in the loop
+    wait_until(marker.exists)
     assert len(watched.text().splitlines()) == 1
     begun.write("my/01_first/main.py", MAIN)
     watched.wait_for("4 of 4 passed")
@@ -173,9 +182,13 @@ def test_an_explanation_is_not_shown_again(begun, watch):
 
 @posix_only
 def test_q_ends_a_check_that_hangs(begun, watch):
-    begun.write("my/01_first/helper.py", "def square(x):\n    while True:\n        pass\n")
+    marker = begun.root / "it hangs"
+    hang = f"    open({str(marker)!r}, 'w').close()\n    while True:\n        pass\n"
+    begun.write("my/01_first/helper.py", f"def square(x):\n{hang}")
+    function, path = 'function = "square"\n', "exercises/01_first.toml"
+    begun.write(path, begun.read(path).replace(function, f"{function}seconds = 600\n"))
     watched = watch(terminal=True)
     watched.wait_for("checking ...")
-    time.sleep(0.5)
+    wait_until(marker.exists)
     watched.press("q")
-    assert watched.child.wait(5) == 0
+    assert watched.child.wait(WAIT) == 0

@@ -145,12 +145,14 @@ def test_lesson_05_says_of_attention_what_the_families_measured():
     val = {entry: row["loss"]["val"] for entry, row in rows.items()}
     # with equally many parameters
     for gpt, mlp in (
-        ("small-gpt-16", "small-mlp-8"), ("best-26816", "mlp-8-26816"),
+        ("small-gpt-16", "small-mlp-8"), ("gpt-26816", "mlp-8-26816"),
         ("best-58656", "mlp-8"), ("best-201088", "mlp-8-201088"),
     ):  # fmt: skip
         assert 0.95 < rows[gpt]["params"] / rows[mlp]["params"] < 1.05
         assert (val[gpt] < val[mlp]) == (gpt in ("small-gpt-16", "best-201088"))
     assert abs(val["mlp-8-201088"] - val["mlp-8"]) < 0.005
+    assert val["small-gpt-16"] < val["best-4192"] and val["gpt-26816"] < val["best-26816"]
+    assert val["best-58656"] < val["gpt-58656"]  # the better of two
     # for the same number of characters
     assert rows["small-mlp-8-long"]["steps"] == 4 * rows["small-mlp-8"]["steps"]
     assert rows["small-mlp-8-long"]["chars_seen"] > 4 * rows["small-gpt-16"]["chars_seen"]
@@ -159,6 +161,7 @@ def test_lesson_05_says_of_attention_what_the_families_measured():
     # in the same time
     assert rows["mlp-8"]["seconds"] < rows["best-201088-short"]["seconds"]
     assert val["mlp-8"] < val["best-201088-short"]
+    assert rows["counts-5"]["seconds"] < rows["mlp-8"]["seconds"]
     assert val["counts-5"] == min(val[entry] for entry in val if entry.startswith("counts-"))
     # with a longer context
     assert abs(val["mlp-16"] - val["mlp-5"]) < 0.005

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import plot_families
 import plot_losses
 import plot_stages
 import plots
@@ -22,6 +23,7 @@ RUNS = {  # folder in out/: the module of the stage, and flags for a run of a se
     "02_bigram_counts": ("main",),
     "03_bigram_learned": ("main", "--steps=20"),
     "04_embedding_mlp": ("main", "--steps=20", "--n-hidden=16"),
+    "04_embedding_mlp/context-8": ("main", "--steps=20", "--n-hidden=16", "--block-size=8"),
     "05_microgpt": ("main", "--steps=3"),
     "05_microgpt/twin": ("torch_twin", "--steps=10", "--batch-size=32"),
     "06_shakespeare_gpt": (
@@ -38,6 +40,29 @@ def train(folder, out, *flags):
         load_stage(folder.split("/")[0], module).main()
 
 
+def put_families(folder):
+    """A table.json with invented numbers: run i has i + 1 parameters, a val loss of 2 + i / 100."""
+    lines = (*plot_families.BY_SIZE, *plot_families.BY_TRAINING, *plot_families.BY_CONTEXT)
+    entries = dict.fromkeys(entry for *_, entries in lines for entry in entries)
+    rows = [
+        {"entry": entry, "params": i + 1, "chars_seen": 10 * i + 1, "seconds": i + 0.5,
+         "context": i % 16, "loss": {"train": 1.9, "val": 2 + i / 100, "test": 2.1}}
+        for i, entry in enumerate(entries)
+    ]  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "table.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+
+
+def put_ngrams(out, stages):
+    """For the data of each stage, results of three n-grams; the 3-gram has the lowest val loss."""
+    for stage in stages:
+        for n, val in ((2, 2.4), (3, 1.5), (4, 1.6)):
+            r = {**result(out / stage), "variant": f"{n}-gram", "loss": {"val": val}}
+            folder = out / "02_bigram_counts/ngram" / f"{stage[:2]}-{n}"
+            folder.mkdir(parents=True)
+            (folder / "result.json").write_text(json.dumps(r), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """The folder of a short run of every stage, on 600 of the names and on a text of one line."""
@@ -50,9 +75,9 @@ def out(tmp_path_factory):
     data = {"01": [], "06": [f"--data={text}"]}
     for folder in RUNS:
         train(folder, root / "out" / folder, *data.get(folder[:2], [f"--data={names}"]))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot_stages, "NAMES", names)
-        yield root / "out"
+    put_families(root / "out/05_microgpt/families")
+    put_ngrams(root / "out", ("02_bigram_counts", "06_shakespeare_gpt"))
+    return root / "out"
 
 
 def result(folder):
@@ -136,15 +161,7 @@ def test_the_counts_are_those_of_train(out):
     assert np.nanmin(shown) == 1  # what was never counted stays white
 
 
-def test_val_names_are_those_of_the_stages(out):
-    names = load_stage("05_microgpt", "names")
-    val = plot_stages.val_names(result(out / "05_microgpt"))
-    assert val == names.load_splits(plot_stages.NAMES)["val"]
-    with pytest.raises(Missing, match="another file"):
-        plot_stages.val_names({"dataset": {"sha256": "0"}})
-
-
-# ---- stages 05 and 06 ------------------------------------------------------------------------
+# ---- stage 06 --------------------------------------------------------------------------------
 def check_attention(shown, expected):
     """The weights up to each position are those of the model, and the future is not drawn."""
     T = len(expected)
@@ -154,38 +171,22 @@ def check_attention(shown, expected):
     assert np.nansum(shown, axis=1) == pytest.approx(np.ones(T))
 
 
-def test_the_attention_over_names_is_that_of_stage_05(out):
-    main = load_stage("05_microgpt")
-    model = main.load(out / "05_microgpt")
-    figure = plot_stages.draw_name_attention(out / "05_microgpt")
-    shown = dict(zip(titles(figure), images(figure)))
-    assert len(shown) == 3 * model.config.n_head
-    val = plot_stages.val_names(result(out / "05_microgpt"))
-    for name in [name for name in val if len(name) == 7][:3]:
-        for i, head in enumerate(main.attention_weights(model, name)[-1]):
-            check_attention(shown[f"{name}, head {i}"], head)
-            assert len(head) == 8  # BOS and seven letters
-
-
 def test_the_attention_over_a_line_is_that_of_stage_06(out):
     main = load_stage("06_shakespeare_gpt")
     model = main.load(out / "06_shakespeare_gpt")
     figure = plot_stages.draw_line_attention(out / "06_shakespeare_gpt")
     shown = dict(zip(titles(figure), images(figure)))
-    layers = main.attention_weights(model, "O Romeo, Romeo!\n")
+    layers = main.attention_weights(model, "\nO Romeo, Romeo!")
     assert len(shown) == sum(map(len, layers)) and len(layers) == 2
     for i, heads in enumerate(layers):
         for h, head in enumerate(heads):
             check_attention(shown[f"layer {i}, head {h}"], head)
 
 
-@pytest.mark.parametrize("folder", ["05_microgpt", "06_shakespeare_gpt"])
-def test_the_similarity_of_positions_is_that_of_their_embeddings(folder, out):
-    model = load_stage(folder).load(out / folder)
-    wpe = torch.tensor(model.weights["wpe"]) if "05" in folder else model.wpe.weight.detach()
+def test_the_similarity_of_positions_is_that_of_their_embeddings(out):
+    wpe = load_stage("06_shakespeare_gpt").load(out / "06_shakespeare_gpt").wpe.weight.detach()
     expected = torch.cosine_similarity(wpe[:, None], wpe, dim=-1).numpy()
-    draw = plots.PICTURES[f"{folder}/positions.png"]
-    (shown,) = images(draw(out / folder))
+    (shown,) = images(plot_stages.draw_line_positions(out / "06_shakespeare_gpt"))
     assert shown == pytest.approx(expected, abs=1e-5)
 
 
@@ -220,9 +221,67 @@ def test_every_stage_and_variant_gets_a_loss_picture_and_runs_in_numbers_get_non
     ]  # fmt: skip
 
 
-def test_the_twins_differ_from_each_other_and_from_main_in_their_lines():
-    styles = [plot_losses.style_of(f"05_microgpt{twin}") for twin in ("", "/twin", "/best")]
-    assert len({style["ls"] for style in styles}) == 3 and len({s["color"] for s in styles}) == 1
+def test_every_run_of_a_picture_differs_from_the_others_in_its_line_or_colour(out):
+    runs = plot_losses.read_results(out)
+    styles = {run: tuple(plot_losses.style_of(run).values()) for run in runs}
+    assert {"05_microgpt", "05_microgpt/twin", "04_embedding_mlp/context-8"} <= set(runs)
+    assert len(set(styles.values())) == len(runs)
+    main, twin, best = (plot_losses.style_of(f"05_microgpt{run}") for run in ("", "/twin", "/best"))
+    assert main["color"] == twin["color"] != best["color"] and twin["ls"] != best["ls"]
+
+
+def test_every_curve_has_the_losses_of_its_run_and_its_name(out):
+    names, shakespeare, moons = plot_losses.draw_curves(out).axes
+    r = result(out / "05_microgpt/twin")
+    expected = [(row[0] * r["chars_seen"] / r["steps"], row[2]) for row in r["curve"] if row[0]]
+    drawn = [list(zip(*line.get_data())) for line in names.lines]
+    assert any(np.allclose(points, expected) for points in drawn if len(points) == len(expected))
+    texts = [text.get_text() for text in names.texts]
+    assert {"05 microgpt", "05 twin", "04 embedding mlp", "04 mlp, 8 characters"} <= set(texts)
+    assert "06 shakespeare gpt" in [text.get_text() for text in shakespeare.texts]
+    assert "01 micrograd" in [text.get_text() for text in moons.texts]
+
+
+def test_the_ladder_has_the_best_ngram_and_says_what_each_run_has_read(out):
+    names, shakespeare = plot_losses.draw_ladder(out).axes[:2]
+    shown = [label.get_text().replace("\n", " ") for label in names.get_xticklabels()]
+    assert shown == [
+        "02 bigram counts", "02 3-gram", "03 bigram learned", "04 embedding mlp",
+        "04 mlp, 8 characters", "05 microgpt", "05 twin",
+    ]  # fmt: skip
+    assert [bar.get_height() for bar in names.patches][1] == 1.5
+    seen = result(out / "05_microgpt")["chars_seen"]
+    assert f"read\n{seen:,}\ncharacters" in [text.get_text() for text in names.texts]
+    labels = [label.get_text() for label in shakespeare.get_xticklabels()]
+    assert labels == ["02 3-gram", "06\nshakespeare\ngpt"]
+
+
+# ---- families --------------------------------------------------------------------------------
+@pytest.mark.parametrize("draw, panel, key, lines", [
+    ("draw_families", 0, "params", "BY_SIZE"), ("draw_families", 1, "chars_seen", "BY_TRAINING"),
+    ("draw_families", 2, "seconds", "BY_TRAINING"), ("draw_context", 0, "context", "BY_CONTEXT"),
+])  # fmt: skip
+def test_families_are_drawn_from_the_table_and_each_line_has_its_name(draw, panel, key, lines, out):
+    folder = out / "05_microgpt/families"
+    rows = plot_families.read_rows(folder)
+    axes = getattr(plot_families, draw)(folder).axes[panel]
+    lines = getattr(plot_families, lines)
+    assert len(axes.lines) == len(lines)
+    assert sorted(text.get_text() for text in axes.texts) == sorted(name for name, *_ in lines)
+    for drawn, (_, _, _, entries) in zip(axes.lines, lines):
+        points = sorted((rows[entry][key], rows[entry]["loss"]["val"]) for entry in entries)
+        assert list(zip(*drawn.get_data())) == points
+
+
+def test_a_series_that_is_not_complete_is_not_drawn(tmp_path):
+    with pytest.raises(Missing, match="run make families"):
+        plot_families.draw_families(tmp_path)
+    put_families(tmp_path / "some")
+    content = json.loads((tmp_path / "some/table.json").read_text(encoding="utf-8"))
+    del content["rows"][3]
+    (tmp_path / "some/table.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(Missing, match="lacks the run"):
+        plot_families.draw_context(tmp_path / "some")
 
 
 # ---- all pictures ----------------------------------------------------------------------------
@@ -245,14 +304,14 @@ def test_one_stage_into_another_folder(out, tmp_path, capsys):
 
 
 def test_what_is_missing_or_broken_costs_a_line_and_no_error(tmp_path, capsys):
-    (tmp_path / "05_microgpt").mkdir()
-    (tmp_path / "05_microgpt" / "model.json").write_text("{", encoding="utf-8")
+    (tmp_path / "02_bigram_counts").mkdir()
+    (tmp_path / "02_bigram_counts" / "model.json").write_text("{", encoding="utf-8")
     assert plots.main(["--from", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "02_bigram_counts/counts.png skipped: model.json is missing; run the stage" in lines
+    assert "06_shakespeare_gpt/positions.png skipped: model.pt is missing; run the stage" in lines
     assert "02_bigram_counts/loss.png skipped: result.json is missing; run the stage" in lines
     broken = "model.json cannot be read (JSONDecodeError); run the stage again"
-    assert f"05_microgpt/attention.png skipped: {broken}" in lines
+    assert f"02_bigram_counts/counts.png skipped: {broken}" in lines
     assert len(lines) == len(plots.PICTURES) + 6
 
 
@@ -260,11 +319,11 @@ def test_a_model_of_an_older_form_is_skipped(tmp_path):
     """Before models had their configuration with them, a stage's file held only its weights."""
     for folder in RUNS:
         (tmp_path / folder).mkdir(parents=True)
-    old = {"chars": ["a"], "weights": {"wte": [[0.0], [0.0]]}}
-    (tmp_path / "05_microgpt/model.json").write_text(json.dumps(old), encoding="utf-8")
+    old = {"chars": ["a"], "counts": [[0, 0], [0, 0]]}
+    (tmp_path / "02_bigram_counts/model.json").write_text(json.dumps(old), encoding="utf-8")
     torch.save(old, tmp_path / "03_bigram_learned/model.pt")
     with pytest.raises(NoModel, match=r"model.json cannot be read \(KeyError\); run the stage ag"):
-        plot_stages.draw_name_attention(tmp_path / "05_microgpt")
+        plot_stages.draw_counts(tmp_path / "02_bigram_counts")
     with pytest.raises(NoModel, match=r"model.pt cannot be read \(KeyError\); run the stage again"):
         plot_stages.draw_tables(tmp_path / "03_bigram_learned")
 

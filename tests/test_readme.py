@@ -80,6 +80,17 @@ def test_a_number_in_a_line(results, marker, value):
     assert readme.fill(f"The loss is <!-- {marker} -->{END} nats.", results) == expected
 
 
+def test_a_number_of_a_run_in_a_series(results):
+    rows = [{"entry": "mlp-8", "loss": {"val": 1.99876}}, {"entry": "mlp-5", "loss": {"val": 2.0}}]
+    (results / STAGE / "table.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    marker = f"<!-- {STAGE}/mlp-8 loss.val .3f -->"
+    assert readme.fill(f"{marker}{END}", results) == f"{marker}1.999{END}"
+    twin = f"<!-- {STAGE}/twin loss.val .3f -->"  # a run in a folder next to a series
+    assert readme.fill(f"{twin}{END}", results) == f"{twin}1.500{END}"
+    with pytest.raises(readme.MarkerError, match="mlp-9"):
+        readme.fill(f"<!-- {STAGE}/mlp-9 loss.val .3f -->{END}", results)
+
+
 def test_several_numbers_in_one_line(results):
     line = f"| {MARKER}{END} | {MARKER}9{END} | <!-- {STAGE} params ,d -->{END} |"
     assert readme.fill(line, results) == (

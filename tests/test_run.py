@@ -11,9 +11,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from clocks import seconds_of_children
 from stages import ROOT
 
 FIRST = '''"""The first idea.
@@ -364,6 +366,14 @@ def test_extras_run_in_turn_and_stop_at_a_failure(project, launcher):
     assert one_line(done.stderr) and launcher.EXTRAS[1][0] in done.stderr
 
 
+def test_families_are_followed_by_their_pictures(project):
+    write(project / "extras/families.py", "import sys\nprint(*sys.argv[1:])\nsys.exit(3)\n")
+    write(project / "tools/plots.py", "import sys\nprint(*sys.argv[1:], file=sys.stderr)\n")
+    done = call(project, "families", "--again")
+    assert (done.returncode, done.stdout) == (3, "--again\n")
+    assert done.stderr == "--stage 05\n"
+
+
 def test_ablations_of_a_stage(project):
     for stage in ("05_microgpt", "06_shakespeare_gpt"):
         write(project / stage / "main.py", FOURTH)
@@ -627,10 +637,54 @@ def test_the_launcher_costs_under_half_a_second(project):
     through, direct = [], []
     for _ in range(3):
         for times, command in ((through, ["run.py", "stage", "1"]), (direct, [main])):
-            began = time.perf_counter()
+            began = seconds_of_children()
             subprocess.run([sys.executable, *command], cwd=project, check=True, capture_output=True)
-            times.append(time.perf_counter() - began)
+            times.append(seconds_of_children() - began)
     assert min(through) - min(direct) < 0.5
+
+
+# --- test ---
+
+
+@pytest.fixture
+def pytest_words(launcher, monkeypatch):
+    """The words that `run.py test` gives to pytest, on a computer with some cores."""
+    commands = []
+    monkeypatch.setattr(launcher, "find_python", lambda dev: sys.executable)
+    monkeypatch.setattr(launcher, "run", lambda command, **_: commands.append(command) or 0)
+    monkeypatch.setattr(launcher.signal, "signal", lambda *_: None)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+    def command(*words, cores=2, system="Linux"):
+        if system == "Linux":
+            affinity = {"sched_getaffinity": lambda _: set(range(cores))}
+        else:
+            affinity = {"cpu_count": lambda: cores}
+        monkeypatch.setattr(launcher, "os", SimpleNamespace(environ=os.environ, **affinity))
+        assert launcher.main(["test", *words]) == 0
+        assert commands[-1][:3] == [sys.executable, "-m", "pytest"]
+        return commands[-1][3:]
+
+    return command
+
+
+def test_the_tests_run_on_all_cores(pytest_words):
+    words = ["tests/test_run.py", "-q", "-m", "slow", "-k", "s or n", "--lf", "-vx", "-rs"]
+    assert pytest_words() == ["-n", "2", "--dist", "worksteal"]
+    assert pytest_words(*words, cores=4) == ["-n", "4", "--dist", "worksteal", *words]
+    assert pytest_words(cores=1) == []
+    assert pytest_words(cores=64)[:2] == ["-n", "8"]
+    assert pytest_words(cores=3, system="macOS")[:2] == ["-n", "3"]
+
+
+@pytest.mark.parametrize("words", [
+    ["-n", "0"], ["-n4"], ["--numprocesses=3"], ["-p", "no:xdist"], ["-pno:xdist"], ["-s"], ["-vs"],
+    ["-qsx"], ["--capture=no"], ["--pdb"], ["-x", "--trace", "tests"],
+])  # fmt: skip
+def test_words_that_choose_the_processes_themselves(pytest_words, monkeypatch, words):
+    assert pytest_words(*words) == words
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(words))
+    assert pytest_words("tests/test_run.py") == ["tests/test_run.py"]
 
 
 # --- make ---

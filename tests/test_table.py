@@ -455,12 +455,13 @@ def test_json_has_full_precision(tmp_path):
 # --- the short table ---
 
 
-def test_the_short_table_has_own_runs_the_twins_and_the_best_ngram(tmp_path):
+def test_the_short_table_has_own_runs_important_variants_and_the_best_ngram(tmp_path):
     for n, val in ((2, 2.5), (4, 1.9), (5, 1.8), (6, 1.81)):
         place = tmp_path / "02_bigram_counts" / "ngram" / f"names-{n}"
         put(place, result("02_bigram_counts", val, variant=f"{n}-gram"))
     put(tmp_path / "02_bigram_counts", result("02_bigram_counts", 2.4))
     put(tmp_path / "04_embedding_mlp" / "wavenet", result(val=1.5, variant="wavenet"))
+    put(tmp_path / "04_embedding_mlp" / "context-8", result(val=1.9, variant="8 characters"))
     put(tmp_path / "mine", result(val=1.4))
     put_seeds(tmp_path, [2.0, 2.1])
     for variant in ("best", "twin"):
@@ -474,8 +475,8 @@ def test_the_short_table_has_own_runs_the_twins_and_the_best_ngram(tmp_path):
     names, text = short.split("\n\ntinyshakespeare")
     assert names.startswith("names, nats/char (a uniform guess has 3.296)\n\n| stage")
     assert list(rows_of(names))[2:] == [
-        "02_bigram_counts", "02_bigram_counts, 5-gram", "04_embedding_mlp", "05_microgpt, best",
-        "05_microgpt, twin",
+        "02_bigram_counts", "02_bigram_counts, 5-gram", "04_embedding_mlp",
+        "04_embedding_mlp, 8 characters", "05_microgpt, best", "05_microgpt, twin",
     ]  # fmt: skip
     assert rows_of(names)["04_embedding_mlp"] == {
         "stage": "04_embedding_mlp", "params": "11,897", "val": "2.050&nbsp;±&nbsp;0.071&nbsp;(2)",

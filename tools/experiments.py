@@ -12,7 +12,7 @@ import tries
 from bench import number
 from published import CHECKS
 from published import rows as published_rows
-from table import plain
+from table import duration, plain
 
 
 def read(path):
@@ -32,6 +32,18 @@ def series(results, folder):
     rows = [compare_runs.cells(row) for row in read(results / folder / "table.json")["rows"]]
     against = "the row before" if folder.endswith("bridge") else "the baseline"
     return table(compare_runs.headers(against), rows)
+
+
+def families(results, folder):
+    """Counts, MLPs and GPTs side by side: the runs of extras/families.py."""
+    rows = [
+        (row["entry"], row["what"], f"{row['params']:,}", f"{row['chars_seen']:,}",
+         *(f"{row['loss'][split]:.3f}" for split in ("train", "val", "test")),
+         duration(row["seconds"]))
+        for row in read(results / folder / "table.json")["rows"]
+    ]  # fmt: skip
+    headers = ["run", "model", "params", "characters seen", "train", "val", "test", "seconds"]
+    return table(headers, rows)
 
 
 def published(results, _):
@@ -122,6 +134,7 @@ KINDS = {
     "tries": answers,
     "try-text": tries.text_block,
     "series": series,
+    "families": families,
     "published": published,
     "temperatures": temperatures,
     "known": known,

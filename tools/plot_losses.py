@@ -1,11 +1,12 @@
 """Pictures of losses, drawn from the results alone: of one run, and of all stages side by side."""
 
 import math
+import textwrap
 
 import numpy as np
 
 import table_rows
-from plot_style import GREY, STAGE_COLOURS, Missing, new_figure
+from plot_style import GREY, STAGE_COLOURS, Missing, label_ends, new_figure
 
 
 # ---- one run ---------------------------------------------------------------------------------
@@ -33,11 +34,19 @@ def draw_loss(folder):
 
 
 # ---- all stages ------------------------------------------------------------------------------
+VARIANTS = {  # runs of a stage that are shown next to its main.py: (name, line)
+    "04_embedding_mlp/context-8": ("04 mlp, 8 characters", "--"),
+    "05_microgpt/twin": ("05 twin", "--"),
+    "05_microgpt/best": ("05 best", "-"),
+}
+BEST_COLOUR = "#7A2E00"  # darker than the stage's, because the curve of the twin is close
+
+
 def read_results(folder):
-    """{run: result} of every stage and of stage 05's twins, such as "05_microgpt/twin"."""
+    """{run: result} of every stage and of VARIANTS."""
     results = {}
     for stage in STAGE_COLOURS:
-        for run in (stage, f"{stage}/twin", f"{stage}/best"):
+        for run in (stage, *(run for run in VARIANTS if run.startswith(stage))):
             path = folder / run / "result.json"
             if path.exists():
                 results[run] = table_rows.read_result(path)
@@ -62,6 +71,24 @@ def comparable(results):
     ]
 
 
+def add_best_ngram(kind, folder):
+    """The runs of a kind and the n-gram with the lowest val loss on the same data, in order."""
+    data = next(iter(kind.values()))["dataset"]["sha256"]
+    ngrams = {
+        path.parent.relative_to(folder).as_posix(): table_rows.read_result(path)
+        for path in sorted(folder.glob("02_bigram_counts/ngram/*/result.json"))
+    }
+    losses = {
+        run: result["loss"]["val"]
+        for run, result in ngrams.items()
+        if result["dataset"]["sha256"] == data
+    }
+    if not losses:
+        return kind
+    best = min(losses, key=losses.get)
+    return dict(sorted({**kind, best: ngrams[best]}.items(), key=lambda item: item[0][:2]))
+
+
 def baselines(kind):
     """{name of a guess: its val loss}: what the runs of a kind have to beat."""
     found = {}
@@ -75,13 +102,16 @@ def baselines(kind):
 
 
 def style_of(run):
-    """A run has the colour of its stage. The twins of stage 05 have other lines than main.py."""
-    stage, _, variant = run.partition("/")
-    return {"color": STAGE_COLOURS[stage], "ls": {"": "-", "twin": "--", "best": ":"}[variant]}
+    """A run has the colour of its stage. Variants of a stage have other lines than its main.py."""
+    colour = BEST_COLOUR if run == "05_microgpt/best" else STAGE_COLOURS[run.split("/")[0]]
+    return {"color": colour, "ls": VARIANTS[run][1] if run in VARIANTS else "-"}
 
 
-def short_name(run):
-    return run.replace("/", ", ").replace("_", " ")
+def name_of(run, result):
+    """Such as "04 mlp, 8 characters" or, for a counted model, "02 6-gram"."""
+    if "/ngram/" in run:
+        return f"{run[:2]} {result['variant']}"
+    return VARIANTS[run][0] if run in VARIANTS else run.replace("_", " ")
 
 
 def draw_curves(folder):
@@ -92,20 +122,27 @@ def draw_curves(folder):
     from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
     groups = comparable(read_results(folder))
-    figure = new_figure(5.2 * len(groups) + 0.6, 5)
-    panels = figure.subplots(1, len(groups), squeeze=False)[0]
+    widths = [2 if len(kind) > 1 else 1 for _, _, kind in groups]
+    figure = new_figure(3.8 * sum(widths), 5)
+    panels = figure.subplots(1, len(groups), squeeze=False, width_ratios=widths)[0]
     for axes, (title, unit, kind) in zip(panels, groups):
+        ends, lowest = [], math.inf
         for run, result in kind.items():
             per_step = result["chars_seen"] / max(result["steps"], 1)
             rows = [row for row in result["curve"] if row[0] > 0]  # a log axis has no place for 0
             train = [(row[0] * per_step, row[1]) for row in rows if row[1] is not None]
             val = [(row[0] * per_step, row[2]) for row in rows if row[2] is not None]
+            style = style_of(run)
             if val:
                 marker = "o" if len(val) == 1 else None
-                axes.plot(*zip(*val), **style_of(run), lw=2.2, marker=marker, label=short_name(run))
+                axes.plot(*zip(*val), **style, lw=2.2, marker=marker)
+                ends.append((*val[-1], name_of(run, result), style["color"]))
+                lowest = min(lowest, *(loss for _, loss in val))
             if len(train) > 1 and len(val) < 2:
-                label = f"{short_name(run)}, train loss"
-                axes.plot(*zip(*train), **style_of(run), lw=1, label=label)
+                axes.plot(*zip(*train), **style, lw=1)
+                x, loss = train[len(train) // 2]
+                text = {"ha": "right", "va": "top", "fontsize": 10, "color": style["color"]}
+                axes.text(x, loss - 0.02, f"{name_of(run, result)}, train loss ", **text)
         for name, loss in baselines(kind).items():
             axes.axhline(loss, color=GREY, ls=":", lw=1.3)
             axes.text(
@@ -117,40 +154,52 @@ def draw_curves(folder):
         # An axis with one or two powers of ten also labels 2 and 5 times each of them.
         axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.xaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
-        axes.set(title=title, ylim=(0, 1.12 * max(baselines(kind).values())))
-        axes.legend(fontsize=9, loc="lower left", frameon=False)
+        top = 1.06 * max(baselines(kind).values())
+        bottom = 0 if lowest < 0.2 * top else 0.9 * lowest
+        axes.set(title=title, ylim=(bottom, top))
+        label_ends(axes, ends, 0.045 * (top - bottom))
     return figure
 
 
 def draw_ladder(folder):
-    """What each idea is worth: the val loss of each stage, and those of two simple guesses."""
+    """What each idea is worth: the val loss of each stage, and those of two simple guesses.
+
+    The foot of a bar says how many characters the run read in its training.
+    """
 
     def log(perplexity):
         return np.log(np.maximum(perplexity, 1e-9))  # the axis asks for 0 as well
 
     ranked = table_rows.RANKED_UNIT
-    groups = [group for group in comparable(read_results(folder)) if group[1] == ranked]
+    groups = [
+        (title, add_best_ngram(kind, folder))
+        for title, unit, kind in comparable(read_results(folder))
+        if unit == ranked
+    ]
     if not groups:
         raise Missing("no stage from 02 on has run")
-    widths = [len(kind) + 0.6 for _, _, kind in groups]
-    figure = new_figure(11, 5)
+    widths = [len(kind) + 0.6 for _, kind in groups]
+    figure = new_figure(1.08 * sum(widths) + 1, 5.2)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False, width_ratios=widths)[0]
-    for axes, (title, _, kind) in zip(panels, groups):
+    for axes, (title, kind) in zip(panels, groups):
         for i, (run, result) in enumerate(kind.items()):
             loss, colour = result["loss"]["val"], style_of(run)["color"]
-            is_twin = "/" in run
-            look = {"fill": False, "hatch": "///", "ec": colour} if is_twin else {"color": colour}
-            axes.bar(i, loss, 0.7, **look)
+            hatched = {"fill": False, "hatch": "///", "ec": colour}
+            look = hatched if "/" in run else {"color": colour}
+            axes.bar(i, loss, 0.76, **look)
             axes.text(i, loss + 0.04, f"{loss:.2f}", ha="center", va="bottom", fontsize=13)
+            read = f"read\n{result['chars_seen']:,}\ncharacters"
+            box = {"fc": "white", "ec": "none", "pad": 2}
+            axes.text(i, 0.1, read, ha="center", va="bottom", fontsize=10, bbox=box)
         for name, loss in baselines(kind).items():
             axes.axhline(loss, color=GREY, ls="--", lw=1.3, zorder=0)
             axes.text(-0.45, loss + 0.04, f"{name} {loss:.2f}", color=GREY, fontsize=11)
-        names = [short_name(run).replace(" ", "\n") for run in kind]
+        names = [textwrap.fill(name_of(run, result), 12) for run, result in kind.items()]
         axes.set_xticks(range(len(kind)), names, fontsize=11)
         axes.set_xlim(-0.5, len(kind) - 0.45)
         axes.set_title(title)
     panels[0].set_ylabel("val loss, nats per character")
-    top = max(max(baselines(kind).values()) for _, _, kind in groups)
+    top = max(max(baselines(kind).values()) for _, kind in groups)
     panels[0].set_ylim(0, top + 0.4)
     perplexity = panels[-1].secondary_yaxis("right", functions=(np.exp, log))
     perplexity.set_yticks([1, 2, 4, 8, 16, 32, 64], [1, 2, 4, 8, 16, 32, 64])

@@ -8,10 +8,8 @@ import hashlib
 import numpy as np
 
 from plot_style import GREY, STAGE_COLOURS, Missing, letter_axes, marks, new_figure, read_json
-from stages import ROOT, load_stage
 from trained_models import load_model
 
-NAMES = ROOT / "data" / "names.txt"
 LINE = "\nO Romeo, Romeo!"  # begins with the line break that heads of stage 06 look for
 
 
@@ -24,13 +22,6 @@ def load(folder):
     """(module, model) of the run in this folder."""
     stage = home(folder)
     return load_model(stage.parent, stage.name, folder)
-
-
-def val_names(result):
-    """The val names in the order of the file. Missing if the run read another file."""
-    if hashlib.sha256(NAMES.read_bytes()).hexdigest() != result["dataset"]["sha256"]:
-        raise Missing("the run read another file, not data/names.txt")
-    return load_stage("02_bigram_counts", "names").load_splits(NAMES)["val"]
 
 
 # ---- 01 --------------------------------------------------------------------------------------
@@ -137,7 +128,7 @@ def draw_tables(folder):
     return figure
 
 
-# ---- 05 and 06 -------------------------------------------------------------------------------
+# ---- 06 --------------------------------------------------------------------------------------
 def heatmaps(rows, columns, panels, size):
     """A grid of attention heatmaps, row by row, each of this size in inches.
 
@@ -157,22 +148,6 @@ def heatmaps(rows, columns, panels, size):
     return figure
 
 
-def draw_name_attention(folder):
-    """The attention of each of stage 05's heads, in its last layer, over three val names."""
-    main, model = load(folder)
-    T = model.config.block_size
-    val = val_names(read_json(folder / "result.json"))
-    names = [name for name in val if len(name) == 7 < T][:3]
-    if not names:
-        raise Missing(f"no val name of 7 letters fits a block_size of {T}")
-    panels = []
-    for name in names:
-        heads = main.attention_weights(model, name)[-1]  # [head][T][T] of the last layer
-        symbols = [".", *marks(name)]
-        panels += [(f"{name}, head {i}", head, symbols) for i, head in enumerate(heads)]
-    return heatmaps(len(names), len(heads), panels, size=2.8)
-
-
 def draw_line_attention(folder):
     """The attention of each of stage 06's heads over one line."""
     main, model = load(folder)
@@ -188,8 +163,10 @@ def draw_line_attention(folder):
     return heatmaps(len(layers), len(layers[0]), panels, size=3.2)
 
 
-def draw_positions(wpe):
-    """The similarity of the embeddings of every two positions."""
+def draw_line_positions(folder):
+    """The similarity of the embeddings of every two positions of stage 06."""
+    _, model = load(folder)
+    wpe = model.wpe.weight.detach().double().numpy()  # (block_size, C)
     unit = wpe / np.maximum(np.linalg.norm(wpe, axis=1, keepdims=True), 1e-12)
     figure = new_figure(7.6, 6.4)
     axes = figure.subplots()
@@ -197,13 +174,3 @@ def draw_positions(wpe):
     axes.set(xlabel="position", ylabel="position")
     figure.colorbar(image, label="cosine similarity", shrink=0.85)
     return figure
-
-
-def draw_name_positions(folder):
-    _, model = load(folder)
-    return draw_positions(np.array(model.weights["wpe"]))
-
-
-def draw_line_positions(folder):
-    _, model = load(folder)
-    return draw_positions(model.wpe.weight.detach().double().numpy())

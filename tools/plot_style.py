@@ -53,3 +53,20 @@ def letter_axes(axes, rows, columns, size):
     axes.set_yticks(range(len(rows)), rows, fontsize=size)
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
+
+
+def label_ends(axes, ends, least):
+    """Write the name of each line at its end: (x, y, text, colour), on a logarithmic x axis.
+
+    The names of the lines that reach furthest form a column on the right, at least `least` apart.
+    The name of a line that ends far to their left is below its end.
+    """
+    furthest = max(x for x, *_ in ends)
+    lowest = -float("inf")
+    for x, y, text, colour in sorted(ends, key=lambda end: end[1]):
+        style = {"color": colour, "fontsize": 10}
+        if x < furthest / 10:
+            axes.text(x, y - 0.4 * least, text, ha="center", va="top", **style)
+        else:
+            lowest = max(y, lowest + least)
+            axes.text(1.15 * furthest, lowest, text, va="center", **style)

@@ -12,14 +12,13 @@ import sys
 from pathlib import Path
 
 from atomic_write import write_if_changed
+from plot_families import draw_context, draw_families
 from plot_losses import draw_curves, draw_ladder, draw_loss
 from plot_stages import (
     draw_boundary,
     draw_counts,
     draw_line_attention,
     draw_line_positions,
-    draw_name_attention,
-    draw_name_positions,
     draw_tables,
 )
 from plot_style import STYLE, Missing
@@ -31,8 +30,8 @@ PICTURES = {  # file: the function that draws it from the folder of the file
     "01_micrograd/boundary.png": draw_boundary,
     "02_bigram_counts/counts.png": draw_counts,
     "03_bigram_learned/tables.png": draw_tables,
-    "05_microgpt/attention.png": draw_name_attention,
-    "05_microgpt/positions.png": draw_name_positions,
+    "05_microgpt/families/families.png": draw_families,
+    "05_microgpt/families/context.png": draw_context,
     "06_shakespeare_gpt/attention.png": draw_line_attention,
     "06_shakespeare_gpt/positions.png": draw_line_positions,
     "curves.png": draw_curves,

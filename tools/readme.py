@@ -8,8 +8,8 @@ of its own, and the generated lines go between them:
     <!-- generated: table -->                      the full loss table
     <!-- generated: table short -->                its ten most important rows
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
-    <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: published, temperatures,
-                                                   known, bench (tools/experiments.py),
+    <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: families, published,
+                                                   temperatures, known, bench (tools/experiments.py),
                                                    tries, try-text (tools/tries.py)
     <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
     <!-- end -->
@@ -19,6 +19,10 @@ and a Python format spec:
 
     <!-- 04_embedding_mlp loss.val .3f -->2.123<!-- end -->
     <!-- 02_bigram_counts/ngram/names-5 params ,d -->70,179<!-- end -->
+
+The last part of the folder can also be the entry of a run in a table.json:
+
+    <!-- 05_microgpt/families/mlp-8 loss.val .3f -->1.999<!-- end -->
 
 "drawn", a temperature and a key ask for what many samples of a model are like (make score):
 
@@ -127,6 +131,15 @@ def fill_line(line, results):
     )
 
 
+def read_run(folder):
+    """A result, or if the folder has a series next to it, the row of the entry with its name."""
+    series = folder.parent / "table.json"
+    if series.exists() and not folder.exists():
+        rows = experiments.read(series)["rows"]
+        return next((row for row in rows if row["entry"] == folder.name), {})
+    return read_result(folder / "result.json")
+
+
 def look_up(marker, results):
     """The value that a marker such as "04_embedding_mlp loss.val .3f" asks for, formatted."""
     words = marker.split(" ")
@@ -141,7 +154,7 @@ def look_up(marker, results):
     try:
         if words[1] == "drawn":
             return format(experiments.drawn(results, folder, *words[2:-1]), spec)
-        value = read_result(results / folder / "result.json")
+        value = read_run(results / folder)
         for key in path.split("."):
             if not isinstance(value, dict) or key not in value:
                 raise MarkerError(f"{marker}: there is no {key!r} in the result")

@@ -189,11 +189,11 @@ def short_markdown(groups):
 
 
 def choose_rows(rows):
-    """Every stage's own run, those of stage 05's twin, and the n-gram with the lowest val loss."""
+    """Every stage's own run, its important variants, and the n-gram with the lowest val loss."""
     ngrams = [row for row in rows if "/ngram/" in row["folder"] and row["val"] is not None]
     best_ngram = min(ngrams, key=lambda row: row["val"], default=None)
-    twins = ("05_microgpt/twin", "05_microgpt/best")
-    return [row for row in rows if row["folder"] in (row["stage"], *twins) or row is best_ngram]
+    variants = ("04_embedding_mlp/context-8", "05_microgpt/twin", "05_microgpt/best")
+    return [row for row in rows if row["folder"] in (row["stage"], *variants) or row is best_ngram]
 
 
 def markdown_table(group, rows, shown):

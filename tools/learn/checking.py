@@ -7,7 +7,7 @@ of the exercise, with underscores for dashes, and gets the learner's modules and
 
     def softmax(learner, check):
         main = learner.main                      # my/NN/main.py; learner.engine is my/NN/engine.py
-        check.avoid("softmax")                   # the body may not say logits.softmax or F.softmax
+        check.forbid("softmax")                  # logits.softmax, F.softmax, ... must not be called
         check.equal(
             main.softmax, ([2.0, 1.0, 0.0],),    # the function and a tuple of its arguments
             [0.665, 0.245, 0.090],               # what it should return, ...
@@ -54,8 +54,10 @@ check.run(function, args, call=, changes=False, mistakes=)
     comparison: check each of them with equal, between or true. mistakes: exceptions only.
 check.true(condition, words, call=, came=, expected=)
     Anything else. words: what to say if the condition is false; the rest are the lines above it.
-check.avoid(*names)
-    The source of the exercise must not use these as attributes: x.softmax(), F.softmax.
+check.forbid(*names)
+    From here on, the learner's code must not call functions of these names, except its own: they do
+    the whole exercise. It does not matter how the code gets at them: x.softmax(), F.softmax, an
+    alias, or nn.Softmax, which calls F.softmax. Only what is called through `check` is watched.
 
 You may also call the learner's functions directly. If one raises, the learner sees the exception
 and the line. What they print is shown only if the exercise fails. Random numbers (random, NumPy,
@@ -63,16 +65,17 @@ PyTorch) are seeded before each exercise. Import PyTorch in a check file only if
 Checks may read data/, but no stage's folder: whatever opens a stage's code is taken for cheating.
 """
 
-import ast
 import copy
 import inspect
+import linecache
 import re
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 from learn import values
-from learn.source import MARK, find
+from learn.calls import Calls
+from learn.source import MARK
 
 NOTHING_RETURNED = "It returns nothing. Did you print instead of return, or forget the return?"
 
@@ -98,11 +101,13 @@ class Either:
 class Check:
     """Compares what the learner's functions do with what they should do; see the top of the file.
 
-    count: the number of comparisons so far. doing: what to show if the time is over.
+    count: the number of comparisons so far. doing: what to show if the time is over. forbidden: the
+    names of the functions that the learner's code must not call.
     """
 
     def __init__(self, exercise, folder):
         self.exercise, self.folder, self.count, self.doing = exercise, folder, 0, {}
+        self.forbidden = ()
 
     # --- what check functions call ---
 
@@ -170,14 +175,8 @@ class Check:
         if not condition:
             raise Failed(call=call, came=came, expected=expected, words=words)
 
-    def avoid(self, *names):
-        self.count += 1
-        source = (self.folder / self.exercise.file).read_text(encoding="utf-8-sig")
-        node = find(ast.parse(source), self.exercise.function)
-        for part in ast.walk(node) if node else ():
-            if isinstance(part, ast.Attribute) and part.attr in names:
-                words = f"{ast.unparse(part)} does the whole exercise for you. Write it out."
-                raise Failed(words=words, line=self.line(part.lineno))
+    def forbid(self, *names):
+        self.forbidden = names
 
     @staticmethod
     def either(*results):
@@ -190,10 +189,14 @@ class Check:
         self.doing = about
         given = copy.deepcopy(args)
         before = values.freeze(given)
+        calls = Calls(self.forbidden, self.folder)
         try:
-            result = function(*given)
+            with calls:
+                result = function(*given)
         except (Exception, SystemExit) as error:
+            self.refuse(calls.found, about)
             raise self.raised(error, mistakes, **about) from error
+        self.refuse(calls.found, about)
         if not changes and not values.same(values.freeze(given), before):
             places = enumerate(zip(given, args), 1)
             place = next(i for i, (a, b) in places if not values.same(*map(values.freeze, (a, b))))
@@ -202,6 +205,15 @@ class Check:
             expected = "unchanged arguments"
             raise Failed(call=about["call"], came=came, expected=expected, words=words)
         return result
+
+    def refuse(self, found, about):
+        """Failed if a forbidden function was called. found: its name, the file and the line."""
+        if found:
+            name, file, number = found
+            code = linecache.getline(str(self.folder / file), number).strip()
+            words = f"The library's {name} does the whole exercise for you. Write it out."
+            line = self.line(number, file)
+            raise Failed(call=about["call"], line=line, code=code, words=words)
 
     def raised(self, error, mistakes, **about):
         """The Failed for an exception that came out of the learner's code."""

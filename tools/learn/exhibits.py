@@ -35,6 +35,14 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """The same bug in an exercise, such as "03_bigram_learned log-softmax", and thus in my/."""
+
+    exercise: str
+    patches: tuple
+
+
+@dataclass(frozen=True)
 class Symptom:
     """A row of the table that an exhibit shows, and what must be in it.
 
@@ -56,8 +64,9 @@ class Exhibit:
     table. curve: which printed loss to draw, such as "val loss".
     sound_flags: further flags for the sound code, if no patch makes the difference.
     data, names: the file of data/ that the code may read, and how many lines of it (0: all).
-    public: where it happened, in words with links. exercise: where a learner could write it, such
-    as "03_bigram_learned log-softmax". seconds: about how long it takes.
+    public: where it happened, in words with links. seconds: about how long it takes.
+    exercise: where a learner could write what the patches write, such as "03_bigram_learned
+    log-softmax". variants: how a learner could write the same bug in other exercises.
     """
 
     name: str
@@ -77,7 +86,13 @@ class Exhibit:
     data: str = "names.txt"
     names: int = 0
     exercise: str = ""
+    variants: tuple = ()
     seconds: int = 5
+
+    def in_exercises(self):
+        """Every way in which a learner could write the bug, as Variants."""
+        own = [Variant(self.exercise, self.patches)] if self.exercise else []
+        return [*own, *self.variants]
 
 
 @dataclass(frozen=True)
@@ -103,12 +118,23 @@ def read_exhibit(name):
         raise Problem(f"there is no exhibit {name!r}: {', '.join(exhibit_names())}")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        patches = tuple(Patch(**patch) for patch in table.pop("patch", []))
-        symptoms = tuple(Symptom(**symptom) for symptom in table.pop("symptom", []))
+        more = {
+            "patches": read_patches(table),
+            "symptoms": tuple(Symptom(**symptom) for symptom in table.pop("symptom", [])),
+            "variants": tuple(
+                Variant(patches=read_patches(variant), **variant)
+                for variant in table.pop("variant", [])
+            ),
+        }
         lists = {key: tuple(value) for key, value in table.items() if isinstance(value, list)}
-        return Exhibit(name=name, patches=patches, symptoms=symptoms, **{**table, **lists})
+        return Exhibit(name=name, **more, **{**table, **lists})
     except (tomllib.TOMLDecodeError, TypeError) as error:
         raise Problem(f"exercises/museum/{path.name}: {error}") from error
+
+
+def read_patches(table):
+    """Take the patches out of a table of the file."""
+    return tuple(Patch(**patch) for patch in table.pop("patch", []))
 
 
 # --- copying ---
@@ -138,9 +164,9 @@ def data_file(name):
     return path
 
 
-def apply_patches(root, exhibit):
+def apply_patches(root, patches):
     """Break the copy in `root`. ValueError if a text to replace does not occur exactly once."""
-    for patch in exhibit.patches:
+    for patch in patches:
         path = root / patch.file
         path.write_text(patched(patch, path.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -171,7 +197,7 @@ def make_copy(root, exhibit, broken):
     """Make the copy that run_exhibit.py runs. Returns what it has to know, as a dict for JSON."""
     copy_project(root, exhibit)
     if broken:
-        apply_patches(root, exhibit)
+        apply_patches(root, exhibit.patches)
     flags = exhibit.flags
     if flags is not None:
         flags = flags if broken else (*flags, *exhibit.sound_flags)

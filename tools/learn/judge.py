@@ -3,6 +3,7 @@
 report() is called with a dict for each event:
 
     {"begin": "softmax"}
+    {"running": "softmax", "line": "main.py:58"}    the libraries are there, and its time counts
     {"end": "softmax", "failure": None}     or {"call": ..., "came": ..., "words": ...}
     {"stop": {...}}                         the folder cannot be checked at all, as for "end"
     {"done": True}
@@ -132,6 +133,7 @@ def check_exercise(folder, lesson, exercise, report, limited):
     if node and is_blank(source, exercise):
         return {"line": line, "words": f"{exercise.function} is not written yet.", "blank": True}
     function = check_function(lesson, exercise)
+    report({"running": exercise.name, "line": line})
     seed_all()
     printed = Printed(path)
 

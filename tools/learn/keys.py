@@ -1,6 +1,6 @@
 """Read single keys from a terminal, without Enter: on POSIX systems and on Windows."""
 
-import contextlib
+import os
 import sys
 import time
 
@@ -16,11 +16,13 @@ except ImportError:
 class Keys:
     """`with Keys() as keys`: keys.read(0.1) waits up to 0.1 seconds and returns a key or "".
 
-    Without a terminal there are no keys, and read() only waits.
+    Letters come in lower case. Keys without a character, such as the arrows, are left out. Without
+    a terminal there are no keys, and read() only waits.
     """
 
     def __init__(self):
         self.terminal = sys.stdin is not None and sys.stdin.isatty()
+        self.typed = ""  # keys that arrived together and wait to be returned
 
     def __enter__(self):
         if self.terminal and msvcrt is None:
@@ -36,21 +38,26 @@ class Keys:
         if not self.terminal:
             time.sleep(seconds)
             return ""
-        if msvcrt is None:
-            ready, _, _ = select.select([sys.stdin], [], [], seconds)
-            return sys.stdin.read(1).lower() if ready else ""
+        if not self.typed:
+            self.typed = self.read_windows(seconds) if msvcrt else self.read_posix(seconds)
+        key, self.typed = self.typed[:1], self.typed[1:]
+        return key.lower()
+
+    def read_posix(self, seconds):
+        ready, _, _ = select.select([sys.stdin], [], [], seconds)
+        typed = os.read(sys.stdin.fileno(), 100).decode(errors="ignore") if ready else ""
+        # An arrow key sends several characters, and the last may be a letter. The first is ESC.
+        return "" if typed.startswith("\x1b") else typed
+
+    def read_windows(self, seconds):
         until = time.monotonic() + seconds
         while not msvcrt.kbhit():
             if time.monotonic() > until:
                 return ""
             time.sleep(0.02)
-        return msvcrt.getwch().lower()
-
-    @contextlib.contextmanager
-    def paused(self):
-        """The terminal as usual, for what asks with input()."""
-        self.__exit__()
-        try:
-            yield
-        finally:
-            self.__enter__()
+        key = msvcrt.getwch()
+        if key not in "\x00\xe0":
+            return key
+        if msvcrt.kbhit():  # an arrow or a function key, and this character says which; not an à
+            msvcrt.getwch()
+        return ""

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from learn import progress
-from learn.exercises import Problem, parser
+from learn.exercises import Problem, parser, read_lesson
 from learn.exhibits import changed_lines, exhibit_names, read_exhibit, run_both
 from learn.report import make_console
 
@@ -172,7 +172,7 @@ def explain(console, exhibit):
     console.print(Padding(Markdown(exhibit.explanation), (0, 0, 1, 0)))
     console.print(Text("In public", "bold"))
     console.print(Markdown(exhibit.public, hyperlinks=False))  # so that the addresses can be read
-    if exhibit.exercise:
-        stage, name = exhibit.exercise.split()
-        line = f"\nYou write this code yourself in make start {int(stage[:2])}, exercise {name}."
-        console.print(Text(line, "dim"))
+    places = [variant.exercise.split() for variant in exhibit.in_exercises()]
+    if places:
+        commands = [f"make start {read_lesson(s).word}, exercise {name}" for s, name in places]
+        console.print(Text(f"\nYou write such code yourself: {'; '.join(commands)}.", "dim"))

@@ -1,16 +1,17 @@
 """make predict 3: the questions of the lesson before the run, and your score after it.
 
-Your answers are kept in my/progress.json. To answer again: make predict 3 ARGS=--again.
+Your answers are scored against your own run, if it has the settings and the data of the lesson, and
+otherwise against the reference run in results/. They are kept in my/progress.json. To answer again:
+make predict 3 ARGS=--again.
 """
-
-import json
 
 from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
 from learn import progress
-from learn.exercises import find_lesson, parser
+from learn.check import read_result, results_folder
+from learn.exercises import find_lesson, parser, short
 from learn.report import make_console
 from stages import ROOT
 
@@ -29,12 +30,13 @@ def main(words):
     if len(answers) < len(lesson.predictions):
         console.print(f"\nTo answer the rest: make predict {lesson.word}")
         return 1
-    result = read_result(lesson, args.my)
-    if result is None:
+    result, source = choose_result(lesson, args.my)
+    if not result:
         number = lesson.word
         console.print(f"Now run it: make stage {number}. Then see how right you were: ", end="")
         console.print(f"make predict {number}")
         return 0
+    console.print(Text(f"{source}\n", "dim"))
     return show_score(console, lesson, answers, result)
 
 
@@ -100,15 +102,37 @@ def parse(question, text):
 # --- scoring ---
 
 
-def read_result(lesson, my):
-    """The result.json of the stage, or of the learner's own version; None if there is none."""
-    own = my.resolve().parent / "out" / "my" / lesson.stage
-    for folder in (ROOT / "out" / lesson.stage, own):
-        try:
-            return json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-    return None
+def choose_result(lesson, my):
+    """The result with the right answers, and a sentence that says which one it is.
+
+    {} if there is no run yet: the answers come after it. A run of the stage or of the learner's own
+    code counts if it is like the reference run in results/, which the lesson describes. Otherwise
+    the reference run counts.
+    """
+    place = ROOT / "results" / lesson.stage / "result.json"
+    reference, other = read_result(place), ""
+    for folder in (ROOT / "out" / lesson.stage, results_folder(lesson, my)):
+        run = read_result(folder / "result.json")
+        difference = find_difference(run, reference) if run and reference else ""
+        if run and not difference:
+            return run, f"Scored against your own run in {short(folder)}."
+        if run and not other:
+            other = f"because your own run in {short(folder)} differs: {difference}."
+    if not other:
+        return {}, ""
+    return reference, f"Scored against the reference run in {short(place.parent)}, {other}"
+
+
+def find_difference(run, reference):
+    """In words, how a run differs from the reference run in what its losses depend on, or ""."""
+    if run.get("interrupted"):
+        return "it was stopped early"
+    dataset, wanted = (result.get("dataset", {}) for result in (run, reference))
+    if dataset.get("sha256") != wanted.get("sha256"):
+        return f"it read other data, {dataset.get('name')}"
+    settings, wanted = (result.get("config", {}) for result in (run, reference))
+    names = [name for name in {**wanted, **settings} if settings.get(name) != wanted.get(name)]
+    return ", ".join(f"{name} {settings.get(name)}, not {wanted.get(name)}" for name in names)
 
 
 def right_answer(question, result):
@@ -152,5 +176,5 @@ def is_right(question, answer, wanted):
 
 def show(answer):
     if answer is None:
-        return "not in the result of your run"
+        return "not in the result of that run"
     return f"{answer:.4f}".rstrip("0").rstrip(".") if isinstance(answer, float) else str(answer)

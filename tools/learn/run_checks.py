@@ -15,7 +15,9 @@ CHILD = Path(__file__).resolve().with_name("child.py")
 # which can be out of date after two saves in a second.
 PYTHON = [sys.executable, "-I", "-B", "-X", "utf8", "-W", "ignore"]
 START = 60.0  # seconds for the child to import the libraries, the first time from a slow disk
-GRACE = 5.0  # seconds that the child has to report its own time limit
+GRACE = 5.0  # seconds that the child has to report its own time limit, which names the line. It
+# cannot if the learner's code never lets another thread run, as in some calls to C or, in Python
+# 3.10, in a loop around a try.
 
 
 @dataclass
@@ -83,7 +85,7 @@ def run_child(lesson, folder, names, go_on, cancel, quiet):
     )
     events = queue.Queue()
     threading.Thread(target=read_events, args=(child.stdout, events), daemon=True).start()
-    current, reported, deadline = None, False, time.monotonic() + START
+    current, line, reported, deadline = None, "", False, time.monotonic() + START
     try:
         while True:
             if cancel and cancel():
@@ -96,8 +98,11 @@ def run_child(lesson, folder, names, go_on, cancel, quiet):
                     continue
                 event = {"timeout": True}
             if "begin" in event:
-                current = event["begin"]
-                deadline = time.monotonic() + START + lesson.exercise(current).seconds + GRACE
+                current, line = event["begin"], ""
+                deadline = time.monotonic() + START
+            elif "running" in event:
+                line = event["line"]
+                deadline = time.monotonic() + lesson.exercise(current).seconds + GRACE
             elif "end" in event:
                 yield event["end"], event["failure"]
                 current, reported = None, True
@@ -107,7 +112,7 @@ def run_child(lesson, folder, names, go_on, cancel, quiet):
             elif "done" in event or ("closed" in event and reported and current is None):
                 return
             else:  # it ended or hangs without a word
-                yield current, lost(event, current)
+                yield current, lost(event, current, line)
                 return
     finally:
         child.kill()
@@ -125,9 +130,12 @@ def read_events(stream, events):
     events.put({"closed": True})
 
 
-def lost(event, current):
-    """The failure for a child that says nothing more."""
+def lost(event, current, line):
+    """The failure for a child that says nothing more. line: of the function, or ""."""
     if "timeout" in event:
-        return {"words": "It took too long and was ended. Is there an endless loop?"}
-    words = "Your code ended Python itself, as os._exit() or a crash does."
-    return {"words": words if current else "The check could not start; see the lines above."}
+        words = "It took too long and was ended. Is there an endless loop?"
+    elif current:
+        words = "Your code ended Python itself, as os._exit() or a crash does."
+    else:
+        words = "The check could not start; see the lines above."
+    return {"words": words, "line": line} if line else {"words": words}
