@@ -62,8 +62,8 @@ def try_pictures(source):
             continue
         draws = {"loss.png": draw_loss}
         if folder.parent.parent == source / stage:
-            own = [name.split("/") for name in PICTURES if name.startswith(f"{stage}/")]
-            draws.update({file: PICTURES[f"{stage}/{file}"] for _, file in own})
+            own = {Path(name): draw for name, draw in PICTURES.items()}
+            draws.update({p.name: draw for p, draw in own.items() if p.parent == Path(stage)})
         loss = folder / "loss.png"
         if not loss.exists() or loss.stat().st_mtime < result.stat().st_mtime:
             place = folder.relative_to(source).as_posix()

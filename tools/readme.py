@@ -9,8 +9,8 @@ of its own, and the generated lines go between them:
     <!-- generated: table short -->                its ten most important rows
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: families, published,
-                                                   temperatures, known, bench (tools/experiments.py),
-                                                   tries, try-text (tools/tries.py)
+                                                   temperatures, known, bench (tools/experiments.py)
+    <!-- generated: tries 04_embedding_mlp -->     the tries of a stage; also: try-text
     <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
     <!-- end -->
 

@@ -81,7 +81,7 @@ def run_try(one):
     with tempfile.TemporaryDirectory(prefix="try-") as folder:
         root = Path(folder).resolve()
         copy_project(root, one)
-        apply_patches(root, one)
+        apply_patches(root, one.patches)
         flags = one.flags
         if flags is not None:
             path = str(root / "data" / one.data)
