@@ -192,12 +192,13 @@ def show_results(python):
 def run_stage(words):
     folder, python, began = find_stage(words), find_python(), time.time()
     status = train(python, folder, words[1:])
-    result = ROOT / "out" / folder.name / "result.json"
-    if result.exists() and result.stat().st_mtime > began:
+    results = sorted((ROOT / "out" / folder.name).rglob("result.json"))
+    new = [result.parent for result in results if result.stat().st_mtime > began]
+    if new:
         # In the background, because drawing takes longer than all of stage 02.
         plots = [python, ROOT / "tools/plots.py", "--stage", folder.name[:2]]
         start(plots, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        print(f"pictures are being drawn into out/{folder.name}")
+        print(f"pictures are being drawn into {new[0].relative_to(ROOT).as_posix()}")
     return status
 
 
@@ -207,7 +208,7 @@ def run_stages(words):
         source = (folder / "main.py").read_text(encoding="utf-8")
         idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
         print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea}", flush=True)
-        status = train(python, folder, words, keep=True)
+        status = train(python, folder, words, keep=not words)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
@@ -290,6 +291,9 @@ EXTRAS = (
     ("05_microgpt/torch_twin.py", "--preset", "best"),
     ("extras/shakespeare_bigram.py",),
     ("extras/byte_pair_gpt.py",),
+    ("extras/fine_tune.py",),  # needs stage 06's model
+    ("extras/preference.py",),  # needs the model of fine_tune.py
+    ("extras/prompt_answer.py",),
 )
 ABLATIONS = {
     "05_microgpt": "extras/ablate_microgpt.py",
@@ -309,7 +313,7 @@ LEARNING = {
     "museum": (["tools/learn", "museum"], "famous bugs: see one, find its cause: make museum mask"),
     "class": (["tools/learn", "class"], "check the my/ folders of a class: make class FOLDER"),
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
-    "extras": (run_extras, "programs that go further: n-grams, WaveNet, byte pairs, ..."),
+    "extras": (run_extras, "programs that go further: n-grams, WaveNet, fine-tuning, ..."),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),
@@ -324,6 +328,7 @@ LEARNING = {
 MAINTAINING = {
     "seeds": (["tools/seeds.py"], "run the fast stages with three seeds, for the spread"),
     "published": (["tools/published.py"], "rerun published numbers and compare; --long for all"),
+    "tries": (["tools/tries.py"], "run what the lessons suggest, for docs/answers.md"),
     "notebooks": (["tools/notebooks.py"], "run all lessons and write NN/lesson.ipynb"),
     "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
     "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),

@@ -149,34 +149,38 @@ def main():
     )  # fmt: skip
     print(f"{len(lines['train']):,} lines to learn from, such as {everything[0]!r}")
 
-    def run(masked):
-        """Train a new model. -> the model, the log"""
+    def new_model():
         torch.manual_seed(config.seed)
-        model = stage.make_model(recipe, tokenizer)
+        return stage.make_model(recipe, tokenizer)
+
+    def train_model(model, masked):
+        """Returns the log."""
         xb, yb, answers = data["train"]
         targets = yb.where(answers, MASKED) if masked else yb
-        return model, train(recipe, model, xb, targets, lambda: evaluate(model, *data["val"])[0])
+        return train(recipe, model, xb, targets, lambda: evaluate(model, *data["val"])[0])
 
-    def accuracy(model, split):
+    def accuracy(model, split, when=""):
         """The share of right answers for each task, and the loss."""
         loss, right = evaluate(model, *data[split])
         shares = {t: right[i :: len(TASKS)].float().mean().item() for i, t in enumerate(TASKS)}
         text = ", ".join(f"{task} {share:.1%}" for task, share in shares.items())
-        print(f"right answers, {split}: {text}", flush=True)
+        print(f"right answers{when}, {split}: {text}", flush=True)
         return shares, loss
 
-    model, log = run(masked=True)
+    model, right = new_model(), {}
     params = sum(p.numel() for p in model.parameters())
     print(f"num params: {params:,}")
-    right, loss = {}, {"val": log.val}
+    right["val, before"], _ = accuracy(model, "val", " before")
+    log = train_model(model, masked=True)
+    loss = {"val": log.val}
     right["val"], _ = accuracy(model, "val")
     right["test"], loss["test"] = accuracy(model, "test")
     samples = [prompt + answer(model, prompt) for prompt, _ in lines["val"][:10]]
     print("samples:", ", ".join(samples), flush=True)
     if not log.stopped:
         print("the same batches without the mask; losses on the way include the prompts")
-        other, other_log = run(masked=False)
-        if not other_log.stopped:
+        other = new_model()
+        if not train_model(other, masked=False).stopped:
             right["val, no mask"], _ = accuracy(other, "val")
     saved = {
         "config": common.settings(recipe),

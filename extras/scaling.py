@@ -66,7 +66,7 @@ def predict(rows):
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    config = common.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__, tries=False)
     device = devices.pick_device(config.device)
     splits = stage.load_text(config.data, stage.Config().block_size)
     common.prepare_out(config.out)
@@ -94,7 +94,7 @@ def main():
     if len(rows) == len(WIDTHS):
         predicted, b = predict(rows)
         last = f"{predicted[-1]:.4f}, and it is {rows[-1]['val']['mean']:.4f}"
-        print(f"loss ~ params ** -{b:.4f}; this predicts a last val loss of {last}")
+        print(f"loss ~ params ** {-b:.4f}; this predicts a last val loss of {last}")
 
 
 if __name__ == "__main__":

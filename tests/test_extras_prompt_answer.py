@@ -125,7 +125,7 @@ def test_a_run_writes_its_result_and_its_model(run, tmp_path):
     docs = [name for name in NAMES if names.split_of(name) == "val"]
     assert result["targets"]["val"] == sum(2 * (len(doc) + 1) for doc in docs)
     assert result["dataset"]["docs"]["val"] == 2 * len(docs)
-    assert set(result["right"]) == {"val", "test", "val, no mask"}
+    assert set(result["right"]) == {"val, before", "val", "test", "val, no mask"}
     assert all(set(shares) == set(TASKS) for shares in result["right"].values())
     model = stage.load(tmp_path / "out")
     for split in ("val", "test"):
@@ -141,6 +141,7 @@ def test_without_training_nearly_every_answer_is_wrong(run):
     result = run("--steps=0")
     assert result["loss"]["val"] == pytest.approx(math.log(result["vocab_size"]), abs=0.1)
     assert result["accuracy"]["val"] < 0.05
+    assert result["right"]["val"] == result["right"]["val, before"]
 
 
 def test_the_comparison_differs_in_the_mask_only(run, monkeypatch):
@@ -174,7 +175,7 @@ def test_a_stop_keeps_the_model_and_skips_the_comparison(run, tmp_path, monkeypa
     result = run()
     common.stop.count, common.stop.training_began = 0, False
     assert result["interrupted"] and result["steps"] == 2 and set(seen) == {0, 1}
-    assert set(result["right"]) == {"val", "test"}
+    assert set(result["right"]) == {"val, before", "val", "test"}
     assert stage.load(tmp_path / "out").tokenizer.vocab_size == result["vocab_size"]
 
 

@@ -63,7 +63,7 @@ def test_a_run_trains_every_width_and_prints_the_prediction(monkeypatch, tmp_pat
         assert 0 < row["val"]["mean"] < 1.1 * math.log(vocab_size)
     predicted, b = scaling.predict(table["rows"])
     printed = capsys.readouterr().out
-    assert f"params ** -{b:.4f}" in printed.replace("--", "-") and f"{predicted[-1]:.4f}" in printed
+    assert f"params ** {-b:.4f};" in printed and f"loss of {predicted[-1]:.4f}," in printed
     assert compare_runs.run_path(tmp_path / "out", "width-2", 1337).exists()
     scaling.main()  # nothing is repeated
     assert "4 of 4 runs are kept" in capsys.readouterr().out
