@@ -2,7 +2,7 @@
 
 Every run trains a model of stage 04, of stage 05's twin or of ngrams.py on the same names, in the
 way that its own program trains it. RUNS lists the sizes, the contexts and the numbers of steps, and
-the rules behind them. Nothing was chosen on test, and no run was left out because of its loss.
+the rules behind them. Nothing was chosen on test.
 Run: python extras/families.py
 """
 
@@ -117,7 +117,7 @@ def train_mlp(config, data, model_class=mlp.MLP):
 
 
 class DropoutMLP(mlp.MLP):
-    """Stage 04's MLP with the dropout of best: a tenth of the neurons are 0 in a training step."""
+    """Stage 04's MLP with best's rate of dropout: a tenth of the neurons are 0 in training."""
 
     def hidden(self, xb):
         training = torch.is_grad_enabled()  # the stage measures without gradients
@@ -246,6 +246,9 @@ ROW = "mlp-8"  # this run is also a row of the loss table
 
 
 # ---- the series ------------------------------------------------------------------------------
+SCORING = 1.0  # seconds that a run takes in addition to its training, for the time left
+
+
 def usual_seconds():
     """{entry: seconds} of the runs that are kept with the project, to estimate the time left."""
     path = ROOT / "results" / STAGE / "families/table.json"
@@ -283,7 +286,7 @@ def run_all(todo, config, data):
     todo: {entry: its description}. A stop ends the current run, and that run is not kept.
     """
     usual = usual_seconds()
-    left = {entry: usual.get(entry, 10.0) for entry in todo}
+    left = {entry: usual.get(entry, 10.0) + SCORING for entry in todo}
     all_seconds, began = sum(left.values()), time.perf_counter()
     for number, (entry, about) in enumerate(todo.items(), 1):
         run = RUNS[entry]

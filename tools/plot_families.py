@@ -28,8 +28,14 @@ BY_CONTEXT = (
     ("MLP, 4,192 parameters", MLP, "o:", [f"small-mlp-{n}" for n in (1, 2, 3, 5, 8, 12, 16)]),
     ("GPT, 4,192 parameters", GPT, "o:", [f"small-gpt-{n}" for n in (2, 3, 4, 6, 8, 16)]),
 )
-# There is no room at the end of these lines.
-NAMED_AT_START = ("GPT, like the twin", "MLP, 200,853,\nwith dropout")
+# Where a name is next to its line: at which point, and how far to the right and up, in points.
+USUAL_PLACE = (-1, 8, 0)
+PLACES = {  # of names that would cover something there
+    "GPT, like the twin": (0, -8, 0),
+    "MLP, 200,853,\nwith dropout": (0, -8, 0),
+    "with dropout": (-1, 8, 4),
+    "GPT, like best": (-1, 8, -4),
+}
 
 
 def read_rows(folder):
@@ -46,16 +52,15 @@ def read_rows(folder):
 
 
 def draw_lines(axes, rows, lines, key):
-    """The val loss against row[key], with a name at the end of each line."""
+    """The val loss against row[key], with a name next to each line."""
     for name, stage, look, entries in lines:
         points = sorted((rows[entry][key], rows[entry]["loss"]["val"]) for entry in entries)
         colour = STAGE_COLOURS[stage]
         axes.plot(*zip(*points), look, color=colour, lw=1.8, ms=5)
-        at_start = name in NAMED_AT_START
+        which, right, up = PLACES.get(name, USUAL_PLACE)
         axes.annotate(
-            name, points[0 if at_start else -1], (-8 if at_start else 8, 0), fontsize=10,
-            textcoords="offset points", ha="right" if at_start else "left", va="center",
-            color=colour, annotation_clip=False,
+            name, points[which], (right, up), textcoords="offset points", fontsize=10, color=colour,
+            ha="left" if right > 0 else "right", va="center", annotation_clip=False,
         )  # fmt: skip
 
 
