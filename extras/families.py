@@ -1,8 +1,8 @@
 """Is attention better? Counts, MLPs and GPTs at equal size, in equal time, with growing context.
 
 Every run trains a model of stage 04, of stage 05's twin or of ngrams.py on the same names, in the
-way that its own program trains it. RUNS fixes the sizes, the contexts and the numbers of steps. No
-run was added or left out because of its loss.
+way that its own program trains it. RUNS lists the sizes, the contexts and the numbers of steps, and
+the rules behind them. Nothing was chosen on test, and no run was left out because of its loss.
 Run: python extras/families.py
 """
 
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from stage_code import ROOT, load_stage
 
 import torch
+import torch.nn.functional as F
 
 import ngrams
 from compare_runs import describe, kept, print_list, run_path, save
@@ -97,13 +98,13 @@ def train_ngram(config, data):
     }
 
 
-def train_mlp(config, data):
+def train_mlp(config, data, model_class=mlp.MLP):
     tensors = {
         split: mlp.contexts(docs, data.tokenizer, config.block_size)
         for split, docs in data.splits.items()
     }
     torch.manual_seed(config.seed)
-    model = mlp.MLP(config, data.tokenizer)
+    model = model_class(config, data.tokenizer)
     log = mlp.train(config, model, tensors)
     return model, {
         "params": sum(p.numel() for p in model.parameters()),
@@ -113,6 +114,18 @@ def train_mlp(config, data):
         "seconds": log.seconds,
         "curve": log.curve,
     }
+
+
+class DropoutMLP(mlp.MLP):
+    """Stage 04's MLP with the dropout of best: a tenth of the neurons are 0 in a training step."""
+
+    def hidden(self, xb):
+        training = torch.is_grad_enabled()  # the stage measures without gradients
+        return F.dropout(super().hidden(xb), twin.PRESETS["best"]["dropout"], training)
+
+
+def train_dropout_mlp(config, data):
+    return train_mlp(config, data, DropoutMLP)
 
 
 def train_gpt(config, data):
@@ -145,7 +158,7 @@ class Run:
     what: str  # one line
     context: int  # the most tokens before a target that the model sees
     config: object  # of ngrams.py, of stage 04 or of the twin
-    train: Callable  # train_ngram, train_mlp or train_gpt
+    train: Callable  # one of the functions above
 
 
 def ngram_run(context):
@@ -178,6 +191,12 @@ def mlp_run(context, budget=None, **changes):
     return Run(f"MLP, {sizes}, {config.steps:,} steps", context, config, train_mlp)
 
 
+def dropout_run(context, budget=None):
+    """As mlp_run(), with dropout."""
+    run = mlp_run(context, budget)
+    return replace(run, what=f"{run.what}, dropout", train=train_dropout_mlp)
+
+
 def gpt_run(context=16, **changes):
     """Stage 05's twin."""
     config = twin.Config(block_size=context, **changes)
@@ -194,7 +213,8 @@ def best_run(n_embd, n_layer, **changes):
 
 # Small means 4,192 parameters, the size of stage 05's model, or as close below it as a model gets.
 # The other sizes are those of GPTs that are close to stage 04's MLP with 3 and with 8 characters,
-# which has 26,275 and 56,995 parameters, and that of best.
+# which has 26,275 and 56,995 parameters, and that of best. Three pairs of runs ask whether a recipe
+# decides, and not the model: GPTs with the twin's recipe, GPTs with best's, and MLPs with dropout.
 RUNS = {
     # growing context
     **{f"counts-{n}": ngram_run(n) for n in (1, 2, 3, 4, 5, 8, 12, 16)},
@@ -204,6 +224,8 @@ RUNS = {
     # growing size
     "mlp-8-26816": mlp_run(8, 26816),
     "mlp-8-201088": mlp_run(8, 201088),
+    "mlp-8-dropout": dropout_run(8),
+    "mlp-8-201088-dropout": dropout_run(8, 201088),
     "gpt-26816": gpt_run(n_embd=32, n_layer=2),
     "gpt-58656": gpt_run(n_embd=48, n_layer=2),
     "best-4192": best_run(16, 1),

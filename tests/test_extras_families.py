@@ -24,7 +24,7 @@ TABLE = RESULTS / "05_microgpt/families/table.json"
 
 def count_params(run):
     torch.manual_seed(0)
-    if run.train is families.train_mlp:
+    if run.train in (families.train_mlp, families.train_dropout_mlp):
         return sum(p.numel() for p in mlp.MLP(run.config, TOKENIZER).parameters())
     return sum(w.numel() for w in twin.init_weights(run.config, 27).values())
 
@@ -64,7 +64,7 @@ def test_an_mlp_with_the_budget_of_stage_04_has_its_sizes(block_size, budget):
 
 @pytest.mark.parametrize("entry, budget", [
     *((f"small-mlp-{n}", 4192) for n in (1, 2, 3, 5, 8, 12, 16)),
-    ("mlp-8-26816", 26_816), ("mlp-8-201088", 201_088),
+    ("mlp-8-26816", 26_816), ("mlp-8-201088", 201_088), ("mlp-8-201088-dropout", 201_088),
 ])  # fmt: skip
 def test_an_mlp_uses_its_budget_and_keeps_its_shape(entry, budget):
     run = families.RUNS[entry]
@@ -132,6 +132,18 @@ def test_the_losses_are_those_of_the_model_on_every_target(entry, changes, data)
         assert measured["loss"][split] == pytest.approx(expected, abs=1e-5)
     per_step = {"counts-2": 40 * 6, "small-mlp-3": 1024, "small-gpt-16": 256 * 6}[entry]
     assert measured["chars_seen"] == per_step * measured["steps"]
+
+
+def test_dropout_drops_in_training_and_not_in_measuring(data):
+    model, measured = families.train_dropout_mlp(mlp.Config(steps=2, n_hidden=1000), data)
+    xs, ys = mlp.contexts(data.splits["val"], data.tokenizer, 3)
+    h = model.hidden(xs)
+    assert (h == 0).float().mean() == pytest.approx(0.1, abs=0.01)
+    with torch.no_grad():
+        assert (model.hidden(xs) != 0).all()
+        kept = h != 0  # dropout enlarges what it keeps, so that the mean stays the same
+        torch.testing.assert_close(h[kept], model.hidden(xs)[kept] / 0.9)
+    assert measured["loss"]["val"] == mlp.evaluate(model, xs, ys)
 
 
 def test_a_gpt_with_a_short_context_sees_the_last_characters_of_a_long_name(data):

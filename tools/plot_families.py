@@ -8,6 +8,7 @@ BY_SIZE = (
     ("counts, 1 to 5 letters", COUNTS, "o-", [f"counts-{n}" for n in (1, 2, 3, 4, 5)]),
     ("MLP, 3 letters", MLP, "o:", ["small-mlp-3", "mlp-3"]),
     ("MLP, 8 letters", MLP, "o-", ["small-mlp-8", "mlp-8-26816", "mlp-8", "mlp-8-201088"]),
+    ("with dropout", MLP, "o--", ["mlp-8-dropout", "mlp-8-201088-dropout"]),
     ("GPT, like the twin", GPT, "o:", ["small-gpt-16", "gpt-26816", "gpt-58656"]),
     ("GPT, like best", GPT, "o-", ["best-4192", "best-26816", "best-58656", "best-201088"]),
 )
@@ -16,6 +17,7 @@ BY_TRAINING = (
     ("6-gram", COUNTS, "o", ["counts-5"]),
     ("MLP, 4,174", MLP, "o:", ["small-mlp-8-short", "small-mlp-8", "small-mlp-8-long"]),
     ("MLP, 56,995", MLP, "o-", ["mlp-8-short", "mlp-8", "mlp-8-long"]),
+    ("MLP, 200,853,\nwith dropout", MLP, "s", ["mlp-8-201088-dropout"]),
     ("GPT, 4,192", GPT, "o:", ["small-gpt-16-short", "small-gpt-16", "small-gpt-16-long"]),
     ("GPT, 26,816", GPT, "o--", ["best-26816-short", "best-26816"]),
     ("GPT, 201,088", GPT, "o-", ["best-201088-short", "best-201088"]),
@@ -26,7 +28,8 @@ BY_CONTEXT = (
     ("MLP, 4,192 parameters", MLP, "o:", [f"small-mlp-{n}" for n in (1, 2, 3, 5, 8, 12, 16)]),
     ("GPT, 4,192 parameters", GPT, "o:", [f"small-gpt-{n}" for n in (2, 3, 4, 6, 8, 16)]),
 )
-NAMED_AT_START = ("GPT, like the twin",)  # there is no room at the end of this line
+# There is no room at the end of these lines.
+NAMED_AT_START = ("GPT, like the twin", "MLP, 200,853,\nwith dropout")
 
 
 def read_rows(folder):
