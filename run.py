@@ -23,7 +23,7 @@ DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
-MOST_WORKERS = 8  # for the tests; each holds PyTorch, which takes half a gigabyte of memory
+MOST_WORKERS = 8  # for the tests; each holds PyTorch, about 300 MB of memory
 # Flags of pytest that choose the number of processes, or need the terminal; -vs is -v and -s.
 ONE_PROCESS = re.compile(
     r"-n.*|--numprocesses.*|(-p)?no:xdist|-[qvxl]*s[qvxls]*|--capture=no|--pdb|--trace"
@@ -192,12 +192,13 @@ def show_results(python):
 def run_stage(words):
     folder, python, began = find_stage(words), find_python(), time.time()
     status = train(python, folder, words[1:])
-    result = ROOT / "out" / folder.name / "result.json"
-    if result.exists() and result.stat().st_mtime > began:
+    results = sorted((ROOT / "out" / folder.name).rglob("result.json"))
+    new = [result.parent for result in results if result.stat().st_mtime > began]
+    if new:
         # In the background, because drawing takes longer than all of stage 02.
         plots = [python, ROOT / "tools/plots.py", "--stage", folder.name[:2]]
         start(plots, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        print(f"pictures are being drawn into out/{folder.name}")
+        print(f"pictures are being drawn into {new[0].relative_to(ROOT).as_posix()}")
     return status
 
 
@@ -207,7 +208,7 @@ def run_stages(words):
         source = (folder / "main.py").read_text(encoding="utf-8")
         idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
         print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea}", flush=True)
-        status = train(python, folder, words, keep=True)
+        status = train(python, folder, words, keep=not words)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
@@ -327,6 +328,7 @@ LEARNING = {
 MAINTAINING = {
     "seeds": (["tools/seeds.py"], "run the fast stages with three seeds, for the spread"),
     "published": (["tools/published.py"], "rerun published numbers and compare; --long for all"),
+    "tries": (["tools/tries.py"], "run what the lessons suggest, for docs/answers.md"),
     "notebooks": (["tools/notebooks.py"], "run all lessons and write NN/lesson.ipynb"),
     "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
     "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),

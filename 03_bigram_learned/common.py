@@ -42,11 +42,12 @@ def flag(default, help, low=None, high=None, choices=None, alias=None):
     return dataclasses.field(default=default, metadata=about)
 
 
-def parse_flags(config_class, description, presets=None):
+def parse_flags(config_class, description, presets=None, tries=True):
     """Return the Config of this command line; `--n_embd` means `--n-embd`.
 
-    presets: the fields that each value of --preset sets. Other flags override them. An unknown flag
-    or a value out of range ends the program with one line and status 2.
+    presets: the fields that each value of --preset sets. Other flags override them. tries: whether
+    other settings than the usual ones change the default of --out; see try_folder(). An unknown
+    flag or a value out of range ends the program with one line and status 2.
     """
     style = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(
@@ -61,11 +62,14 @@ def parse_flags(config_class, description, presets=None):
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
         flags = [f"--{n.replace('_', '-')}" for n in (name, field.metadata["alias"]) if n]
-        text = f"{field.metadata['help']} (default: {field.default})".replace("%", "%%")
+        usual = f"{field.default}"
+        if name == "out" and tries:
+            usual += ", or tries/NAME in it if another setting is changed"
+        text = f"{field.metadata['help']} (default: {usual})".replace("%", "%%")
         parser.add_argument(*flags, dest=name, default=field.default, help=text, **how)
     words = [re.sub("^--[^=]+", lambda found: found[0].replace("_", "-"), w) for w in sys.argv[1:]]
-    if presets:
-        parser.set_defaults(**presets.get(parser.parse_known_args(words)[0].preset, {}))
+    preset = presets.get(parser.parse_known_args(words)[0].preset, {}) if presets else {}
+    parser.set_defaults(**preset)
     values = vars(parser.parse_args(words))
     for name, value in values.items():
         about, given = fields[name].metadata, f"--{name.replace('_', '-')} {value}"
@@ -74,10 +78,32 @@ def parse_flags(config_class, description, presets=None):
         if about["low"] is not None and not about["low"] <= value <= about["high"]:
             between = f"from {about['low']} to {about['high']}"
             parser.error(f"{given} is out of range: give a value {between}")
+    usual = {name: parser.get_default(name) for name in values}
+    if "out" in preset:  # a preset with a folder of its own
+        usual["preset"] = values["preset"]
+    if tries and "out" in values and values["out"] is usual["out"]:  # no --out was given
+        values["out"] = try_folder(values, usual)
     try:
         return config_class(**values)
     except BadInput as error:
         return parser.error(str(error))
+
+
+def try_folder(values, usual):
+    """Where a run writes without --out: out/STAGE for the usual settings, else a folder in its
+    tries/, such as tries/block_size-8,steps-500. So a try never replaces the stage's own run.
+    """
+    words = []
+    for name, value in values.items():
+        if isinstance(value, Path):  # a file may be given by another path than the default's
+            same, value = value.resolve() == usual[name].resolve(), value.stem
+        else:
+            same = value == usual[name]
+        if not same:
+            words.append(f"{name}-{value:g}" if type(value) is float else f"{name}-{value}")
+    # A folder's name must not hold signs such as : and /, and must not be long.
+    name = re.sub(r"[^\w,.-]+", "_", ",".join(words))[:80].rstrip(".")
+    return usual["out"] / "tries" / name if words else usual["out"]
 
 
 # ---- files -----------------------------------------------------------------------------------
@@ -346,3 +372,7 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     write_files(config.out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
     losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
     print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")
+    if config.out.parent.name == "tries":
+        here = Path.cwd()
+        near = config.out.is_relative_to(here)
+        print(f"written to {config.out.relative_to(here) if near else config.out}")

@@ -393,7 +393,7 @@ def load(folder):
 def main():
     config = common.parse_flags(Config, __doc__)
     if config.published:  # it learns every name and holds out none
-        config = replace(config, data=ROOT / "data/makemore.txt", out=config.out / "published")
+        config = replace(config, data=ROOT / "data/makemore.txt")
         splits = {"train": read_docs(config.data), "val": [], "test": []}
     else:
         splits = load_splits(config.data)

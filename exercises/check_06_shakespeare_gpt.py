@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +29,21 @@ def attention(learner, check):
 
     zeros, ones = torch.zeros(1, 1, 3, 3).double(), torch.eye(3).double()[None, None]
     by_hand = torch.tensor([[1, 0, 0], [1 / 2, 1 / 2, 0], [1 / 3, 1 / 3, 1 / 3]]).double()
-    check.run(attention, (zeros, zeros, ones), call="attention(q, k, v)")
+    check.run(
+        attention, (zeros, zeros, ones), call="attention(q, k, v)",
+        mistakes={
+            "attentions is None unless somebody asks for the weights: append to it only if it is "
+            "not None.": AttributeError("'NoneType'"),
+            NOT_TRANSPOSED: check.either(RuntimeError("size"), RuntimeError("shape")),
+        },
+    )  # fmt: skip
     results = [attention(zeros, zeros, ones) for _ in range(2)]
+    check.true(
+        not isinstance(results[0], (tuple, list)),
+        "Return the mean alone. In stage 05 the weights were returned as well. Here they go into "
+        "the list attentions, if there is one.",
+        call="attention(q, k, v)", came=f"a {type(results[0]).__name__}", expected="a tensor",
+    )  # fmt: skip
     check.true(
         not torch.is_tensor(results[0]) or torch.equal(*map(torch.nan_to_num, results)),
         "Something is dropped: the share is the argument dropout, and that is 0 here.",
@@ -75,9 +89,9 @@ def attention(learner, check):
         "These are the weights: the result is the weighted mean of the values.": (
             lambda q, k, v: weigh()(q, k, torch.eye(5).double().expand(2, 3, 5, 5))
         ),
-        "q and k do not fit: a score is a dot product, so turn k on its side with k.mT.": (
-            check.either(RuntimeError("size"), RuntimeError("shape"))
-        ),
+        NOT_TRANSPOSED: check.either(RuntimeError("size"), RuntimeError("shape")),
+        "The keys were not transposed: .view and .reshape cut memory into pieces and exchange no "
+        "axes. k.mT does.": weigh(turn=lambda k: k.reshape(*k.shape[:2], k.shape[3], k.shape[2])),
     }
     call = "attention(q, k, v), each of shape (2, 3, 5, 2)"
     check.equal(
@@ -155,6 +169,9 @@ def attention(learner, check):
         "Nothing is dropped: F.dropout(weights, dropout) drops some.": (0.0, 1e-3),
         "The weights are multiplied by 1 - dropout, or only those that were dropped are missing: "
         "F.dropout also makes the others larger.": (0.2, 0.6),
+        "The result is dropped, number by number: drop weights, before they are multiplied by v.": (
+            (0.9, 1.1)
+        ),
     }
     check.between(
         lambda: deviation(attention(zeros, zeros, ones, 0.5)), (), 0.01, 0.2,
@@ -165,6 +182,29 @@ def attention(learner, check):
         call=call.format("how far from 1 with dropout 0.1"),
         mistakes={"The share that is dropped is the argument dropout.": (0.05, 0.2)},
     )  # fmt: skip
+    noted = []
+    result = attention(zeros, zeros, ones, 0.5, noted)
+    check.true(
+        torch.equal(result[..., 0], result[..., 1]),
+        "Single numbers of the values are dropped: drop weights, and with a weight all numbers of "
+        "its value.",
+        call=call.format("the two columns of the result with dropout 0.5"),
+        came="two different columns", expected="two equal columns",
+    )  # fmt: skip
+    sums = noted[0].sum(dim=-1)
+    check.true(
+        torch.allclose(sums, torch.ones_like(sums), atol=1e-3),
+        "These are the weights after dropout: append them as softmax made them, so that each row "
+        "adds up to 1.",
+        call=call.format("attentions[0] with dropout 0.5"),
+        came=f"a row that adds up to {sums.flatten()[-1]:.3f}", expected="rows that add up to 1",
+    )  # fmt: skip
+
+
+NOT_TRANSPOSED = (
+    "q and k do not fit: a score is the dot product of a query and a key, so exchange the last two "
+    "axes of k, T and head_dim. k.mT does."
+)
 
 
 def without_ones(result):
@@ -179,11 +219,13 @@ def deviation(result):
     return (result[0, 0, 200:, 0] - 1).abs().mean().item()
 
 
-def weigh(mask="past", axis=-1, scale=lambda n_head, head_dim: head_dim**-0.5):
+def weigh(
+    mask="past", axis=-1, scale=lambda n_head, head_dim: head_dim**-0.5, turn=lambda k: k.mT
+):
     """Attention with a mistake, as a function of q, k, v."""
 
     def attend(q, k, v):
-        scores = q @ k.mT * scale(q.shape[1], q.shape[3])
+        scores = q @ turn(k) * scale(q.shape[1], q.shape[3])
         seen = torch.ones(scores.shape[2:]).bool().tril()
         if mask == "after":
             return without_ones((scores.softmax(dim=axis) * seen) @ v)
@@ -237,6 +279,19 @@ def heads(learner, check):
             "so it is (B, T, n_head, head_dim) before the axes are exchanged.": (
                 lambda x: multi_head(attn, x, n_head=x.shape[2] // attn.n_head)
             ),
+            "A head takes every n_head-th number: it takes head_dim numbers next to each other.": (
+                check.either(
+                    lambda x: multi_head(attn, x, split="comb"),
+                    lambda x: multi_head(attn, x, split="comb", join="comb"),
+                )
+            ),
+            "The wrong two axes were exchanged: attention() wants (B, n_head, T, head_dim).": (
+                check.either(
+                    lambda x: multi_head(attn, x, split="swap"),
+                    lambda x: multi_head(attn, x, split="swap", join="swap"),
+                    RuntimeError("Sizes of tensors must match"),
+                )
+            ),
             "There is only one head: cut the C numbers into n_head parts.": (
                 lambda x: multi_head(attn, x, n_head=1)
             ),
@@ -255,6 +310,12 @@ def heads(learner, check):
             "The numbers no longer lie in order in memory after transpose: .reshape copies them, "
             ".view cannot.": RuntimeError("view size is not compatible"),
             "attention() returns one tensor, the result.": ValueError("unpack"),
+            "C / n_head is a float, and a shape needs whole numbers: C // n_head.": (
+                TypeError("float")
+            ),
+            "A head has C // self.n_head numbers. There is no attribute for that.": (
+                AttributeError("head_dim")
+            ),
         }
 
     x = torch.tensor([[[1.0, 2, 3, 4], [5, 6, 7, 8], [3, 4, 5, 6]]]).double()
@@ -301,6 +362,10 @@ def heads(learner, check):
             "The cache is not used: k, v = cache.add(k, v) gives those of all positions so far.": (
                 torch.cat([head_by_head(attn, x[:, t : t + 1]) for t in range(5)], dim=1)
             ),
+            "Add k and v to the cache once they are cut into heads: it joins them along axis 2, "
+            "which has to be T.": check.either(
+                RuntimeError("invalid for input of size"), RuntimeError("size"),
+            ),
         },
     )  # fmt: skip
     check.true(
@@ -332,13 +397,16 @@ def head_by_head(attn, x):
 def multi_head(attn, x, n_head=None, split="", join="", out=True, order="qkv"):
     """Attention with mistakes in the shapes."""
     (B, T, C), n_head = x.shape, n_head or attn.n_head
-    shape = (B, n_head, T, -1) if split == "view" else (B, T, n_head, -1)
+    shapes = {"view": (B, n_head, T, -1), "comb": (B, T, -1, n_head)}
+    shape = shapes.get(split, (B, T, n_head, -1))
     w = {"q": attn.attn_wq, "k": attn.attn_wk, "v": attn.attn_wv}
     q, k, v = (w[letter](x).view(shape) for letter in order)
-    if not split:
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    order = {"": (0, 2, 1, 3), "comb": (0, 3, 1, 2), "swap": (0, 1, 3, 2)}.get(split)
+    if order:
+        q, k, v = q.permute(order), k.permute(order), v.permute(order)
     x = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    x = (x if join == "view" else x.transpose(1, 2)).reshape(B, T, C)
+    back = {"": (0, 2, 1, 3), "comb": (0, 2, 3, 1), "swap": (0, 1, 3, 2)}.get(join)
+    x = (x.permute(back) if back else x).reshape(B, T, C)
     return attn.attn_wo(x) if out else x
 
 
@@ -360,15 +428,15 @@ class Remember:
 
 
 class Times(nn.Module):
-    """Multiplies by a number, and notes what else it was given."""
+    """Multiplies by a number, adds one, and notes what else it was given."""
 
-    def __init__(self, factor):
+    def __init__(self, factor, plus=0):
         super().__init__()
-        self.factor, self.given = factor, []
+        self.factor, self.plus, self.given = factor, plus, []
 
     def forward(self, x, *others, **named):
         self.given = [*others, *named.values()]
-        return self.factor * x
+        return self.factor * x + self.plus
 
 
 def block(learner, check):
@@ -395,6 +463,8 @@ def block(learner, check):
             "The MLP is missing, or its result is lost: add it to x.": 11 * x,
             "Attention is missing, or its result is lost: add it to x.": 3 * x,
             "The MLP is added to the old x: add it to what came after attention.": 23 * x,
+            "The MLP reads only what attention found: it reads x after the addition.": 31 * x,
+            "x is added only at the end: add it to what attention found, before the MLP.": 21 * x,
             "The old x is added a second time: add the MLP to what came after attention only.": (
                 34 * x
             ),
@@ -414,6 +484,8 @@ def block(learner, check):
             "The norm comes after the addition: here each part reads a norm, and x itself stays "
             "as it is.": 11 * 3 * 3 * 5 * x,
             "ln_1 and ln_2 are exchanged.": (51 + 51 * 6) * x,
+            "ln_1 is used twice: the MLP reads ln_2(x).": (31 + 31 * 6) * x,
+            "ln_2 is used twice: attention reads ln_1(x).": (51 + 51 * 10) * x,
         },
     )  # fmt: skip
     check.equal(
@@ -426,6 +498,19 @@ def block(learner, check):
             "Dropout after the MLP is missing.": 93 * x,
             "Dropout acts on the sum: it acts on what is added, and x stays whole.": (
                 check.either(297 * x, 279 * x, 231 * x, 99 * x)
+            ),
+        },
+    )  # fmt: skip
+    made = simple(dropout=3)
+    made.mlp_fc2 = Times(2, plus=1)
+    check.equal(
+        made.forward, (torch.ones(1, 1, 1),), torch.full((1, 1, 1), 220.0),
+        by=f"{BY_HAND}: 1 + 3 * 10 is 31, the MLP makes 63 of it, and 31 + 3 * 63 is 220",
+        call="Block.forward(1), where dropout multiplies by 3, attn by 10, and mlp_fc2 by 2 and "
+        "adds 1",
+        mistakes={
+            "Dropout comes before mlp_fc2: it acts on what the MLP adds, at its end.": (
+                torch.full((1, 1, 1), 218.0)
             ),
         },
     )  # fmt: skip
@@ -481,7 +566,8 @@ def draw(learner, check):
             "softmax and torch.multinomial need one row of logits, (V,), along dim=0.": (
                 IndexError("Dimension out of range")
             ),
-            "exp overflows: PyTorch's softmax subtracts the largest logit first.": (
+            "torch.multinomial needs probabilities, which softmax makes of the logits. Logarithms "
+            "of probabilities are negative, and exp alone overflows.": (
                 RuntimeError("probability tensor contains either")
             ),
             "The logits are no probabilities: softmax makes them.": (
@@ -517,21 +603,23 @@ def draw(learner, check):
         share, (2.0,), 0.41, 0.53, by="0.473", call=call.format(", temperature=2"),
         mistakes={ignored: (0.54, 0.66)},
     )  # fmt: skip
-    cold = torch.tensor([1.0, 3.0, 2.0])
+    cold = torch.tensor([2.0, 1.0, 3.0])
     check.equal(
-        lambda: distinct(draw(cold.clone(), 1.0, 1) for _ in range(200)), (), [1],
-        call="the ids of draw([1, 3, 2], top_k=1), 200 times", by="only the likeliest id is left",
+        lambda: distinct(draw(cold.clone(), 1.0, 1) for _ in range(200)), (), [2],
+        call="the ids of draw([2, 1, 3], top_k=1), 200 times", by="only the likeliest id is left",
         mistakes={
             "The ids that were cut off are still drawn. Do you keep the largest logits? And which "
             "logit has no chance at all? 0 has one.": [0, 1, 2],
-            "The least likely ids are left: keep the largest logits.": check.either([0], [0, 2]),
+            "The least likely ids are left: keep the largest logits.": check.either([1], [0, 1]),
+            "This is a place in the short list of the largest logits: translate it back to an "
+            "id.": [0],
             "Every id is cut off, and softmax of nothing but -infinity is nan: the top_k-th logit "
             "is kept.": RuntimeError("probability tensor contains either"),
         },
     )  # fmt: skip
     # This sees that the logits of the caller stay as they are.
     check.equal(
-        draw, (cold, 2.0, 1), 1, call="draw([1, 3, 2], temperature=2, top_k=1)",
+        draw, (cold, 2.0, 1), 2, call="draw([2, 1, 3], temperature=2, top_k=1)",
         by="the likeliest id",
     )  # fmt: skip
     check.equal(
@@ -578,13 +666,14 @@ def distinct(ids):
 
 
 def get_batch(learner, check):
-    """The data are 0, 1, 2, ..., so a target is always its input plus 1."""
+    """Most of the texts are 0, 1, 2, ..., so a target is its input plus 1."""
     main = learner.main
 
-    def batch(length, B, T, seed=1, generator=None):
+    def batch(text, B, T, seed=1, generator=None):
+        text = torch.arange(text) if isinstance(text, int) else torch.tensor(text)
         config = main.Config(batch_size=B, block_size=T)
         generator = generator or torch.Generator().manual_seed(seed)
-        return main.get_batch(torch.arange(length), config, generator)
+        return main.get_batch(text, config, generator)
 
     rows = torch.arange(4).expand(2, 4)
     check.equal(
@@ -614,6 +703,25 @@ def get_batch(learner, check):
             "number of starts. Five characters have one.": RuntimeError("random_ expects"),
             "An excerpt reaches past the end of the text, so its row is shorter.": (
                 RuntimeError("stack expects")
+            ),
+            "The last target is the first input again: it is the character after the excerpt.": (
+                rows, rows.roll(-1, dims=1)
+            ),
+            "The starts have the shape (B,). As a column, (B, 1), they can be added to a row of T "
+            "places.": RuntimeError("must match the size"),
+        },
+    )  # fmt: skip
+    rows = torch.tensor([7, 3, 5, 1, 8]).expand(2, 5)
+    check.equal(
+        lambda: batch([7, 3, 5, 1, 8], 2, 4), (), (rows[:, :4], rows[:, 1:]), by=BY_HAND,
+        call="get_batch([7, 3, 5, 1, 8], config, generator), batch_size 2, block_size 4",
+        mistakes={
+            "The targets are the inputs plus 1: take the next character of the text.": (
+                rows[:, :4], rows[:, :4] + 1
+            ),
+            "These are places in the text: return the characters at these places.": check.either(
+                (torch.arange(4).expand(2, 4), torch.arange(1, 5).expand(2, 4)),
+                (rows[:, :4], torch.arange(1, 5).expand(2, 4)),
             ),
         },
     )  # fmt: skip
@@ -689,6 +797,8 @@ class Guess(nn.Module):
         self.block_size, self.noisy, self.sizes = block_size, noisy, []
 
     def forward(self, xb):
+        if xb.shape[-1] > self.block_size:
+            raise ValueError(f"this model reads {self.block_size} characters at most")
         self.sizes.append(tuple(xb.shape))
         logits = 1000.0 * F.one_hot(1 - xb, 2)
         logits[:, 0] = 0.0
@@ -709,27 +819,34 @@ class Places(nn.Module):
 def evaluate(learner, check):
     evaluate = learner.main.evaluate
     log2 = math.log(2)
-    text = torch.tensor([0, 1, 0, 1, 0, 1])
+    text = torch.tensor([0, 1, 0, 1, 0, 1, 0])
     check.equal(
-        lambda: evaluate(Guess(4), text), (), 2 * log2 / 5,
-        by=f"{BY_HAND}: a block of four and one of one; their first characters cost log 2 each",
-        call="evaluate(model, data), 6 characters, block_size 4; the model knows all but the "
+        lambda: evaluate(Guess(4), text), (), 2 * log2 / 6,
+        by=f"{BY_HAND}: a block of four and one of two; their first characters cost log 2 each",
+        call="evaluate(model, data), 7 characters, block_size 4; the model knows all but the "
         "first in a block",
         mistakes={
             "The last, shorter block is missing: every character but the first counts.": (
-                check.either(log2 / 4, log2 / 5)
+                check.either(log2 / 4, log2 / 6)
             ),
             "This is the mean of the blocks' means: the short block counts as much as the long "
-            "one. Add up all losses, and divide once.": (log2 / 4 + log2) / 2,
+            "one. Add up all losses, and divide once.": (log2 / 4 + log2 / 2) / 2,
             "This is the sum: divide it by the number of characters that were predicted.": 2 * log2,
             "You divide by the number of characters: the first of them is not predicted.": (
-                2 * log2 / 6
+                2 * log2 / 7
             ),
-            "You divide by the number of blocks: divide by the number of characters.": log2,
+            "Each character costs log 2. Do you divide by the number of blocks? Divide by the "
+            "number of characters. Or does a block begin at every character? Then they overlap.": (
+                log2
+            ),
             "The model had to predict the character that it sees: the targets are one later.": (
-                (2 * log2 + 3 * 1000) / 5
+                check.either((2 * log2 + 4 * 1000) / 6, (2 * log2 + 3 * 1000) / 6)
             ),
-            "Context carries over from one block to the next: start over in each block.": log2 / 5,
+            "Only the last character of each block was predicted: every position predicts one.": (
+                0.0
+            ),
+            "A block has block_size characters at most: cut the text into blocks, and start over "
+            "in each.": ValueError("characters at most"),
             "PyTorch's cross_entropy wants (N, V) and (N,): .flatten(0, 1) and .flatten().": (
                 check.either(RuntimeError("Expected target size"), ValueError("target batch_size"))
             ),
@@ -739,7 +856,7 @@ def evaluate(learner, check):
         },
     )  # fmt: skip
     check.equal(
-        lambda: evaluate(Guess(4, noisy=True).train(), text), (), 2 * log2 / 5,
+        lambda: evaluate(Guess(4, noisy=True).train(), text), (), 2 * log2 / 6,
         by="as without dropout",
         call="evaluate(model, data), where the model is in training and dropout takes all it knows",
         mistakes={"Dropout is on: switch it off with model.eval().": log2},
@@ -874,6 +991,24 @@ def schedule(learner, check):
         ),
         "The two are added: multiply the warm-up by the cosine.": slip(join=lambda a, b: a + b),
         "This is the smaller of the two: multiply the warm-up by the cosine.": slip(join=min),
+        "The cosine does not stop at config.final, it falls towards it: final + (1 - final) * ..., "
+        "without max.": slip(cosine=lambda s, f: max(f, half_cosine(s, 0))),
+        "This is a quarter of a cosine wave, from 1 to 0: half a wave goes from 1 to -1.": slip(
+            cosine=lambda s, f: f + (1 - f) * math.cos(math.pi * s / 2)
+        ),
+        "math.cos takes radians, and half a turn is math.pi.": slip(
+            cosine=lambda s, f: f + (1 - f) * (1 + math.cos(180 * s)) / 2
+        ),
+        "This is a learning rate: return the factor alone, and train multiplies by it.": slip(
+            join=lambda a, b: a * b * config.learning_rate
+        ),
+        "In the warm-up the cosine counts as well: return the product of the two.": (
+            lambda steps, config: [
+                (step + 1) / config.warmup if step < config.warmup
+                else half_cosine(step / 1000, config.final)
+                for step in steps
+            ]
+        ),
         "With warmup 0 there is none: do not divide by 0.": ZeroDivisionError,
     }
     check.equal(
@@ -936,9 +1071,9 @@ RATES = {"weight": 0.5, "bias": 0.2}  # each parameter has an optimizer of its o
 
 
 def train(learner, check):
-    """With plain gradient descent in place of the optimizers, on a text that repeats one letter."""
+    """With plain gradient descent in place of the optimizers, on a text of one excerpt."""
     main = learner.main
-    text = torch.tensor([1] * 30)
+    text = torch.tensor([1, 1, 1, 1, 0])  # as long as one excerpt, so every batch is the same
 
     def sgd(config, model):
         found = [
@@ -956,11 +1091,9 @@ def train(learner, check):
         config = main.Config(
             steps=steps, batch_size=2, block_size=4, warmup=2, final=0.1, clip=clip
         )
-        usual, main.make_optimizers = main.make_optimizers, sgd
-        try:
-            log, best = main.train(config, model, {"train": text, "val": text}, "cpu", "float32")
-        finally:
-            main.make_optimizers = usual
+        data = {"train": text, "val": torch.tensor([0] * 5)}
+        with patch.object(main, "make_optimizers", sgd):
+            log, best = main.train(config, model, data, "cpu", "float32")
         return model.weight.detach()[1], model.bias.detach(), log
 
     call = "train(config, model, data, ...) with plain gradient descent"
@@ -974,6 +1107,13 @@ def train(learner, check):
                 check.either(TypeError("clip_grad_norm_"), TypeError("not iterable"))
             ),
         },
+    )  # fmt: skip
+    tokens = tokens_learned(main, check, call)
+    check.true(
+        tokens == {1}, "The training reads data[\"val\"]. Then the val loss says nothing about "
+        "other texts: draw the batches from data[\"train\"].",
+        call=f"{call}, where train holds nothing but 1 and val nothing but 0",
+        came=f"batches with {' and '.join(map(str, sorted(tokens)))}", expected="batches with 1",
     )  # fmt: skip
     mistakes = {
         "The weights did not change. Was backward() called, were the gradients still there at the "
@@ -1021,6 +1161,15 @@ def train(learner, check):
         "The learning rate is the schedule itself: multiply group['highest_lr'] by it.": (
             lambda steps, clip: follow(steps, clip, rate=1.0)
         ),
+        "Only the last position of an excerpt counts: the loss is the mean over all.": (
+            lambda steps, clip: follow(steps, clip, target=(1.0, 0.0, 0.0))
+        ),
+        "The targets are the inputs: the loss compares the logits with yb.": (
+            lambda steps, clip: follow(steps, clip, target=(0.0, 1.0, 0.0))
+        ),
+        "The losses are added up: take their mean.": (
+            lambda steps, clip: follow(steps, clip, times=8)
+        ),
         "Softmax comes twice: F.cross_entropy takes the logits, and has a softmax of its own.": (
             lambda steps, clip: follow(steps, clip, softmax_twice=True)
         ),
@@ -1039,6 +1188,20 @@ def train(learner, check):
         call=f"{call}, then log.curve", came="no batch loss", expected="a loss",
     )  # fmt: skip
 
+    shares, added = told(main, check, call)
+    check.true(
+        all(share == 0.75 for share in shares),
+        "The schedule takes log.share: with --minutes, step / config.steps is something else.",
+        call=f"{call}, where log.share is 0.75, then what schedule got as share",
+        came=f"{shares[0] if shares else None}", expected="0.75",
+    )  # fmt: skip
+    check.true(
+        not any(torch.is_tensor(loss) and loss.requires_grad for loss in added),
+        "The log keeps this tensor, and with it the whole computation of the step in memory: "
+        "loss.detach() is the number alone.",
+        call=f"{call}, then what log.add got", came="a tensor with a gradient",
+        expected="a tensor without",
+    )  # fmt: skip
     varied = drawn_batches(main, check, call)
     check.true(
         varied > 1, "Every step uses the same batch: draw it inside the loop.",
@@ -1070,17 +1233,21 @@ def again(step, steps):
 
 def follow(
     steps, clip, moving="weight bias", clear=True, together=True, by_value=False, factor=factor,
-    rate=None, softmax_twice=False,
+    rate=None, target=(0.25, 0.75, 0.0), times=1, softmax_twice=False,
 ):  # fmt: skip
-    """Gradient descent on row 1 of Table's weight and on its bias. Both get the gradient p - y."""
+    """Gradient descent on row 1 of Table's weight and on its bias. Both get the gradient p - y.
+
+    target: y, the mean over the four positions of the excerpt.
+    """
     start = Table()
     values = {"weight": start.weight.detach()[1].double(), "bias": start.bias.detach().double()}
     total = {name: torch.zeros(3).double() for name in values}
     for step in range(steps):
         p = (values["weight"] + values["bias"]).softmax(dim=0)
-        gradient = p - torch.tensor([0.0, 1.0, 0.0])
+        y = torch.tensor(target)
+        gradient = times * (p - y)
         if softmax_twice:
-            of_p = p.softmax(dim=0) - torch.tensor([0.0, 1.0, 0.0])
+            of_p = p.softmax(dim=0) - y
             gradient = p * (of_p - p @ of_p)
         for name in values:
             total[name] = gradient + (0 if clear else total[name])
@@ -1098,23 +1265,60 @@ def follow(
     return values["weight"].float(), values["bias"].float()
 
 
+class Watch(Table):
+    """Keeps what it is trained on, as texts."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def forward(self, xb):
+        if self.training and torch.is_grad_enabled():
+            self.seen.add(str(xb.tolist()))
+        return super().forward(xb)
+
+
+def watched(main, check, call, train, val, steps=10):
+    """The batches that a model gets in a training on two texts."""
+    config, model = main.Config(steps=steps, batch_size=2, block_size=4, warmup=0), Watch()
+    check.run(
+        lambda: main.train(config, model, {"train": train, "val": val}, "cpu", "float32"), call=call
+    )
+    return model.seen
+
+
 def drawn_batches(main, check, call):
     """How many different batches a model gets in 10 steps."""
-    seen = set()
-
-    class Watch(Table):
-        def forward(self, xb):
-            if self.training and torch.is_grad_enabled():
-                seen.add(str(xb.tolist()))
-            return super().forward(xb)
-
-    config = main.Config(steps=10, batch_size=2, block_size=4, warmup=0)
     data = torch.randint(2, (200,))
-    check.run(
-        lambda: main.train(config, Watch(), {"train": data, "val": data[:20]}, "cpu", "float32"),
-        call=call,
-    )
-    return len(seen)
+    return len(watched(main, check, call, data, data[:20]))
+
+
+def tokens_learned(main, check, call):
+    """Which tokens a model is trained on, where train has only 1 and val only 0."""
+    batches = watched(main, check, call, torch.tensor([1] * 30), torch.tensor([0] * 30), steps=3)
+    return {int(digit) for batch in batches for digit in batch if digit.isdigit()}
+
+
+def told(main, check, call):
+    """What schedule got as share, while log.share is 0.75, and what log.add got."""
+    shares, added, schedule = [], [], main.schedule
+
+    class Log(main.common.Log):
+        @property
+        def share(self):
+            return 0.75 if self.done < self.steps else 1.0
+
+        def add(self, loss):
+            added.append(loss)
+            super().add(loss)
+
+    def noted(step, share, config):
+        shares.append(share)
+        return schedule(step, share, config)
+
+    with patch.object(main.common, "Log", Log), patch.object(main, "schedule", noted):
+        watched(main, check, call, torch.tensor([1] * 30), torch.tensor([0] * 30), steps=3)
+    return shares, added
 
 
 def short_training(main):
@@ -1163,7 +1367,16 @@ def cache(learner, check):
         added, (k1, k2), both(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])), call=call,
         by=f"{BY_HAND}: the old position, then the new one",
         mistakes={
-            "Only the new position came back: return all.": both(k2),
+            "Only the new position came back: return all. Does the cache know that it is no longer "
+            "empty? For that, self.length or self.keys has to be set.": both(k2),
+            "Nothing was kept: all keys belong into self.keys and all values into self.values.": (
+                TypeError("NoneType")
+            ),
+            "A tensor is neither true nor false: ask whether self.keys is None, or for "
+            "self.length.": RuntimeError("Boolean value"),
+            "torch.stack makes a new dimension: torch.cat joins along one that is there, dim 2.": (
+                check.either(*(both(torch.stack([k1, k2], dim=dim)) for dim in range(5)))
+            ),
             "Only the old position came back: add the new one.": both(k1),
             "The new position comes first: the order is that of the text.": check.either(
                 both(backwards), (backwards, 10 * backwards.flip(2)),
@@ -1181,9 +1394,14 @@ def cache(learner, check):
             "They are joined along the batch: positions are dim 2.": (
                 both(torch.tensor([[[[1.0, 2.0]]], [[[3.0, 4.0]]]]))
             ),
-            "They are added up: join them, with torch.cat.": both(k1 + k2),
-            "The values are made of the keys: both have tensors of their own.": (
-                lambda *keys: (torch.cat(keys, dim=2), torch.cat(keys, dim=2))
+            "They are added up: join them, with torch.cat.": check.either(
+                both(k1 + k2), (k1 + k2, 10 * torch.cat([k1, k2], dim=2)),
+                (torch.cat([k1, k2], dim=2), 10 * (k1 + k2)),
+            ),
+            "The values are made of the keys: both have tensors of their own.": check.either(
+                lambda *keys: (torch.cat(keys, dim=2), torch.cat(keys, dim=2)),
+                (torch.cat([k1, k2], dim=2), torch.cat([k1, 10 * k2], dim=2)),
+                (torch.cat([k1, k2], dim=2), torch.cat([10 * k1, k2], dim=2)),
             ),
         },
     )  # fmt: skip
@@ -1218,6 +1436,7 @@ def cache(learner, check):
             "self.length counts something else: positions are dim 2.": check.either(
                 [2, 2, 2], [3, 3, 3], [4, 4, 4]
             ),
+            "The positions so far are counted again with the new ones.": [5, 11, 18],
             "The new positions are counted twice.": check.either([10, 7, 8], [5, 7, 8]),
         },
     )  # fmt: skip

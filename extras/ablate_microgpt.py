@@ -120,7 +120,7 @@ def train(model, data):
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    config = common.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__, tries=False)
     if config.list:
         print_list(ABLATIONS)
         return

@@ -297,7 +297,7 @@ def collect(jobs, config):
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    config = common.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__, tries=False)
     if config.list:
         print_list(RUNS)
         return

@@ -241,7 +241,7 @@ def load(folder):
 
 
 def main():
-    config = common.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__, tries=False)
     docs = names.read_docs(config.data)
     splits = shuffled_splits(docs)
     # Names of val that the model has met in training say little about new names.

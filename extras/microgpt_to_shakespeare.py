@@ -156,7 +156,7 @@ def plan():
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    config = common.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__, tries=False)
     if config.list:
         print_list(CHAIN)
         return

@@ -295,7 +295,7 @@ def run_data_set(config):
 
 
 def main():
-    config = common.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__, tries=False)
     common.prepare_out(config.out)
     if config.data != Config.data:
         run_data_set(config)

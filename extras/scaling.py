@@ -66,7 +66,7 @@ def predict(rows):
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    config = common.parse_flags(Config, __doc__)
+    config = common.parse_flags(Config, __doc__, tries=False)
     device = devices.pick_device(config.device)
     splits = stage.load_text(config.data, stage.Config().block_size)
     common.prepare_out(config.out)

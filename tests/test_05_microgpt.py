@@ -605,7 +605,7 @@ def test_first_losses_of_the_published_run_agree_with_an_independent_computation
     expected = independent_losses(docs, sorted(set("".join(docs))), 20)
     losses = first_losses_of_main(monkeypatch, "--published", f"--out={tmp_path}")
     assert losses == pytest.approx(expected, abs=1e-6)
-    result = json.loads((tmp_path / "published" / "result.json").read_text())
+    result = json.loads((tmp_path / "result.json").read_text())
     assert (result["variant"], result["dataset"]["name"]) == ("published", "makemore")
     assert (result["loss"]["val"], result["loss"]["test"]) == (None, None)
 
@@ -1014,7 +1014,7 @@ def test_the_published_run_prints_its_samples_as_published(few_names, tmp_path, 
         patch.setattr(main, "sample", lambda model, temperature=1.0: f"at {temperature}")
         run_main(main, "--published", f"--out={tmp_path}", "--steps=0")
     assert f"\nsamples: {', '.join(['at 0.5'] * 10)}\n" in capsys.readouterr().out
-    result = json.loads((tmp_path / "published/result.json").read_text(encoding="utf-8"))
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["samples"] == ["at 0.5"] * 20
 
 

@@ -185,7 +185,9 @@ def test_a_stage_and_data_run_alone_somewhere_else(stage, tmp_path):
     command = [sys.executable, "-W", "error", tmp_path / stage / "main.py", *flags]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out" / stage / "result.json").exists()
+    (written,) = (tmp_path / "out").rglob("result.json")
+    place = written.parent.relative_to(tmp_path / "out" / stage)
+    assert place.parts[:1] == (("tries",) if flags else ())
 
 
 # ---- data files as people have them ----------------------------------------------------------

@@ -9,6 +9,10 @@ from learn.source import function_text
 STAGE = "04_embedding_mlp"
 
 
+# PyTorch warns of a known mistake: log.add(loss), with the gradient.
+pytestmark = pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad")
+
+
 @pytest.fixture
 def judge(tmp_path):
     return Judge(STAGE, tmp_path)

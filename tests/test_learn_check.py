@@ -378,7 +378,9 @@ def test_the_learners_own_model_is_trained_once(solved):
     done = solved.learn("check", "1")
     assert done.returncode == 0, done.stderr
     assert "trained with ['--steps', '5']" in done.stdout
+    assert "It is a smaller or shorter run than the reference" in done.stdout
     assert "make table shows your result, too (with --steps 5)." in done.stdout
+    assert "To train the same model as the reference: python my/01_first/main.py" in done.stdout
     assert re.search(r"yours +1\.0000 +2\.0000", done.stdout)
     assert re.search(r"reference +1\.5000 +2\.2500", done.stdout)
     assert json.loads(solved.read("out/my/01_first/result.json"))["loss"]["val"] == 2

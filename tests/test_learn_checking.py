@@ -119,6 +119,21 @@ def test_a_picture_shows_which_numbers_differ():
     assert values.picture(np.full((2, 2), "a"), np.full((2, 2), "b"), 0, 0) is None
 
 
+def test_large_tensors_are_shown_by_the_numbers_that_differ_most():
+    came, expected = torch.zeros(2, 3, 20), torch.zeros(2, 3, 20)
+    came[0, 1, 2], came[1, 0, 19] = 0.25, -1.5
+    shown = (
+        "-1.5 at index [1, 0, 19], where they differ most; a tensor of 2 x 3 x 20 numbers",
+        "0.0 at index [1, 0, 19]",
+    )
+    assert values.show_both(came, expected) == shown
+    came[1, 2, 3] = math.nan
+    assert values.show_both(came, expected)[0].startswith("nan at index [1, 2, 3]")
+    texts = np.full(200, "a")
+    assert values.show_both(texts, texts)[0] == "an array of 200 numbers"
+    assert values.show_both(torch.zeros(0, 30), torch.zeros(0, 30))[0]
+
+
 # --- equal ---
 
 

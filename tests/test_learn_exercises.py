@@ -85,6 +85,23 @@ def test_an_exercise_is_complete(stage, exercise):
     assert blanked != source and find(ast.parse(blanked), exercise.function)
 
 
+@pytest.mark.parametrize(("stage", "exercise"), EXERCISES)
+def test_the_place_in_the_lesson_is_there(stage, exercise):
+    """Hint 2 quotes a heading, the bold beginning of a paragraph, or the first cell of a row.
+
+    The quote is from the lesson or the page that was named last before it.
+    """
+    pages = {f"esson {stage[:2]}": ROOT / stage / "README.md" for stage in STAGES}
+    page = ROOT / stage / "README.md"
+    for part in re.findall(r'esson \d\d|docs/\w+\.md|"[^"]+"', exercise.hints[1]):
+        if not part.startswith('"'):
+            page = pages.get(part, ROOT / part)
+            continue
+        text = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", page.read_text(encoding="utf-8"))  # links
+        quote = re.escape(part.strip('"'))
+        assert re.search(rf"^(#+ {quote}$|\*\*{quote}|\| {quote} \|)", text, re.M), (page, part)
+
+
 @pytest.mark.parametrize(("stage", "prediction"), PREDICTIONS)
 def test_a_prediction_has_an_answer(stage, prediction):
     result = read_result(ROOT / "results" / stage / "result.json")

@@ -82,6 +82,13 @@ def test_solution_of_a_method_and_of_what_is_gone(solved):
     assert "cannot be read" in solved.learn("solution", "1", "--exercise", "total").stdout
 
 
+def test_solution_of_a_finished_stage_shows_every_exercise(solved):
+    solved.check()
+    shown = solved.learn("solution", "1").stdout
+    assert shown.count("the reference") == 4
+    assert shown.index("def square") < shown.index("def double") < shown.index("def total")
+
+
 # --- predict ---
 
 

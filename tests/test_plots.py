@@ -93,6 +93,27 @@ def titles(figure):
     return [axes.get_title() for axes in figure.axes if axes.get_title()]
 
 
+# ---- tries -----------------------------------------------------------------------------------
+def test_a_try_has_pictures_of_its_own_drawn_once(out, tmp_path):
+    folder = tmp_path / "01_micrograd/tries/steps-4"
+    train("01_micrograd", folder, "--steps=4")
+    shutil.copytree(out / "05_microgpt/twin", tmp_path / "05_microgpt/twin/tries/steps-10")
+    place = tmp_path / "05_microgpt/tries/steps-3"
+    shutil.copytree(out / "05_microgpt", place, ignore=shutil.ignore_patterns("*.png", "twin"))
+    assert sorted(plots.try_pictures(tmp_path)) == [
+        "01_micrograd/tries/steps-4/boundary.png",
+        "01_micrograd/tries/steps-4/loss.png",
+        "05_microgpt/tries/steps-3/loss.png",
+        "05_microgpt/twin/tries/steps-10/loss.png",
+    ]
+    assert plots.main(["--stage=1", f"--from={tmp_path}"]) == 0
+    assert {path.name for path in folder.glob("*.png")} == {"boundary.png", "loss.png"}
+    assert not (tmp_path / "01_micrograd/loss.png").exists()
+    assert all(name.startswith("05_microgpt/") for name in plots.try_pictures(tmp_path))
+    figure = plot_stages.draw_boundary(folder)
+    assert titles(figure)[-1].startswith("step 4: ")
+
+
 # ---- stage 01 --------------------------------------------------------------------------------
 def test_the_boundary_is_that_of_the_stage_at_each_step(out):
     main = load_stage("01_micrograd")

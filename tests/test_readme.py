@@ -232,6 +232,7 @@ def complete(project, monkeypatch):
     (place / "seeds" / "43" / "code.txt").write_text(code, encoding="utf-8")
     for folder in (place / "seeds" / "43", place / "ngram" / "names-5"):
         (folder / "loss.png").write_bytes(b"picture")
+    put_result(place / "tries" / "steps-5", interrupted=True)  # a try is no reference
     (place / "loss.png").write_bytes(b"picture")
     (place / "model.pt").write_bytes(b"weights")
     (place / "output.txt").write_text("step 2\n", encoding="utf-8")
@@ -250,7 +251,8 @@ def contents(folder):
 def test_a_complete_run_becomes_the_reference(complete):
     assert keep_results.main() == 0
     out, results = contents(complete / "out"), contents(complete / "results")
-    for name in ("model.pt", "seeds/43/code.txt", "seeds/43/loss.png", "ngram/names-5/loss.png"):
+    left = ("model.pt", "seeds/43/code.txt", "seeds/43/loss.png", "ngram/names-5/loss.png")
+    for name in (*left, "tries/steps-5/result.json"):
         del out[f"{STAGE}/{name}"]
     assert results == out
     assert (complete / "README.md").read_text(encoding="utf-8") == f"{MARKER}3.000{END}\n"

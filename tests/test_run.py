@@ -192,13 +192,23 @@ def test_a_run_that_left_a_result_is_followed_by_its_pictures(project):
     assert "pictures" not in call(project, "stage", "4").stdout
     saves = f"from pathlib import Path\nPath({str(result)!r}).write_text('{{}}')\n"
     write(project / "04_fourth/main.py", f'"""An idea."""\n\n{saves}')
-    assert "pictures" in call(project, "stage", "4").stdout
+    assert "drawn into out/04_fourth\n" in call(project, "stage", "4").stdout
     assert not (folder / "drawn").exists()
     write(folder / "go", "")
     began = time.monotonic()
     while not (folder / "drawn").exists() and time.monotonic() - began < 20:
         time.sleep(0.05)
     assert (folder / "drawn").read_text(encoding="utf-8") == "04"
+
+
+def test_the_pictures_of_a_try_belong_to_the_try(project):
+    write(project / "tools" / "plots.py", "")
+    place = "out/04_fourth/tries/steps-5"
+    result = project / place / "result.json"
+    write(result, "{}")
+    source = f"from pathlib import Path\nPath({str(result)!r}).touch()\n"
+    write(project / "04_fourth/main.py", source)
+    assert f"drawn into {place}\n" in call(project, "stage", "4", "--steps=5").stdout
 
 
 LEARN = 'import sys\n\nprint(*sys.argv[1:])\n'
@@ -256,8 +266,10 @@ def test_the_status_of_a_twin_is_passed_on(twin):
 
 def test_stages_keeps_what_main_and_its_twin_print(twin):
     output = twin / "out" / "04_fourth" / "output.txt"
-    assert call(twin, "stages", "--seed", "7").returncode == 0
-    both = "the fourth ran\nthe twin ran --seed 7\n"
+    assert call(twin, "stages").returncode == 0
+    both = "the fourth ran\nthe twin ran\n"
+    assert output.read_text(encoding="utf-8") == both
+    assert call(twin, "stages", "--seed", "7").returncode == 0  # tries, elsewhere
     assert output.read_text(encoding="utf-8") == both
     write(twin / "04_fourth" / "torch_twin.py", "print('stopped')\nraise SystemExit(130)\n")
     assert call(twin, "stages").returncode == 130
@@ -265,25 +277,31 @@ def test_stages_keeps_what_main_and_its_twin_print(twin):
     write(twin / "04_fourth" / "torch_twin.py", "print('broken')\nraise SystemExit(1)\n")
     assert call(twin, "stages").returncode == 1
     assert output.read_text(encoding="utf-8") == "the fourth ran\nstopped\n"
-    assert call(twin, "stages", "--steps", "5").returncode == 0
-    assert output.read_text(encoding="utf-8") == "the fourth ran\n"
 
 
 # --- stages, extras, ablations ---
 
 
 def test_stages_keeps_what_each_stage_prints(project):
-    done = call(project, "stages", "--steps", "5")
+    done = call(project, "stages")
     assert done.returncode == 0, done.stderr
     assert "stage 1 of 2: 01_first: The first idea." in done.stdout
     assert "stage 2 of 2: 04_fourth: The fourth idea." in done.stdout
     kept = (project / "out" / "01_first" / "output.txt").read_bytes().decode("utf-8")
-    assert ast.literal_eval(kept)["arguments"] == ["--steps", "5"]
+    assert ast.literal_eval(kept)["arguments"] == []
     assert ast.literal_eval(kept)["text"] == "é" and kept in done.stdout
     assert (project / "out" / "04_fourth" / "output.txt").read_bytes() == b"the fourth ran\n"
     assert not list(project.glob("out/*/*.part"))
     assert done.stdout.index("the fourth ran") < done.stdout.index("Not run yet: 01_first")
     assert re.fullmatch(r"\d+ min \d+ s in all", done.stdout.splitlines()[-1])
+
+
+def test_stages_with_other_settings_passes_them_on_and_keeps_no_output(project):
+    """The output belongs to the stage's own run, and these are tries."""
+    done = call(project, "stages", "--steps", "5")
+    assert done.returncode == 0, done.stderr
+    assert "'arguments': ['--steps', '5']" in done.stdout
+    assert not (project / "out").exists()
 
 
 def test_stages_stops_at_a_failure(project):

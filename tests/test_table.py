@@ -209,6 +209,24 @@ def test_a_learners_own_code_is_beside_the_reference(tmp_path):
     assert labels == ["04_embedding_mlp", "04_embedding_mlp, yours"]
 
 
+def test_tries_come_after_their_stage_and_say_what_was_changed(tmp_path):
+    put(tmp_path / "04_embedding_mlp/tries/block_size-8,steps-5", result())
+    put(tmp_path / "04_embedding_mlp", result())
+    put(tmp_path / "05_microgpt", result("05_microgpt"))
+    put(tmp_path / "05_microgpt/best/tries/dropout-0", result("05_microgpt", variant="best"))
+    put(tmp_path / "05_microgpt/twin", result("05_microgpt", variant="twin"))
+    put(tmp_path / "my/04_embedding_mlp/tries/steps-9", result())
+    labels = [row["label"] for group in read(tmp_path) for row in group["rows"]]
+    assert labels == [
+        "04_embedding_mlp",
+        "04_embedding_mlp, try: block_size-8, steps-5",
+        "04_embedding_mlp, yours, try: steps-9",
+        "05_microgpt",
+        "05_microgpt, twin",
+        "05_microgpt, best, try: dropout-0",
+    ]
+
+
 def test_titles(tmp_path):
     put(tmp_path / "04_embedding_mlp", result())
     text = {"name": "tinyshakespeare", "sha256": "bb", "docs": {"train": 1, "val": 1, "test": 0}}

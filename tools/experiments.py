@@ -8,6 +8,7 @@ from stages import ROOT
 sys.path.append(str(ROOT / "extras"))
 
 import compare_runs
+import tries
 from bench import number
 from published import CHECKS
 from published import rows as published_rows
@@ -124,7 +125,14 @@ def bench(results, _):
     return f"{plain(machine)}\n\n" + table(headers, rows)
 
 
+def answers(results, stage):
+    """The runs behind the answers to a lesson's "Try this"."""
+    return table(["run", "train", "val", "training"], tries.table_rows(results, stage), left=1)
+
+
 KINDS = {
+    "tries": answers,
+    "try-text": tries.text_block,
     "series": series,
     "families": families,
     "published": published,

@@ -13,6 +13,7 @@ from table_rows import read_result
 
 KEPT = {"result.json", "output.txt", "table.json"}  # and the pictures
 KEPT_OF_MANY = {"result.json"}  # of runs two folders below a stage: seeds/43, ngram/names-3
+TRIES = "tries"  # folders of runs with other settings, which are no reference
 KEPT_BESIDE = ("*.png", "bench.json", "published/*.json", "score/temperatures.json")
 
 
@@ -35,6 +36,8 @@ def find_flaw(out, results):
             if not stamp.exists() or stamp.read_text(encoding="utf-8").strip() != code:
                 return f"{folder} is incomplete or comes from different code: run make seeds"
         for path in sorted((out / stage).rglob("result.json")):
+            if TRIES in path.relative_to(out).parts:
+                continue
             try:
                 if read_result(path).get("interrupted"):
                     return f"{path} is from a run that was stopped early: run it again"
@@ -50,6 +53,8 @@ def copy(out, results):
     """
     for stage in stages.STAGES:
         for path in sorted((out / stage).rglob("*")):
+            if TRIES in path.relative_to(out).parts:
+                continue
             depth = len(path.relative_to(out / stage).parts) - 1
             picture = depth < 2 and path.suffix == ".png"
             if picture or path.name in (KEPT if depth < 2 else KEPT_OF_MANY):

@@ -13,9 +13,15 @@ from trained_models import load_model
 LINE = "\nO Romeo, Romeo!"  # begins with the line break that heads of stage 06 look for
 
 
+def home(folder):
+    """The stage's folder of a run: out/03_bigram_learned, also for one in its tries/."""
+    return folder.parent.parent if folder.parent.name == "tries" else folder
+
+
 def load(folder):
-    """(module, model) of the run in this folder, which has the name of its stage."""
-    return load_model(folder.parent, folder.name)
+    """(module, model) of the run in this folder."""
+    stage = home(folder)
+    return load_model(stage.parent, stage.name, folder)
 
 
 # ---- 01 --------------------------------------------------------------------------------------
@@ -92,7 +98,7 @@ def draw_tables(folder):
     from matplotlib.colors import LogNorm
 
     learning, learner = load(folder)
-    counting, counter = load(folder.parent / "02_bigram_counts")
+    counting, counter = load(home(folder).parent / "02_bigram_counts")
     if learner.tokenizer.chars != counter.tokenizer.chars:
         raise Missing("stages 02 and 03 ran on different alphabets")
     P_learned = next_character_table(learning, learner)
@@ -113,7 +119,7 @@ def draw_tables(folder):
     for axes in (learned, counted, difference):
         letter_axes(axes, symbols, symbols, size=9)
         axes.set_ylabel("character")
-    colour = STAGE_COLOURS[folder.name]
+    colour = STAGE_COLOURS[home(folder).name]
     scatter.loglog(P_counted.ravel(), P_learned.ravel(), "o", ms=4, alpha=0.6, color=colour)
     ends = [min(P_counted.min(), P_learned.min()), 1]
     scatter.loglog(ends, ends, "-", lw=1, color=GREY)

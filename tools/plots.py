@@ -42,11 +42,33 @@ PICTURES = {  # file: the function that draws it from the folder of the file
 def loss_pictures(source):
     """{file: draw_loss} for every stage and for its variants, such as 05_microgpt/twin.
 
-    Numbered runs, such as seeds/42 or ngram/names-4, are one folder deeper and get no picture.
+    Numbered runs, such as seeds/42 or ngram/names-4, are one folder deeper and get no picture. Nor
+    are these the tries, which come from try_pictures().
     """
     variants = [path.parent.relative_to(source) for path in source.glob("*/*/result.json")]
     runs = [run.as_posix() for run in variants if run.parts[0] in STAGES]
     return {f"{run}/loss.png": draw_loss for run in sorted([*STAGES, *runs])}
+
+
+def try_pictures(source):
+    """{file: the function that draws it} for every try that has run since it was last drawn.
+
+    A try of main.py gets all pictures of its stage, and one of a variant its losses.
+    """
+    pictures = {}
+    for result in sorted(source.rglob("tries/*/result.json")):
+        folder, stage = result.parent, result.parts[len(source.parts)]
+        if stage not in STAGES:
+            continue
+        draws = {"loss.png": draw_loss}
+        if folder.parent.parent == source / stage:
+            own = {Path(name): draw for name, draw in PICTURES.items()}
+            draws.update({p.name: draw for p, draw in own.items() if p.parent == Path(stage)})
+        loss = folder / "loss.png"
+        if not loss.exists() or loss.stat().st_mtime < result.stat().st_mtime:
+            place = folder.relative_to(source).as_posix()
+            pictures.update({f"{place}/{file}": draw for file, draw in draws.items()})
+    return pictures
 
 
 def render(draw, folder):
@@ -78,7 +100,7 @@ def main(arguments=None):
         print(f"plots: there is no stage {args.stage!r}; give 1 to 6", file=sys.stderr)
         return 2
     into = args.into or args.source
-    pictures = {**PICTURES, **loss_pictures(args.source)}
+    pictures = {**PICTURES, **loss_pictures(args.source), **try_pictures(args.source)}
     if args.stage:
         pictures = {k: draw for k, draw in pictures.items() if "/" not in k or k[:2] == number}
     for name in track(pictures):

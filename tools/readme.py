@@ -10,6 +10,7 @@ of its own, and the generated lines go between them:
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
     <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: families, published,
                                                    temperatures, known, bench (tools/experiments.py)
+    <!-- generated: tries 04_embedding_mlp -->     the tries of a stage; also: try-text
     <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
     <!-- generated: scaling -->                    for docs/beyond.md; also: fine-tuning, answers,
                                                    preference (tools/beyond.py)
@@ -28,16 +29,22 @@ The last part of the folder can also be the entry of a run in a table.json:
 "drawn", a temperature and a key ask for what many samples of a model are like (make score):
 
     <!-- 05_microgpt/twin drawn 0.5 in_train .0% -->41%<!-- end -->
+
+"try" and a name ask for a run of tools/tries.toml. A second run after a minus is subtracted:
+
+    <!-- try 04-context-8 loss.val - 04_embedding_mlp loss.val .3f -->-0.094<!-- end -->
 """
 
 import argparse
 import re
 import sys
+import textwrap
 
 import beyond
 import experiments
 import handouts
 import table
+import tries
 from atomic_write import write_atomically
 from learn.exercises import Problem
 from stages import ROOT
@@ -47,8 +54,8 @@ PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md", "doc
 END = "<!-- end -->"
 BLOCK = re.compile(r"<!-- generated: (.*?) -->")
 TABLES = {"table": table.markdown, "table short": table.short_markdown}
-INLINE = re.compile(r"<!-- \d\d_.*? -->")
-INLINE_PAIR = re.compile(r"<!-- (\d\d_.*?) -->.*?<!-- end -->")
+INLINE = re.compile(r"<!-- (?:\d\d_|try ).*? -->")
+INLINE_PAIR = re.compile(r"<!-- ((?:\d\d_|try ).*?) -->.*?<!-- end -->")
 
 
 class MarkerError(ValueError):
@@ -71,7 +78,9 @@ def fill(text, results, name="README.md"):
             else:
                 content = generate(block[1], results).rstrip("\n")
                 skip_to_end(block[0], lines)
-                filled += [line, "", content, "", END]
+                indent = line[: len(line) - len(line.lstrip())]  # of a block in a list
+                content = textwrap.indent(content, indent)
+                filled += [line, "", content, "", indent + END]
         except MarkerError as error:
             raise MarkerError(f"{name}:{number}: {error}") from error
     return "\n".join(filled)
@@ -138,6 +147,11 @@ def read_run(folder):
 def look_up(marker, results):
     """The value that a marker such as "04_embedding_mlp loss.val .3f" asks for, formatted."""
     words = marker.split(" ")
+    if words[0] == "try":
+        try:
+            return tries.look_up(results, marker)
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise MarkerError(f"{marker}: {type(error).__name__}: {error}") from error
     if len(words) < 3:
         raise MarkerError(f"{marker}: give a folder, a path in its result and a format")
     folder, path, spec = words[0], " ".join(words[1:-1]), words[-1]

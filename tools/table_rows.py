@@ -82,7 +82,12 @@ def read_results(folder):
         except (ValueError, OSError) as error:
             problems.append(f"{path}: {error}")
     rows = join_seeds(rows, folder)
-    return sorted(rows, key=lambda row: (row["stage"], row["folder"] != row["stage"])), problems
+    return sorted(rows, key=order), problems
+
+
+def order(row):
+    """By stage: its own run, then its variants, then its tries."""
+    return row["stage"], "/tries/" in row["folder"], row["folder"] != row["stage"]
 
 
 def perplexity(loss):
@@ -103,11 +108,14 @@ def make_row(result, place, folder):
     below = place.relative_to(folder).as_posix()
     variant = result.get("variant")
     label = f"{result['stage']}, {variant}" if variant else result["stage"]
-    at_home = below == result["stage"] or (variant and below.startswith(f"{result['stage']}/"))
-    if below == f"my/{result['stage']}":
+    home, _, settings = below.partition("/tries/")
+    at_home = home == result["stage"] or (variant and home.startswith(f"{result['stage']}/"))
+    if home == f"my/{result['stage']}":
         label += ", yours"  # the learner's own code, trained by `make check`
     elif not at_home:
-        label += f" ({(Path(folder.resolve().name) / below).as_posix()})"
+        label += f" ({(Path(folder.resolve().name) / home).as_posix()})"
+    if settings:  # a run with other settings than the usual ones
+        label += f", try: {settings.replace(',', ', ')}"
     return {
         "label": label,
         "stage": result["stage"],

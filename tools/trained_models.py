@@ -22,12 +22,15 @@ def has_model(out, folder):
     return (out / folder / MODELS[folder][1]).exists()
 
 
-def load_model(out, folder):
-    """Return (the stage's module, the model that it loads from out/folder). Raises NoModel."""
+def load_model(out, folder, place=None):
+    """Return (the stage's module, the model that it loads from out/folder). Raises NoModel.
+
+    place: the folder of the model, if it is another one, such as that of a try.
+    """
     name, file = MODELS[folder]
     module = load_stage(folder.split("/")[0], name)
     try:
-        return module, module.load(out / folder)
+        return module, module.load(place or out / folder)
     except FileNotFoundError as error:
         raise NoModel(f"{file} is missing; run the stage") from error
     except Exception as error:  # an older or broken file can raise nearly anything

@@ -128,7 +128,10 @@ def train_yours(console, lesson, my):
     newest = max(path.stat().st_mtime for path in folder.glob("*.py"))
     if result.exists() and result.stat().st_mtime > newest:
         return 0
-    console.print(f"Now your own code trains the model: {short(folder)}/main.py\n")
+    console.print(f"Now your own code trains the model: {short(folder)}/main.py")
+    if lesson.train:
+        console.print("It is a smaller or shorter run than the reference, to save time.")
+    console.print()
     command = [sys.executable, str(folder / "main.py"), *data_flag(lesson, my), *lesson.train]
     command.append(f"--out={out}")
     env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -170,6 +173,9 @@ def compare(console, lesson, my):
     note = f" (with {' '.join(lesson.train)})" if lesson.train else ""
     if sides["yours"].is_relative_to(ROOT / "out"):
         console.print(f"make table shows your result, too{note}.")
+    if lesson.train:
+        main = short(my.resolve() / lesson.stage / "main.py")
+        console.print(f"To train the same model as the reference: python {main}")
     console.print()
 
 

@@ -59,9 +59,9 @@ class Exhibit:
     """One famous bug.
 
     file: the module to run. flags: if given, its main() runs with them; DATA stands for the path of
-    the data. probe: Python code that
-    runs afterwards, with the module at hand under its own name; each line "label: value" that it
-    prints is a row of the table. curve: which printed loss to draw, such as "val loss".
+    the data. probe: Python code that runs afterwards, with the module at hand under its own name,
+    and the folder of the run as FOLDER; each line "label: value" that it prints is a row of the
+    table. curve: which printed loss to draw, such as "val loss".
     sound_flags: further flags for the sound code, if no patch makes the difference.
     data, names: the file of data/ that the code may read, and how many lines of it (0: all).
     public: where it happened, in words with links. seconds: about how long it takes.

@@ -26,7 +26,8 @@ def run(root, file, flags, probe):
         module = importlib.import_module(path.stem)
         if flags is not None:
             module.main()
-        exec(compile(probe, "probe", "exec"), {path.stem: module})
+        folder = next((result.parent for result in Path(root).rglob("result.json")), None)
+        exec(compile(probe, "probe", "exec"), {path.stem: module, "FOLDER": folder})
     except (Exception, SystemExit) as error:
         print(f"error: {type(error).__name__}: {error}")
     finally:

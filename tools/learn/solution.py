@@ -1,7 +1,7 @@
 """make solution 3: the reference beside your own code.
 
-Without EXERCISE=name it shows the current exercise; if that is still blank, the one before. For an
-exercise that has not passed yet, it asks first.
+Without EXERCISE=name it shows the current exercise; if that is still blank, the one before. After
+the last pass it shows all. For an exercise that has not passed yet, it asks first.
 """
 
 from rich.syntax import Syntax
@@ -24,30 +24,34 @@ def main(words):
     lesson = find_lesson(args.stage)
     folder = started(lesson, args.my)
     passed = known_progress(lesson, args.my).passed
-    chosen = lesson.exercise(args.exercise) if args.exercise else choose(lesson, folder, passed)
     console = make_console()
-    if chosen.name not in passed and not args.yes:
-        question = f"{chosen.name} has not passed yet. Show the solution all the same? [y/N] "
-        if not agreed(question):
-            console.print(f"A hint instead: make hint {lesson.word}")
-            return 1
-    reference = function_text(read(lesson.source / chosen.file), chosen.function)
-    yours = own_function(folder / chosen.file, chosen)
-    show(console, chosen.name, {"the reference": reference, "yours": yours})
+    named = lesson.exercise(args.exercise) if args.exercise else None
+    for exercise in [named] if named else choose(lesson, folder, passed):
+        if exercise.name not in passed and not args.yes:
+            question = f"{exercise.name} has not passed yet. Show the solution all the same? [y/N] "
+            if not agreed(question):
+                console.print(f"A hint instead: make hint {lesson.word}")
+                return 1
+        reference = function_text(read(lesson.source / exercise.file), exercise.function)
+        yours = own_function(folder / exercise.file, exercise)
+        show(console, exercise.name, {"the reference": reference, "yours": yours})
     return 0
 
 
 def choose(lesson, folder, passed):
-    """The open exercise, or the one before it while the open one is still blank."""
+    """The open exercise, or the one before it while the open one is still blank, in a list.
+
+    All, once all have passed.
+    """
     current = lesson.first_open(passed)
     if current is None:
-        return lesson.exercises[-1]
+        return lesson.exercises
     place = lesson.names.index(current.name)
     try:
         untouched = is_blank(read(folder / current.file), current)
     except (OSError, SyntaxError):
         untouched = False
-    return lesson.exercises[place - 1] if untouched and place > 0 else current
+    return [lesson.exercises[place - 1] if untouched and place > 0 else current]
 
 
 def read(path):

@@ -184,12 +184,38 @@ def summary(value):
 
 
 def show_both(came, expected):
-    """Both values as text, with more digits if they look the same with few."""
+    """Both values as text, with more digits if they look the same with few.
+
+    Of large tensors of the same shape, the two numbers that differ most.
+    """
     for digits in (4, 7, 12):
         texts = show(came, digits), show(expected, digits)
         if texts[0] != texts[1]:
-            break
-    return texts
+            return texts
+    sides = freeze(came), freeze(expected)
+    if not all(side.kind in ("tensor", "array") for side in sides) or not sides[0].parts:
+        return texts
+    distances = [distance(a, b) for a, b in zip(sides[0].parts, sides[1].parts)]
+    i = distances.index(max(distances))
+    a, b = show_both(sides[0].parts[i], sides[1].parts[i])
+    place = f"at index {index_of(i, sides[1].shape)}"
+    return f"{a} {place}, where they differ most; {texts[0]}", f"{b} {place}"
+
+
+def distance(a, b):
+    """How far two numbers are apart; infinitely far if only one of them is a number."""
+    if math.isnan(a) or math.isnan(b):
+        return 0.0 if math.isnan(a) and math.isnan(b) else math.inf
+    return 0.0 if a == b else abs(a - b)
+
+
+def index_of(place, shape):
+    """[1, 0, 2], the index of a place in the flattened tensor."""
+    index = []
+    for size in reversed(shape):
+        index.insert(0, place % size)
+        place //= size
+    return index
 
 
 def picture(came, expected, rtol, atol):
