@@ -23,7 +23,7 @@ DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
-MOST_WORKERS = 8  # for the tests; each holds PyTorch, which takes half a gigabyte of memory
+MOST_WORKERS = 8  # for the tests; each holds PyTorch, about 300 MB of memory
 # Flags of pytest that choose the number of processes, or need the terminal; -vs is -v and -s.
 ONE_PROCESS = re.compile(
     r"-n.*|--numprocesses.*|(-p)?no:xdist|-[qvxl]*s[qvxls]*|--capture=no|--pdb|--trace"

@@ -137,16 +137,20 @@ def main():
         print(f"---- sample {title} ----\n{text.strip()}\n----------------", flush=True)
         return text
 
+    def old_loss():
+        with devices.autocast(device, dtype):
+            return stage.evaluate(model, old)
+
     model.to(device)
     samples = [show_sample("before")]
-    losses = {"old": {"before": stage.evaluate(model, old)}}
+    losses = {"old": {"before": old_loss()}}
     print("fine-tuning; the losses are those of the new text", flush=True)
     log, best = stage.train(gentle, model, data, device, dtype)
     model.load_state_dict(best["weights"])
     losses["new"] = {"before": log.curve[0][2], "after": best["val"]}
     samples.append(show_sample("after"))
     if not log.stopped:
-        losses["old"]["after"] = stage.evaluate(model, old)
+        losses["old"]["after"] = old_loss()
         print("the same batches, but from random weights", flush=True)
         torch.manual_seed(config.seed)
         other = stage.make_model(recipe, tokenizer).to(device)
@@ -167,8 +171,8 @@ def main():
         docs={name: 1 for name in data}, targets={name: len(data[name]) - 1 for name in data},
         vocab_size=tokenizer.vocab_size, params=sum(p.numel() for p in model.parameters()),
         chars_seen=log.done * config.batch_size * model.block_size,
-        loss={"val": best["val"]}, losses=losses, samples=samples, device=device,
-        variant="fine-tuned",
+        loss={"val": best["val"]}, losses=losses, samples=samples,
+        device=device, dtype=dtype, variant="fine-tuned",
     )  # fmt: skip
 
 

@@ -347,7 +347,8 @@ def test_flags_given_besides_a_preset_win(monkeypatch):
     argv = ["main.py", "--steps", "7", "--preset=nanogpt-cpu", "--n_layer", "2"]
     monkeypatch.setattr(sys, "argv", argv)
     config = common.parse_flags(Config, "", PRESETS)
-    assert config == replace(preset("nanogpt-cpu"), steps=7, n_layer=2)
+    assert config == replace(preset("nanogpt-cpu"), steps=7, n_layer=2, out=config.out)
+    assert config.out.parent.name == "tries"  # a try does not replace the stage's own run
 
 
 def test_device():

@@ -141,7 +141,7 @@ def test_the_example_by_hand():
     weight = 0.2 * math.exp(1 / 0.5)
     assert round(weight, 3) == 1.478 and round(weight / (weight + 0.8), 2) == 0.65
     said("this gives 1.478 and 0.8")
-    said("65% of all names end in a")
+    said("65% of all names end in `a`")
 
 
 def test_what_the_text_says_about_the_results():
@@ -161,8 +161,10 @@ def test_what_the_text_says_about_the_results():
     found = read(f"{STAGE}/preference")["preference"]
     value = {k: found[k]["reward"] - 0.3 * found[k]["kl"] for k in ("before", "after", "best")}
     assert value["after"] - value["before"] > 0.7 * (value["best"] - value["before"])
-    assert found["without KL"]["reward"] > 0.99
-    assert found["without KL"]["distinct"] < 0.7 < found["after"]["distinct"]
+    free = found["without KL"]
+    assert free["reward"] > 0.99 and free["kl"] > 2 * found["after"]["kl"]
+    assert free["distinct"] < found["after"]["distinct"] - 0.15
+    assert free["val"] > new["after"] + 1 > read(f"{STAGE}/preference")["loss"]["val"]
     rows = json.loads((RESULTS / STAGE / "scaling" / "table.json").read_text(encoding="utf-8"))
     predicted, _ = beyond.scaling_law.predict(rows["rows"])
     assert predicted[-1] < rows["rows"][-1]["val"]["mean"] - 0.02  # the line promises too much
