@@ -151,6 +151,10 @@ def test_lesson_05_says_of_attention_what_the_families_measured():
         assert 0.95 < rows[gpt]["params"] / rows[mlp]["params"] < 1.05
         assert (val[gpt] < val[mlp]) == (gpt in ("small-gpt-16", "best-201088"))
     assert abs(val["mlp-8-201088"] - val["mlp-8"]) < 0.005
+    lead, of_dropout = (
+        val["mlp-8-201088"] - val[entry] for entry in ("best-201088", "mlp-8-201088-dropout")
+    )
+    assert 0.5 < of_dropout / lead < 1  # most of the lead
     assert val["small-gpt-16"] < val["best-4192"] and val["gpt-26816"] < val["best-26816"]
     assert val["best-58656"] < val["gpt-58656"]  # the better of two
     # for the same number of characters
@@ -161,6 +165,7 @@ def test_lesson_05_says_of_attention_what_the_families_measured():
     # in the same time
     assert rows["mlp-8"]["seconds"] < rows["best-201088-short"]["seconds"]
     assert val["mlp-8"] < val["best-201088-short"]
+    assert val["best-201088"] < min(val[entry] for entry in val if "mlp" in entry)
     assert rows["counts-5"]["seconds"] < rows["mlp-8"]["seconds"]
     assert val["counts-5"] == min(val[entry] for entry in val if entry.startswith("counts-"))
     # with a longer context
