@@ -70,7 +70,8 @@ def read_result(path):
 
 
 def safe(value):
-    return visible(value) if isinstance(value, str) else value
+    """A text that can neither move the cursor nor end its line; any other value as it is."""
+    return visible(value.replace("\n", " ")) if isinstance(value, str) else value
 
 
 def check(name, value, kind):
