@@ -93,7 +93,7 @@ def known_prompt(prompt, chars):
         if set(form) <= chars:
             return form
     problem = f"--prompt holds {min(set(prompt) - chars)!r}, which the model has never seen"
-    if set(prompt.lower()) <= chars:
+    if set(prompt.lower()) <= chars and not any(ch.isupper() for ch in chars):
         problem += f"; its text is all in lower case: give {prompt.lower()!r}"
     raise BadInput(problem)
 

@@ -211,6 +211,43 @@ def test_accents_and_other_scripts_simply_work(stage, run, data, tmp_path):
     assert result(tmp_path / "o")["vocab_size"] == len(set(text))  # the line end became BOS
 
 
+@pytest.fixture
+def continued(run, data, tmp_path, monkeypatch, capsys):
+    """continued(text, prompt) -> (status, stdout, stderr) of generate.py, trained on the text."""
+    stage = "06_shakespeare_gpt"
+
+    def continued(text, prompt):
+        out = tmp_path / "o"
+        flags = [*QUICK[stage], "--data", data(stage, text), f"--prompt={text[0]}", "--out", out]
+        assert run(stage, *flags)[0] == 0
+        generate, common = load_stage(stage, "generate"), load_stage(stage, "common")
+        flags = [f"--model={out / 'model.pt'}", f"--prompt={prompt}", "--device=cpu"]
+        monkeypatch.setattr(sys, "argv", ["generate.py", *flags])
+        with pytest.raises(SystemExit) as ended:
+            common.run(generate.main)
+        return ended.value.code, *capsys.readouterr()
+
+    return continued
+
+
+def test_a_prompt_may_have_accents_in_either_form_and_other_scripts(continued):
+    both = "zo\u00e9", "zoe\u0301"
+    for known in both:
+        text = f"{known} \u05e9\u05e8\u05d4 \U0001f469\u200d\U0001f680 " * 100
+        for prompt in (*both, "\u05e9\u05e8\u05d4", "\U0001f469\u200d\U0001f680"):
+            status, out, err = continued(text, prompt)
+            assert (status, err) == (0, "")
+            assert out.startswith(known if prompt in both else prompt)
+
+
+def test_a_prompt_with_capitals_is_answered_with_lower_case(continued):
+    status, out, err = continued("to be or not to be " * 100, "To")
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "'T', which the model has never seen; its text is all in lower case: give 'to'" in err
+    status, _, err = continued("To be or not to be " * 100, "O")
+    assert status == 2 and "lower case" not in err
+
+
 # Names of the kinds that every stage of names has to take as they are: both forms of an accent, an
 # emoji of several characters with joiners between them, and text from right to left.
 OTHER_SCRIPTS = ("zo\u00e9", "zoe\u0301", "\U0001f469\u200d\U0001f680", "\u05e9\u05e8\u05d4", "ann")
