@@ -148,6 +148,10 @@ def find_python(dev=False):
 
     dev: also ask for what only tests, lint and notebooks need.
     """
+    # The children do not get PYTHONPATH, so what it adds must not count here.
+    foreign = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    foreign = [os.path.abspath(path) for path in foreign if path]
+    sys.path[:] = [path for path in sys.path if path not in foreign]
     files = [REQUIREMENTS, DEV_REQUIREMENTS] if dev else [REQUIREMENTS]
     try:
         if has(files):
@@ -398,10 +402,6 @@ def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
         fail(f"this is Python {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
-    # The children do not get PYTHONPATH, so what it adds must not count here.
-    foreign = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    foreign = [os.path.abspath(path) for path in foreign if path]
-    sys.path[:] = [path for path in sys.path if path not in foreign]
     # The terminal sends Ctrl-C to the child as well. The child ends in its own time; wait for it.
     signal.signal(signal.SIGINT, lambda *_: None)
     target = words[0] if words else "help"
