@@ -124,11 +124,11 @@ def is_installed(files):
 
 def install(files):
     """Install requirements files into .venv. The stamp comes last: a broken install is resumed."""
+    if VENV.exists() and not VENV.is_dir():
+        fail(f"{VENV} is a file, but the packages need a folder of this name: rename the file")
     size = "1 GB or more, which takes minutes" if files == [REQUIREMENTS] else "less than a minute"
     print(f"Installing {files[-1].name} into .venv, once: {size}.", flush=True)
     stamp, note = stamp_of(files)
-    if VENV.exists() and not VENV.is_dir():
-        fail(f"{VENV} is a file, but the packages need a folder of this name: rename the file")
     stamp.unlink(missing_ok=True)
     if not venv_is_complete() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -162,7 +162,8 @@ def find_python(dev=False):
     except ValueError as error:
         fail(error)
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}; the packages cannot be installed without it")
+        problem = f"{error.filename}: {error.strerror}"
+        fail(f"{problem}; run.py needs a complete copy of the project that it can write to")
     return str(VENV_PYTHON)
 
 
