@@ -3,7 +3,11 @@
 #   make stage 4 ARGS="--steps 500 --seed 7"   ARGS is passed on unchanged
 #   make start 3 EXERCISE=softmax              one exercise of a stage
 #   make start extras                          a set of exercises, even if a target has its name
-PYTHON ?= python3
+#   make stage 4 PYTHON=python3.12             PYTHON is the name or the path of one program
+ifeq ($(strip $(PYTHON)),)
+  # On Windows, python3 may only open the store. Python's installer brings py.
+  PYTHON := $(if $(filter Windows_NT,$(OS)),py,python3)
+endif
 ARGS :=
 
 .DEFAULT_GOAL := help
@@ -24,10 +28,10 @@ ifneq ($(filter $(WITH_N) score,$(firstword $(MAKECMDGOALS))),)
 endif
 
 $(ALONE):
-	@$(PYTHON) run.py $@ $(ARGS)
+	@"$(PYTHON)" run.py $@ $(ARGS)
 
 $(WITH_N):
-	@$(PYTHON) run.py $@ $(N) $(if $(EXERCISE),--exercise $(EXERCISE)) $(ARGS)
+	@"$(PYTHON)" run.py $@ $(N) $(if $(EXERCISE),--exercise $(EXERCISE)) $(ARGS)
 
 score:
-	@$(PYTHON) run.py score $(N) $(if $(NAME),"NAME=$(NAME)") $(ARGS)
+	@"$(PYTHON)" run.py score $(N) $(if $(NAME),"NAME=$(NAME)") $(ARGS)

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 10)
+PYTHON = "py" if os.name == "nt" else "python3"  # what to type for Python before .venv is there
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements.txt"
 DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
@@ -29,6 +30,15 @@ ONE_PROCESS = re.compile(
     r"-n.*|--numprocesses.*|(-p)?no:xdist|-[qvxl]*s[qvxls]*|--capture=no|--pdb|--trace"
 )
 PIN = re.compile(r'([\w.-]+)==([\w.+]+)(?:\s*;\s*python_version\s*(<|>=)\s*"(\d+)\.(\d+)")?')
+# Settings that change which files Python imports, or what a program does. No child gets them.
+FOREIGN = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONOPTIMIZE", "PYTHONINSPECT"}
+# The only settings that pip gets: where its packages come from and how it reaches them.
+PIP_SOURCES = re.compile(
+    "PIP_(CONFIG_FILE|(EXTRA_)?INDEX_URL|FIND_LINKS|NO_INDEX|CONSTRAINT|TRUSTED_HOST|PROXY"
+    "|(CLIENT_)?CERT|(DEFAULT_)?TIMEOUT|RETRIES|(NO_)?CACHE_DIR)"
+)
+# Run by .venv's Python: run.py, and then has() with the requirements files.
+PROBE = "import runpy, sys; sys.exit(not runpy.run_path(sys.argv[1])['has'](sys.argv[2:]))"
 
 
 def fail(message):
@@ -46,7 +56,7 @@ def read_pins(path, python):
     ValueError for a line that is not `name==version`, alone or with a python_version marker.
     """
     pins = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         line = line.split("#")[0].strip()
         pin = PIN.fullmatch(line)
         if line and pin is None:
@@ -63,41 +73,74 @@ def satisfied(pins):
     from importlib.metadata import PackageNotFoundError, version  # slow to import
 
     try:
-        return all(wanted in (version(name), version(name).split("+")[0]) for name, wanted in pins)
+        have = [version(name) or "" for name, _ in pins]  # None if the package is only half there
     except PackageNotFoundError:
         return False
+    return all(wanted in (own, own.split("+")[0]) for own, (_, wanted) in zip(have, pins))
 
 
-def venv_version():
-    """The version of .venv's Python, or "" if that Python is missing, broken or without pip."""
-    probe = [str(VENV_PYTHON), "-c", "import pip, sys; print('%d.%d' % sys.version_info[:2])"]
+def has(files):
+    """Whether the running Python has what these requirements files ask for."""
+    return all(satisfied(read_pins(Path(file), sys.version_info[:2])) for file in files)
+
+
+def succeeds(command):
+    """Whether a command can be run and ends well. It prints nothing."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        return subprocess.run(probe, capture_output=True, encoding="utf-8").stdout.strip()
+        status = start(command, **quiet).wait()
     except OSError:
-        return ""
+        return False
+    if status == -signal.SIGINT:
+        sys.exit(INTERRUPTED)
+    return status == 0
+
+
+def venv_is_complete():
+    """Whether the making of .venv came to its end, and its Python can load all of pip.
+
+    venv writes the script activate after it has installed pip.
+    """
+    activate = VENV_PYTHON.with_name("activate")
+    return activate.exists() and succeeds([VENV_PYTHON, "-m", "pip", "install", "--help"])
+
+
+def venv_has(files):
+    """Whether .venv's Python works and has what these requirements files ask for."""
+    return succeeds([VENV_PYTHON, "-c", PROBE, ROOT / "run.py", *files])
 
 
 def stamp_of(files):
     """Where .venv notes that these requirements files are installed, and what the note says."""
     content = b"".join(file.read_bytes() for file in files)
-    note = f"{hashlib.sha256(content).hexdigest()} {venv_version()}\n"
-    return VENV / f"{files[-1].name}.installed", note
+    return VENV / f"{files[-1].name}.installed", hashlib.sha256(content).hexdigest().encode()
+
+
+def is_installed(files):
+    """Whether pip came to its end with these requirements files, and nothing was lost since."""
+    stamp, note = stamp_of(files)
+    return stamp.is_file() and stamp.read_bytes() == note and venv_has(files)
 
 
 def install(files):
     """Install requirements files into .venv. The stamp comes last: a broken install is resumed."""
+    if VENV.exists() and not VENV.is_dir():
+        fail(f"{VENV} is a file, but the packages need a folder of this name: rename the file")
     size = "1 GB or more, which takes minutes" if files == [REQUIREMENTS] else "less than a minute"
     print(f"Installing {files[-1].name} into .venv, once: {size}.", flush=True)
-    stamp, _ = stamp_of(files)
+    stamp, note = stamp_of(files)
     stamp.unlink(missing_ok=True)
-    if not venv_version() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
+    if not venv_is_complete() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         shutil.rmtree(VENV, ignore_errors=True)
         fail("could not make .venv; the lines above say why")
-    pip = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "install"]
+    # pip's own files of settings count as well, and many say: install for the user.
+    pip = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--no-user"]
     if run(pip + [word for file in files for word in ("-r", file)]) != 0:
         fail("pip failed; the lines above say why, and the same command resumes the installation")
-    stamp, note = stamp_of(files)
-    stamp.write_text(note, encoding="utf-8")
+    if not venv_has(files):
+        how = f"look for target, prefix or root in: {VENV_PYTHON} -m pip config list"
+        fail(f"pip ended well, but .venv still lacks packages of {files[-1].name}; {how}")
+    stamp.write_bytes(note)
 
 
 def find_python(dev=False):
@@ -105,22 +148,39 @@ def find_python(dev=False):
 
     dev: also ask for what only tests, lint and notebooks need.
     """
+    # The children do not get PYTHONPATH, so what it adds must not count here.
+    foreign = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    foreign = [os.path.abspath(path) for path in foreign if path]
+    sys.path[:] = [path for path in sys.path if path not in foreign]
     files = [REQUIREMENTS, DEV_REQUIREMENTS] if dev else [REQUIREMENTS]
-    if all(satisfied(read_pins(file, sys.version_info[:2])) for file in files):
-        return sys.executable
-    for count in range(1, len(files) + 1):
-        stamp, note = stamp_of(files[:count])
-        if not stamp.exists() or stamp.read_text(encoding="utf-8") != note:
-            install(files[:count])
+    try:
+        if has(files):
+            return sys.executable
+        for count in range(1, len(files) + 1):
+            if not is_installed(files[:count]):
+                install(files[:count])
+    except ValueError as error:
+        fail(error)
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}"
+        fail(f"{problem}; run.py needs a complete copy of the project that it can write to")
     return str(VENV_PYTHON)
 
 
 # --- children ---
 
 
+def environment():
+    """The environment of a child: it prints UTF-8 on every system, and each line at once."""
+    pip = {name for name in os.environ if name.startswith("PIP_")}
+    foreign = FOREIGN | {name for name in pip if not PIP_SOURCES.fullmatch(name)}
+    kept = {name: value for name, value in os.environ.items() if name not in foreign}
+    return {**kept, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+
+
 def start(command, **options):
-    """Start a child that prints UTF-8 on every system, and each line at once."""
-    env = {**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+    """Start a child in the environment above."""
+    env = environment()
     return subprocess.Popen([str(word) for word in command], env=env, **options)
 
 
@@ -275,7 +335,7 @@ def run_diff(words):
 
 
 def show_help(words):
-    print("make TARGET [ARGS='...']    or    python run.py TARGET [arguments]")
+    print(f"make TARGET [ARGS='...']    or    {PYTHON} run.py TARGET [arguments]")
     for heading, targets in (("To learn", LEARNING), ("To maintain the project", MAINTAINING)):
         print(f"\n{heading}:")
         for name, (_, line) in targets.items():
@@ -348,7 +408,7 @@ def main(words):
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target
     if target not in TARGETS:
-        fail(f"there is no target {target!r}; python run.py help lists them")
+        fail(f"there is no target {target!r}; {PYTHON} run.py help lists them")
     action, _ = TARGETS[target]
     if callable(action):
         return action(words[1:])

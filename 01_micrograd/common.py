@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,10 +30,32 @@ STAGE = FOLDER.name  # such as 02_bigram_counts
 ROOT = next((up for up in FOLDER.parents if (up / "data").is_dir()), FOLDER.parent)
 OUT = ROOT / "out" / FOLDER.relative_to(ROOT)  # where a run writes: out/02_bigram_counts
 SPLITS = ("train", "val", "test")
+LIBRARIES = ("matplotlib", "numpy", "rich", "tomli", "torch")  # of the stages and the tools
 
 
 class BadInput(ValueError):
     """The user's input cannot be used. The message says what is wrong and how to fix it."""
+
+
+def explain_missing(kind, error, trace):
+    """If a library is missing, print one line that says how to go on instead of a traceback."""
+    if kind is not ModuleNotFoundError or error.name not in LIBRARIES:
+        return sys.__excepthook__(kind, error, trace)
+    venv, launcher = ROOT / ".venv", ROOT / "run.py"
+    python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if python.exists() and Path(sys.prefix).resolve() != venv.resolve():
+        how, command = "run", [python, *sys.argv]
+    elif launcher.exists():
+        how, command = "to install it into .venv, run", [sys.executable, launcher, "check-setup"]
+    else:  # in a copy of this folder
+        how, command = "to install it, run", [sys.executable, "-m", "pip", "install", error.name]
+    quote = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    how = f"this Python has no {error.name}; {how} {quote(map(str, command))}"
+    print(f"{Path(sys.argv[0]).name}: error: {how}", file=sys.stderr)
+    sys.exit(2)
+
+
+sys.excepthook = explain_missing
 
 
 # ---- printing --------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """The quick check: it says what is broken and how to fix it, and nothing else fails."""
 
+import ast
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -37,7 +40,7 @@ def test_a_package_of_another_version(project):
     well, line = run(project, "packages")["packages"]
     assert not well
     assert "nosuch is missing" in line and "rich is" in line and "not 0.1" in line
-    assert "-m pip install -r" in line
+    assert "run.py check-setup" in line and sys.executable in line
 
 
 def test_changed_names(project):
@@ -49,7 +52,7 @@ def test_changed_names(project):
 
 def test_texts_that_are_fetched_later_are_a_note(project):
     well, line = run(project, "other texts")["other texts"]
-    assert well and "python data/prepare.py tinyshakespeare makemore" in line
+    assert well and f"{sys.executable} data/prepare.py tinyshakespeare makemore" in line
 
 
 @pytest.mark.parametrize("how", ["raise ValueError('oops')", "import nosuchmodule"])
@@ -58,7 +61,8 @@ def test_a_broken_stage(project, how):
     main.write_text(f"{how}\n{main.read_text(encoding='utf-8')}", encoding="utf-8")
     well, line = run(project, "02_bigram_counts")["02_bigram_counts"]
     assert not well
-    assert ("oops" in line or "nosuchmodule" in line) and "python 02_bigram_counts/main.py" in line
+    assert ("oops" in line or "nosuchmodule" in line)
+    assert f"{sys.executable} 02_bigram_counts/main.py" in line
     assert "\n" not in line
 
 
@@ -93,3 +97,29 @@ def test_the_exit_status_and_a_line_for_each_check(monkeypatch, capsys, broken, 
 
 def test_the_smallest_runs_are_those_of_all_stages():
     assert tuple(check_setup.SMALLEST) == STAGES
+
+
+def test_a_requirements_file_of_another_form(project):
+    (project / "requirements.txt").write_text("rich>=13\n", encoding="utf-8")
+    well, line = run(project, "packages")["packages"]
+    assert not well and "'rich>=13'" in line and "name==version" in line
+
+
+def test_it_runs_on_the_standard_library_alone():
+    """-S leaves out all installed packages, as if nothing had been installed."""
+    program = "import check_setup as c; print(*c.run_check(c.check_packages))"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=ROOT / "tools", capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("False torch is missing, numpy is missing")
+    assert "rich is missing" in done.stdout and done.stdout.count("\n") == 1
+
+
+def test_it_imports_nothing_that_is_installed():
+    tree = ast.parse((ROOT / "tools/check_setup.py").read_text(encoding="utf-8"))
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+             for alias in node.names}  # fmt: skip
+    names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names == {"stages"}

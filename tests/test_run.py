@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -466,19 +467,28 @@ class FakeInstaller:
     """Takes the place of the launcher's run(): notes each command and makes the venv's Python."""
 
     def __init__(self, launcher, monkeypatch):
-        self.launcher, self.commands, self.failing = launcher, [], None
+        self.launcher, self.commands, self.failing, self.installed = launcher, [], None, set()
         monkeypatch.setattr(launcher, "run", self.run)
-        monkeypatch.setattr(launcher, "venv_version", self.venv_version)
+        monkeypatch.setattr(launcher, "venv_is_complete", launcher.VENV_PYTHON.exists)
+        monkeypatch.setattr(launcher, "venv_has", self.venv_has)
 
     def run(self, command, **options):
-        files = [word.name for word in command if str(word).endswith(".txt")]
-        kind = f"pip {' '.join(files)}" if "pip" in command else "venv"
+        files = [word for word in command if str(word).endswith(".txt")]
+        kind = f"pip {' '.join(file.name for file in files)}" if "pip" in command else "venv"
         self.commands.append(kind)
+        if kind == "venv":
+            shutil.rmtree(self.launcher.VENV, ignore_errors=True)
         write(self.launcher.VENV_PYTHON, "a Python")
-        return 1 if kind == self.failing else 0
+        if kind == self.failing:
+            return 1
+        self.installed = self.installed | self.texts(files) if "pip" in command else set()
+        return 0
 
-    def venv_version(self):
-        return "3.12" if self.launcher.VENV_PYTHON.exists() else ""
+    def venv_has(self, files):
+        return self.launcher.VENV_PYTHON.exists() and self.texts(files) <= self.installed
+
+    def texts(self, files):
+        return {file.read_text(encoding="utf-8") for file in files}
 
     def commands_of(self, **options):
         """What is run to get a Python that has what is asked for."""
@@ -601,10 +611,215 @@ def test_the_commands_that_need_more_ask_for_it(launcher, monkeypatch, words):
     assert asked == [True, False, False, False, False, False]
 
 
-def test_a_missing_or_broken_python_in_the_venv_has_no_version(launcher):
-    assert launcher.venv_version() == ""
-    write(launcher.VENV_PYTHON, "not a program")
-    assert launcher.venv_version() == ""
+def test_a_missing_or_broken_python_in_the_venv_has_nothing(launcher):
+    for _ in range(2):
+        assert not launcher.venv_has([launcher.REQUIREMENTS]) and not launcher.venv_is_complete()
+        write(launcher.VENV_PYTHON, "not a program")
+
+
+# A pip for tests: it installs nothing but the metadata, where pip would put the packages.
+PIP = '''import json
+import os
+import sys
+from pathlib import Path
+
+here = Path(__file__).parent
+if "--help" in sys.argv:
+    sys.exit()
+if os.environ.get("PIP_USER") and "--no-user" not in sys.argv:
+    sys.exit("Can not perform a '--user' install")
+(here / "seen.json").write_text(json.dumps({"words": sys.argv[1:], **os.environ}))
+place = Path(os.environ.get("PIP_TARGET") or os.environ.get("ELSEWHERE") or here.parent)
+for file in [sys.argv[n + 1] for n, word in enumerate(sys.argv) if word == "-r"]:
+    for line in Path(file).read_text().splitlines():
+        name, version = line.split("==")
+        info = place / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True, exist_ok=True)
+        text = f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n"
+        (info / "METADATA").write_text(text)
+'''
+INFO = "no_such_package_here-1.0.dist-info"
+
+
+@pytest.fixture
+def packages(project, launcher):
+    """The folder of the packages of a real .venv, with the pip above, in which nothing is yet."""
+    write(project / "requirements.txt", "no-such-package-here==1.0\n")
+    command = [sys.executable, "-m", "venv", "--without-pip", launcher.VENV]
+    subprocess.run(command, check=True)
+    where = [launcher.VENV_PYTHON, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    found = subprocess.run(where, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+    write(Path(found) / "pip" / "__main__.py", PIP)
+    return Path(found)
+
+
+def is_ready(project, launcher, packages):
+    """Whether the packages were installed into .venv, and the stage ran there."""
+    done = call(project, "stage", "4")
+    stamp = launcher.VENV / "requirements.txt.installed"
+    ran = done.returncode == 0 and done.stdout.endswith("the fourth ran\n") and done.stderr == ""
+    return ran and (packages / INFO).is_dir() and stamp.is_file()
+
+
+def test_pip_installs_into_the_venv_whatever_the_users_settings_say(
+    project, launcher, packages, monkeypatch, tmp_path_factory
+):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write(elsewhere / "no_such_package_here-1.0.dist-info" / "METADATA", "Version: 1.0\n")
+    foreign = {
+        "PIP_USER": "1", "PIP_TARGET": str(elsewhere / "target"), "PIP_PREFIX": "p",
+        "PIP_REQUIRE_HASHES": "1", "PYTHONPATH": str(elsewhere), "PYTHONSAFEPATH": "1",
+    }  # fmt: skip
+    kept = {"PIP_INDEX_URL": "https://example.org/simple", "PIP_CONSTRAINT": "c", "PIP_PROXY": "p"}
+    for name, value in {**foreign, **kept, "HTTPS_PROXY": "p"}.items():
+        monkeypatch.setenv(name, value)
+    assert is_ready(project, launcher, packages)
+    seen = json.loads((packages / "pip" / "seen.json").read_text(encoding="utf-8"))
+    assert foreign.keys().isdisjoint(seen) and "--no-user" in seen["words"]
+    assert kept.items() <= seen.items() and seen["HTTPS_PROXY"] == "p"
+    assert not (elsewhere / "target").exists()
+
+
+def test_a_pip_that_installs_elsewhere_costs_one_line_and_no_stamp(
+    project, launcher, packages, monkeypatch, tmp_path_factory
+):
+    monkeypatch.setenv("ELSEWHERE", str(tmp_path_factory.mktemp("elsewhere")))
+    for _ in range(2):
+        done = call(project, "stage", "4")
+        assert done.returncode == 2 and one_line(done.stderr)
+        assert ".venv still lacks" in done.stderr and "pip config list" in done.stderr
+        assert not list(launcher.VENV.glob("*.installed"))
+    monkeypatch.delenv("ELSEWHERE")
+    assert is_ready(project, launcher, packages)
+
+
+@pytest.mark.parametrize("loss", ["uninstalled", "another version", "half", "garbage"])
+def test_a_venv_that_lost_something_is_mended(project, launcher, packages, loss):
+    assert is_ready(project, launcher, packages)
+    if loss == "uninstalled":
+        shutil.rmtree(packages / INFO)
+    elif loss == "another version":
+        write(packages / INFO / "METADATA", "Name: no-such-package-here\nVersion: 0.9\n")
+    elif loss == "half":
+        write(packages / INFO / "METADATA", "")
+    else:
+        (launcher.VENV / "requirements.txt.installed").write_bytes(b"\xff\0garbage")
+    assert is_ready(project, launcher, packages)
+    assert "1.0" in (packages / INFO / "METADATA").read_text(encoding="utf-8")
+    assert call(project, "stage", "4").stdout == "the fourth ran\n"  # and not each time again
+
+
+def test_a_venv_whose_making_was_cut_off_is_made_again(project, launcher, packages, monkeypatch):
+    """The script activate comes after pip, and half a pip cannot load its install command."""
+    made = []
+
+    def run(command, **options):
+        if "venv" in command:
+            made.append(command)
+        return 1
+
+    monkeypatch.setattr(launcher, "run", run)
+
+    def makes_it_again():
+        made.clear()
+        with pytest.raises(SystemExit):
+            launcher.find_python()
+        return len(made) == 1 and "--clear" in made[0]
+
+    assert launcher.venv_is_complete() and not makes_it_again()
+    write(packages / "pip" / "__main__.py", "import pip._internal.cli.no_such_part\n")
+    write(packages / "pip" / "__init__.py", "")
+    assert makes_it_again()
+
+
+def test_a_venv_without_its_last_script_is_not_complete(launcher, packages):
+    assert launcher.venv_is_complete()
+    launcher.VENV_PYTHON.with_name("activate").unlink()
+    assert not launcher.venv_is_complete()
+
+
+@posix_only
+def test_ctrl_c_in_a_probe_installs_nothing(launcher, monkeypatch):
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    with pytest.raises(SystemExit) as stop:
+        launcher.succeeds([sys.executable, "-c", program])
+    assert stop.value.code == 130
+
+
+def test_a_file_called_venv_costs_one_line_and_stays(project, launcher):
+    write(project / "requirements.txt", "no-such-package-here==1.0\n")
+    write(launcher.VENV, "the name of an environment")
+    done = call(project, "stage", "4")
+    assert done.returncode == 2 and one_line(done.stderr) and ".venv is a file" in done.stderr
+    assert launcher.VENV.read_text(encoding="utf-8") == "the name of an environment"
+
+
+@pytest.mark.parametrize("content", [b"torch>=2\n", b"-e .\n", b"\xff\xfet\0o\0", b"\xff\n"])
+def test_requirements_of_another_form_cost_one_line(project, content):
+    (project / "requirements.txt").write_bytes(content)
+    done = call(project, "stage", "4")
+    assert done.returncode == 2 and one_line(done.stderr)
+    assert done.stderr.startswith("run.py: requirements.txt: write ")
+    assert "name==version" in done.stderr
+
+
+def test_requirements_may_begin_with_a_byte_order_mark(project, launcher):
+    (project / "requirements.txt").write_bytes(b"\xef\xbb\xbftorch==2.13.0\r\n")
+    assert launcher.read_pins(launcher.REQUIREMENTS, (3, 12)) == [("torch", "2.13.0")]
+
+
+def test_missing_requirements_cost_one_line(project):
+    (project / "requirements.txt").unlink()
+    done = call(project, "stage", "4")
+    assert done.returncode == 2 and one_line(done.stderr) and "requirements.txt" in done.stderr
+
+
+def test_a_venv_that_cannot_be_written_costs_one_line(launcher, packages, monkeypatch, capsys):
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(SystemExit) as stop:
+        launcher.find_python()
+    printed = capsys.readouterr().err
+    assert stop.value.code == 2 and one_line(printed) and "Permission denied" in printed
+    assert "requirements.txt.installed" in printed
+
+
+# --- the user's own settings of Python ---
+
+OWN = '''"""An idea."""
+
+import helper
+
+assert __doc__ and __debug__  # which PYTHONOPTIMIZE takes away
+print(helper.__file__)
+'''
+
+
+def test_no_setting_of_the_users_python_reaches_a_stage(project, monkeypatch, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    for name in ("helper", "main", "tokens", "stages"):
+        write(elsewhere / f"{name}.py", "raise SystemExit('not mine')\n")
+    write(project / "01_first" / "main.py", OWN)
+    write(project / "01_first" / "helper.py", "")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(elsewhere), ""]))
+    done = call(project, "stage", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{project.resolve() / '01_first' / 'helper.py'}\n"
+    assert "Not run yet" in call(project, "table").stdout
+
+
+def test_packages_on_pythonpath_do_not_count(project, launcher, packages, monkeypatch):
+    """The children would not find them."""
+    write(project / "requirements.txt", "no-such-package-here==1.0\n")
+    elsewhere = project / "elsewhere"
+    write(elsewhere / INFO / "METADATA", "Name: no-such-package-here\nVersion: 1.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(elsewhere))
+    done = call(project, "stage", "4")
+    assert done.returncode == 0 and "Installing" in done.stdout, done.stderr
 
 
 def test_an_older_python_is_told_so(launcher, monkeypatch, capsys):
@@ -751,3 +966,38 @@ def test_make_leaves_variables_of_the_shell_alone(project, monkeypatch):
     monkeypatch.setenv("N", "9")
     monkeypatch.setenv("ARGS", "--status 3")
     assert ast.literal_eval(make(project, "stage", "1").stdout)["arguments"] == []
+
+
+@needs_make
+@posix_only
+def test_make_takes_a_python_whose_path_has_a_space(project):
+    python = project / "my tools" / "python"
+    write(python, f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    for words in (["stage", "1"], ["help"], ["stage", "N=4"]):
+        done = make(project, *words, f"PYTHON={python}")
+        assert (done.returncode, done.stderr) == (0, ""), words
+
+
+@needs_make
+@pytest.mark.parametrize(("settings", "python"), [
+    ({}, "python3"), ({"PYTHON": ""}, "python3"), ({"PYTHON": "python3.12"}, "python3.12"),
+    ({"OS": "Windows_NT"}, "py"), ({"OS": "Windows_NT", "PYTHON": "python"}, "python"),
+])  # fmt: skip
+def test_the_python_that_make_starts(project, monkeypatch, settings, python):
+    for name in ("PYTHON", "OS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    command = ["make", "-C", project, "--no-print-directory", "-n", "help"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert done.stdout.split() == [f'"{python}"', "run.py", "help"]
+
+
+def test_readme_starts_python_by_a_name_that_each_system_has():
+    """Only an active .venv has python on Debian and macOS; python3 on Windows may be a stub."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = text.split("## Two commands")[1].split("## The ladder")[0]
+    assert "`python3 run.py stages`" in commands and "`py run.py stages`" in commands
+    assert "source .venv/bin/activate" in commands and r"`.venv\Scripts\activate`" in commands
+    assert "python run.py" not in text

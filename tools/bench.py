@@ -24,12 +24,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages import ROOT
+
 from rich.console import Console
 from rich.table import Table
 
 from atomic_write import write_atomically
 from progress_bar import track
-from stages import ROOT
 
 STEP = re.compile(rb"step +([\d,]+) / +[\d,]+ ")  # as the published microgpt and stage 05 print it
 SCORED = re.compile(r"step \d+: train loss [\d.]+, val loss ([\d.]+)")  # as nanoGPT prints it

@@ -2,8 +2,9 @@
 
 import sys
 
-from experiments import read, table
 from stages import ROOT
+
+from experiments import read, table
 
 sys.path.append(str(ROOT / "extras"))
 

@@ -1,6 +1,8 @@
 """Check that everything works here. Each check prints one line, which says how to fix what fails.
 
     python run.py check-setup
+
+Standard library only, because a missing package is one of the things to report.
 """
 
 import os
@@ -14,10 +16,6 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-
-from progress_bar import track
 from stages import ROOT
 
 LAUNCHER = runpy.run_path(str(ROOT / "run.py"))  # knows which Python and packages are needed
@@ -59,8 +57,8 @@ def check_packages(root=ROOT):
         if wanted not in (have, have.split("+")[0]):  # 2.13.0+cpu counts as 2.13.0
             wrong.append(f"{name} is {have}, not {wanted}")
     if wrong:
-        command = f"{sys.executable} -m pip install -r {root / 'requirements.txt'}"
-        raise Failed(f"{', '.join(wrong)}; run {command}")
+        command = f"{sys.executable} {ROOT / 'run.py'} check-setup"
+        raise Failed(f"{', '.join(wrong)}; to install them into .venv, run {command}")
     return f"{len(pins)} as requirements.txt pins them"
 
 
@@ -78,7 +76,7 @@ def check_texts(root=ROOT):
     ]
     if not missing:
         return "all in place"
-    now = f"python data/prepare.py {' '.join(missing)}"
+    now = f"{sys.executable} data/prepare.py {' '.join(missing)}"
     return f"{' and '.join(missing)} will be fetched when needed; to fetch now: {now}"
 
 
@@ -94,7 +92,7 @@ def check_stage(stage, root=ROOT):
         done = child([main, "--steps=1", f"--out={folder}", *flags])
     if done.returncode:
         said = last_line(done.stderr) or f"it ended with status {done.returncode}"
-        raise Failed(f"{said}; to see all of it: python {stage}/main.py --steps 1")
+        raise Failed(f"{said}; to see all of it: {sys.executable} {stage}/main.py --steps 1")
     return f"one step of training, {time.monotonic() - began:.1f} s"
 
 
@@ -121,6 +119,8 @@ def run_check(check):
         return True, check()
     except Failed as problem:
         return False, str(problem)
+    except ValueError as error:  # of read_pins()
+        return False, str(error)
     except OSError as error:
         return False, f"{error.filename}: {error.strerror}; get a complete copy of the project"
 
@@ -137,22 +137,18 @@ def all_checks(root=ROOT):
 
 
 def main(root=ROOT):
-    console = Console(soft_wrap=True, highlight=False)
     checks, failed = all_checks(root), 0
     # Two at a time, because a child spends most of its time importing torch, on one core.
     with ThreadPoolExecutor(max_workers=2) as pool:
         jobs = {name: pool.submit(run_check, check) for name, check in checks.items()}
-        for name in track(jobs, weight=lambda name: 3 if name in SMALLEST else 0.1):
-            well, line = jobs[name].result()
-            mark = "[green]ok    [/]" if well else "[bold red]FAILED[/]"
-            with console.capture() as printed:
-                console.print(f"{mark} [bold]{name:<20}[/]{escape(line)}")
-            print(printed.get(), end="", flush=True)
+        for name, job in jobs.items():
+            well, line = job.result()
+            print(f"{'ok' if well else 'FAILED':<7}{name:<20}{line}", flush=True)
             failed += not well
     if failed:
-        console.print(f"{failed} of {len(checks)} checks failed; fix the first one first")
+        print(f"{failed} of {len(checks)} checks failed; fix the first one first")
     else:
-        console.print("All is well. Next: make stages")
+        print("All is well. Next: make stages")
     return 1 if failed else 0
 
 

@@ -12,6 +12,8 @@ import sys
 import textwrap
 from dataclasses import dataclass, replace
 
+from stages import ROOT, STAGES
+
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
@@ -20,8 +22,6 @@ except ModuleNotFoundError:  # Python 3.10
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
-
-from stages import ROOT, STAGES
 
 IDEAS = ROOT / "tools" / "diff.toml"
 BANNER = re.compile(r"# ---- (.+?) -+")

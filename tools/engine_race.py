@@ -8,9 +8,9 @@ import random
 import statistics
 import time
 
-from micrograd.engine import Value as Micrograd
-
 from stages import load_stage
+
+from micrograd.engine import Value as Micrograd
 
 Value = load_stage("01_micrograd", "engine").Value
 SIZES, ROUNDS, PASSES = (2, 16, 16, 1), 7, 20

@@ -5,9 +5,10 @@
 
 import sys
 
+import stages
+
 import readme
 import seeds
-import stages
 from atomic_write import write_atomically
 from table_rows import read_result
 

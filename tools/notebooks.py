@@ -18,6 +18,8 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from stages import ROOT
+
 import jupytext
 import nbformat
 from nbclient import NotebookClient
@@ -25,7 +27,6 @@ from nbclient.exceptions import CellExecutionError
 
 from atomic_write import write_if_changed
 from progress_bar import track
-from stages import ROOT
 
 REPOSITORY = ""  # the public address of the project, which the first cell of a notebook fetches
 JUPYTERLAB = "4.6.6"  # in no requirements file: it has many packages, and only `notebook` needs it

@@ -11,6 +11,8 @@ import io
 import sys
 from pathlib import Path
 
+from stages import ROOT, STAGES
+
 from atomic_write import write_if_changed
 from plot_families import draw_context, draw_families
 from plot_losses import draw_curves, draw_ladder, draw_loss
@@ -23,7 +25,6 @@ from plot_stages import (
 )
 from plot_style import STYLE, Missing
 from progress_bar import track
-from stages import ROOT, STAGES
 from trained_models import NoModel
 from visible import visible
 

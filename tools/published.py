@@ -25,12 +25,13 @@ from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
+from stages import ROOT, load_stage
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from atomic_write import write_atomically
-from stages import ROOT, load_stage
 
 OUT = ROOT / "out" / "published"
 INTERRUPTED = 130  # the exit status of a run after Ctrl-C

@@ -40,6 +40,8 @@ import re
 import sys
 import textwrap
 
+from stages import ROOT
+
 import beyond
 import experiments
 import handouts
@@ -47,7 +49,6 @@ import table
 import tries
 from atomic_write import write_atomically
 from learn.exercises import Problem
-from stages import ROOT
 from table_rows import group_rows, read_result, read_results
 
 PAGES = ("README.md", "[0-9][0-9]_*/README.md", "GLOSSARY.md", "docs/*.md", "docs/handouts/*.md")

@@ -17,13 +17,14 @@ import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
+from stages import ROOT, load_stage
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from atomic_write import write_atomically
 from progress_bar import track
-from stages import ROOT, load_stage
 from trained_models import MODELS, NoModel, has_model, load_model
 from visible import visible
 

@@ -19,6 +19,7 @@ import sys
 import threading
 
 import stages
+
 import table
 from atomic_write import write_atomically
 from progress_bar import track

@@ -10,8 +10,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = tuple(sorted(main.parent.name for main in ROOT.glob("[0-9][0-9]_*/main.py")))
-
 loaded = {}  # stage's folder name -> {module name: module}
+
+
+def explain_missing(kind, error, trace):
+    """Let common.py explain a missing library in one line. Tools import this file first."""
+    if kind is ModuleNotFoundError:
+        load_stage(STAGES[0], "common").explain_missing(kind, error, trace)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = explain_missing
 
 
 def load_stage(stage, module="main"):

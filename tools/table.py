@@ -13,11 +13,12 @@ import json
 import sys
 from pathlib import Path
 
+from stages import ROOT, STAGES
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stages import ROOT, STAGES
 from table_rows import RANKED_UNIT, SPLITS, SPREAD, group_rows, read_results
 
 WIDE = 110  # columns; a narrower terminal does not get the ideas and the characters seen

@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from stages import ROOT
+
 from atomic_write import write_atomically
 from learn.exercises import Problem, tomllib
 from learn.exhibits import CHILD, Patch, apply_patches, copy_project, data_file, parse
-from stages import ROOT
 from table_rows import read_result
 
 LIST = ROOT / "tools" / "tries.toml"

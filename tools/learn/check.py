@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from stages import ROOT, STAGES
+
 from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.table import Table
@@ -20,7 +22,6 @@ from learn.exercises import (
 )
 from learn.report import bar, make_console, print_open
 from learn.run_checks import run_checks
-from stages import ROOT, STAGES
 from visible import visible
 
 

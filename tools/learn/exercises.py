@@ -16,12 +16,12 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stages import ROOT, STAGES
+
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
-
-from stages import ROOT, STAGES
 
 FOLDER = ROOT / "exercises"
 MY = ROOT / "my"

@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from learn.exercises import FOLDER, Problem, tomllib
 from stages import ROOT, STAGES
 from visible import visible
+
+from learn.exercises import FOLDER, Problem, tomllib
 
 MUSEUM = FOLDER / "museum"
 CHILD = Path(__file__).resolve().parent / "run_exhibit.py"

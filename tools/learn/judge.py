@@ -20,10 +20,11 @@ import sys
 import threading
 from pathlib import Path
 
+from stages import ROOT, STAGES
+
 from learn import checking
 from learn.exercises import FOLDER, check_file, set_names, short
 from learn.source import find, is_blank
-from stages import ROOT, STAGES
 
 LAST_PRINTED = 1000  # characters
 # Code that reads a file of Python in one of these folders is not the learner's own.

@@ -5,6 +5,8 @@ otherwise against the reference run in results/. They are kept in my/progress.js
 make predict 3 ARGS=--again.
 """
 
+from stages import ROOT
+
 from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
@@ -13,7 +15,6 @@ from learn import progress
 from learn.check import read_result, results_folder
 from learn.exercises import find_lesson, parser, short
 from learn.report import make_console
-from stages import ROOT
 from visible import visible
 
 
