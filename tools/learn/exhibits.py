@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages import ROOT, STAGES
-from visible import visible
 
 from learn.exercises import FOLDER, Problem, tomllib
+from visible import visible
 
 MUSEUM = FOLDER / "museum"
 CHILD = Path(__file__).resolve().parent / "run_exhibit.py"
