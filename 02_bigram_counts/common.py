@@ -58,6 +58,16 @@ def explain_missing(kind, error, trace):
 sys.excepthook = explain_missing
 
 
+# ---- printing --------------------------------------------------------------------------------
+def visible(text, keep=""):
+    """The text with an escape such as \\x1b for each character that a terminal obeys.
+
+    Such characters move the cursor, end a line or turn text round. keep: those to leave alone.
+    """
+    obeyed = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    return re.sub(obeyed, lambda at: at[0] if at[0] in keep else ascii(at[0])[1:-1], text)
+
+
 # ---- flags -----------------------------------------------------------------------------------
 def flag(default, help, low=None, high=None, choices=None, alias=None):
     """A field of Config, which is also a flag. A number must lie between low and high."""
@@ -77,7 +87,9 @@ def parse_flags(config_class, description, presets=None, tries=True):
         description=description, formatter_class=style, allow_abbrev=False
     )
     # Print one line for a mistake, not argparse's complete usage text.
-    parser.error = lambda problem: parser.exit(2, f"{parser.prog}: error: {problem}; see --help\n")
+    parser.error = lambda problem: parser.exit(
+        2, f"{parser.prog}: error: {visible(problem)}; see --help\n"
+    )
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     for name, field in fields.items():
         kind = Path if isinstance(field.default, Path) else type(field.default)
@@ -214,7 +226,7 @@ def run(main):
     try:
         main()
     except BadInput as error:
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: error: {visible(str(error))}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("\nstopped before there was a result to keep", file=sys.stderr)
@@ -398,4 +410,5 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     if config.out.parent.name == "tries":
         here = Path.cwd()
         near = config.out.is_relative_to(here)
-        print(f"written to {config.out.relative_to(here) if near else config.out}")
+        shown = config.out.relative_to(here) if near else config.out
+        print(f"written to {visible(str(shown))}")

@@ -5,7 +5,7 @@ Stages 02 to 05 have the same file. Lesson 02 explains it.
 
 import zlib
 
-from common import SPLITS, BadInput, read_text
+from common import SPLITS, BadInput, read_text, visible
 
 
 def read_docs(path):
@@ -61,7 +61,7 @@ def mark_known(samples, splits):
     known = {doc: name for name in reversed(SPLITS) for doc in splits[name]}
     marked = [f"{doc} ({known[doc]})" if doc in known else doc for doc in samples]
     new = sum(doc not in known for doc in samples)
-    return f"{', '.join(marked)} | new: {new} of {len(samples)}"
+    return f"{visible(', '.join(marked))} | new: {new} of {len(samples)}"
 
 
 class Tokenizer:

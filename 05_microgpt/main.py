@@ -16,7 +16,7 @@ from operator import mul
 from pathlib import Path
 
 import common
-from common import OUT, ROOT, BadInput, flag
+from common import OUT, ROOT, BadInput, flag, visible
 
 from names import Tokenizer, count_docs, load_splits, mark_known, read_docs
 
@@ -415,7 +415,7 @@ def main():
     samples = [sample(model) for _ in range(20)]
     if config.published:  # the published run draws at one temperature only
         samples = at_temperature
-        print("samples:", ", ".join(samples[:10]), flush=True)
+        print("samples:", visible(", ".join(samples[:10])), flush=True)
     else:
         print("samples:", mark_known(samples[:10], splits))
         marked = mark_known(at_temperature[:10], splits)

@@ -8,11 +8,12 @@ Run: python 06_shakespeare_gpt/generate.py --prompt "ROMEO:" --length 1000
 """
 
 import sys
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import OUT, BadInput, flag
+from common import OUT, BadInput, flag, visible
 
 import torch
 
@@ -83,19 +84,32 @@ def load_model(path):
         raise BadInput(f"--model {path} is not a model of this stage: run main.py first") from error
 
 
+def known_prompt(prompt, chars):
+    """The prompt in a form that the model can read: an accent may be part of its letter, or follow
+    it as a character of its own. BadInput if it has a character that the model has never seen.
+    """
+    forms = [prompt, *(unicodedata.normalize(form, prompt) for form in ("NFC", "NFD"))]
+    for form in forms:
+        if set(form) <= chars:
+            return form
+    problem = f"--prompt holds {min(set(prompt) - chars)!r}, which the model has never seen"
+    if set(prompt.lower()) <= chars and not any(ch.isupper() for ch in chars):
+        problem += f"; its text is all in lower case: give {prompt.lower()!r}"
+    raise BadInput(problem)
+
+
 def main():
     config = common.parse_flags(Config, __doc__)
     device = pick_device(config.device)
     model = load_model(config.model).to(device)
-    if unknown := set(config.prompt) - set(model.tokenizer.chars):
-        raise BadInput(f"--prompt holds {min(unknown)!r}, which the model has never seen")
+    prompt = known_prompt(config.prompt, set(model.tokenizer.chars))
     torch.manual_seed(config.seed)
-    tokens = model.tokenizer.encode(config.prompt)
-    print(config.prompt, end="", flush=True)
+    tokens = model.tokenizer.encode(prompt)
+    print(visible(prompt, "\n\t"), end="", flush=True)
     written = 0
     try:
         for token in generate(model, tokens, config.length, config.temperature, config.top_k):
-            print(model.tokenizer.decode([token]), end="", flush=True)
+            print(visible(model.tokenizer.decode([token]), "\n\t"), end="", flush=True)
             written += 1
     except KeyboardInterrupt:
         print(flush=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import common
-from common import OUT, ROOT, BadInput, flag
+from common import OUT, ROOT, BadInput, flag, visible
 
 import torch
 import torch.nn.functional as F
@@ -331,7 +331,7 @@ def main():
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
     text = sample(model, config.prompt, 500, config.temperature, config.top_k)
-    print(f"---- sample ----\n{text.strip()}\n----------------")
+    print("---- sample ----", visible(text.strip(), "\n\t"), "----------------", sep="\n")
     if best["val"] is not None:
         print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")
     saved = {

@@ -97,7 +97,9 @@ DATASETS = {
 
 
 def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    # A server's words may hold characters that a terminal would obey.
+    return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 
 def check(data: bytes, dataset: Dataset) -> None:

@@ -119,7 +119,8 @@ def main():
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
     text = sample(model, config.prompt, 200, config.temperature, config.top_k)
-    print(f"---- sample ----\n{text.strip()}\n----------------")
+    shown = common.visible(text.strip(), "\n\t")
+    print("---- sample ----", shown, "----------------", sep="\n")
     saved = {
         "config": common.settings(config),
         "chars": tokenizer.chars,

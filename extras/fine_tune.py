@@ -134,7 +134,8 @@ def main():
     def show_sample(title):
         torch.manual_seed(config.seed)
         text = stage.sample(model, length=150, temperature=1.0)
-        print(f"---- sample {title} ----\n{text.strip()}\n----------------", flush=True)
+        shown = common.visible(text.strip(), "\n\t")
+        print(f"---- sample {title} ----", shown, "----------------", sep="\n", flush=True)
         return text
 
     def old_loss():

@@ -271,7 +271,8 @@ def run_data_set(config):
     variant = "" if config.smoothing == Config.smoothing else ", Witten-Bell"
     for model, loss, log in train(config, texts, tokenizer):
         params = len(model.kept)
-        print(f"{config.data.stem}, {model.n}-gram: {params:,} counts; val loss {loss['val']:.4f}")
+        name = common.visible(config.data.stem)
+        print(f"{name}, {model.n}-gram: {params:,} counts; val loss {loss['val']:.4f}")
         if model.n == 1:  # letter frequencies, which the table has as a baseline
             continue
         random.seed(config.seed)

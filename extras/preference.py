@@ -181,7 +181,7 @@ def main():
     def show(title, model):
         numbers, samples, rewards = measure(model, start, config.seed)
         about = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-        print(f"{title}: {about}\n  {', '.join(samples)}", flush=True)
+        print(f"{title}: {about}\n  {common.visible(', '.join(samples))}", flush=True)
         return numbers, samples, rewards
 
     def val_loss(model):

@@ -176,7 +176,7 @@ def main():
     right["val"], _ = accuracy(model, "val")
     right["test"], loss["test"] = accuracy(model, "test")
     samples = [prompt + answer(model, prompt) for prompt, _ in lines["val"][:10]]
-    print("samples:", ", ".join(samples), flush=True)
+    print("samples:", common.visible(", ".join(samples)), flush=True)
     if not log.stopped:
         print("the same batches without the mask; losses on the way include the prompts")
         other = new_model()

@@ -109,7 +109,8 @@ def main():
     log = train(config, model, data)
     loss = {"train": stage.evaluate(model, data["train"]), "val": log.val}
     text = sample(model, splits["train"][0], temperature=1.0)
-    print(f"---- sample ----\n{text.strip()}\n----------------")
+    shown = common.visible(text.strip(), "\n\t")
+    print("---- sample ----", shown, "----------------", sep="\n")
     saved = {
         "config": common.settings(config),
         "chars": tokenizer.chars,

@@ -211,6 +211,90 @@ def test_accents_and_other_scripts_simply_work(stage, run, data, tmp_path):
     assert result(tmp_path / "o")["vocab_size"] == len(set(text))  # the line end became BOS
 
 
+@pytest.fixture
+def continued(run, data, tmp_path, monkeypatch, capsys):
+    """continued(text, prompt) -> (status, stdout, stderr) of generate.py, trained on the text."""
+    stage = "06_shakespeare_gpt"
+
+    def continued(text, prompt):
+        out = tmp_path / "o"
+        flags = [*QUICK[stage], "--data", data(stage, text), f"--prompt={text[0]}", "--out", out]
+        assert run(stage, *flags)[0] == 0
+        generate, common = load_stage(stage, "generate"), load_stage(stage, "common")
+        flags = [f"--model={out / 'model.pt'}", f"--prompt={prompt}", "--device=cpu"]
+        monkeypatch.setattr(sys, "argv", ["generate.py", *flags])
+        with pytest.raises(SystemExit) as ended:
+            common.run(generate.main)
+        return ended.value.code, *capsys.readouterr()
+
+    return continued
+
+
+def test_a_prompt_may_have_accents_in_either_form_and_other_scripts(continued):
+    both = "zo\u00e9", "zoe\u0301"
+    for known in both:
+        text = f"{known} \u05e9\u05e8\u05d4 \U0001f469\u200d\U0001f680 " * 100
+        for prompt in (*both, "\u05e9\u05e8\u05d4", "\U0001f469\u200d\U0001f680"):
+            status, out, err = continued(text, prompt)
+            assert (status, err) == (0, "")
+            assert out.startswith(known if prompt in both else prompt)
+
+
+def test_a_prompt_with_capitals_is_answered_with_lower_case(continued):
+    status, out, err = continued("to be or not to be " * 100, "To")
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "'T', which the model has never seen; its text is all in lower case: give 'to'" in err
+    status, _, err = continued("To be or not to be " * 100, "O")
+    assert status == 2 and "lower case" not in err
+
+
+# Names of the kinds that every stage of names has to take as they are: both forms of an accent, an
+# emoji of several characters with joiners between them, and text from right to left.
+OTHER_SCRIPTS = ("zo\u00e9", "zoe\u0301", "\U0001f469\u200d\U0001f680", "\u05e9\u05e8\u05d4", "ann")
+
+
+@pytest.mark.parametrize("stage", NAMES_STAGES)
+def test_a_stage_shows_what_a_terminal_would_obey(stage, run, data, tmp_path, monkeypatch):
+    """Names that clear the screen, go back to the start of the line and turn text round."""
+    names = ["\x1b[2Ja", "b\rc", "[red]d", "e|f", "g\u202eh", "i\x9bj", *OTHER_SCRIPTS]
+    text = "\n".join(name + letter for letter in "abcdefghijklmnopq" for name in names)
+    # A loaded model may have drawn any of them.
+    names_of_stage = load_stage(stage, "names")
+    line = names_of_stage.mark_known(names, {"train": names[:1], "val": [], "test": []})
+    assert line.startswith(r"\x1b[2Ja (train), b\rc, [red]d, e|f, g\u202eh, i\x9bj, ")
+    assert all(name in line for name in OTHER_SCRIPTS)
+    flags = [*QUICK[stage], "--data", data(stage, text.encode()), "--out", tmp_path / "o"]
+    status, out, err = run(stage, *flags)
+    assert (status, err) == (0, "")
+    assert "\\x1b" in out  # an untrained model draws about one character in 20
+    assert not set("\x1b\r\x9b\u202e") & set(out)
+
+
+def test_a_running_text_shows_what_a_terminal_would_obey(run, data, tmp_path, capsys, monkeypatch):
+    stage = "06_shakespeare_gpt"
+    flags = [*QUICK[stage], "--data", data(stage, "to be\x1b[2J\tor\n\x9b not\u202e" * 200)]
+    status, out, err = run(stage, *flags, "--prompt=to be\x1b", "--out", tmp_path / "o")
+    assert (status, err) == (0, "")
+    sample = out.split("---- sample ----\n")[1].split("\n----")[0]
+    assert sample.startswith(r"to be\x1b") and "\n" in sample and "\t" in sample
+    assert not set("\x1b\x9b\u202e") & set(out)
+    generate, common = load_stage(stage, "generate"), load_stage(stage, "common")
+    flags = ["--model", tmp_path / "o" / "model.pt", "--prompt=to be\x1b", "--device=cpu"]
+    monkeypatch.setattr(sys, "argv", ["generate.py", *map(str, flags)])
+    with pytest.raises(SystemExit):
+        common.run(generate.main)
+    out = capsys.readouterr().out
+    assert out.startswith(r"to be\x1b") and not set("\x1b\x9b\u202e") & set(out)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_error_shows_a_value_in_one_line(stage, run):
+    for flags in (["--data=no\x1b[2J\rwhere\n.txt"], ["--\x1b[2J\n"]):
+        status, out, err = run(stage, *flags)
+        assert (status, out) == (2, "") and err.count("\n") == 1
+        assert r"\x1b[2J" in err and r"\n" in err and not set("\x1b\r") & set(err)
+
+
 @pytest.mark.parametrize("content", ["missing", "", "\n \n", b"\0\1\2", b"caf\xe9\n" * 50, "anna"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_file_that_is_no_data_set_costs_one_line(stage, content, run, data, tmp_path):
@@ -520,6 +604,20 @@ def test_the_copies_are_one_file(name, stages):
     copies = {(ROOT / stage / name).read_bytes() for stage in stages}
     assert len(copies) == 1
     assert {path.parent.name for path in ROOT.glob(f"*/{name}")} == set(stages)
+
+
+def test_visible_of_the_tools_is_that_of_the_stages():
+    tool = (ROOT / "tools" / "visible.py").read_text(encoding="utf-8")
+    stage = (ROOT / STAGES[0] / "common.py").read_text(encoding="utf-8")
+    assert top_level(tool)["visible"] == top_level(stage)["visible"]
+
+
+def test_what_is_visible_already_stays_as_it_is():
+    visible = load_stage(STAGES[0], "common").visible
+    for text in (*OTHER_SCRIPTS, "[red]", "a|b", "\\", "a\u200fb"):
+        assert visible(text) == text
+    assert visible("a\n\tb\x7f\u2028\ud800") == r"a\n\tb\x7f\u2028\ud800"
+    assert visible("a\n\tb\r", "\n\t") == "a\n\tb\\r"
 
 
 def test_a_stage_folder_holds_its_lesson_and_nothing_else():

@@ -135,6 +135,10 @@ def listing(folder):
 # names.txt
 
 
+def test_the_words_of_a_server_are_shown_and_not_obeyed():
+    assert prepare.one_line(OSError("a\x1b[2J\r\nb\u202e\x9b")) == r"a\x1b[2J b\u202e\x9b"
+
+
 def test_names():
     data = (DATA / "names.txt").read_bytes()
     prepare.check(data, prepare.NAMES)

@@ -80,7 +80,7 @@ def test_flags_in_a_handout_are_flags_of_the_program(stage):
 
 
 def test_the_workflow_does_not_run_in_this_repository():
-    assert not (ROOT / ".github" / "workflows").exists()
+    assert not (ROOT / ".github" / "workflows" / WORKFLOW.name).exists()
 
 
 def test_the_workflow_has_its_fields_and_its_placeholders_in_one_place():

@@ -157,6 +157,22 @@ def test_what_the_learner_prints_is_shown_with_a_failure(solved):
     assert "x is" not in solved.check()
 
 
+def test_escapes_in_what_the_learner_prints_and_returns_are_shown(solved):
+    lines = "print('\\x1b[2J[red]\\r\\u202e')", "raise ValueError('\\x1b]0;a\\x9b')"
+    body = "".join(f"    {line}\n" for line in lines)
+    solved.write("my/01_first/main.py", with_double(f"def double(x):\n{body}"))
+    printed = solved.check("--verbose")
+    assert r"\x1b[2J[red]\r\u202e" in printed and r"\x1b]0;a\x9b" in printed
+    assert not set("\x1b\r\u202e\x9b") & set(printed)
+
+
+def test_escapes_in_the_learners_file_are_shown(solved):
+    body = "def double(x):\n    return 2 * x  # \x1b[2J\u202e\n"
+    solved.write("my/01_first/main.py", with_double(body))
+    printed = solved.learn("solution", "1", "--exercise", "double", "--yes").stdout
+    assert r"# \x1b[2J\u202e" in printed and not set("\x1b\u202e") & set(printed)
+
+
 def test_a_flood_of_prints_is_cut(solved):
     body = "def double(x):\n    while True:\n        print('again and again')\n"
     solved.write("my/01_first/main.py", with_double(body))

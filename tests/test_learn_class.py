@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 
 from learn_project import HELPER, MAIN, project
 
@@ -30,6 +31,20 @@ def test_a_table_of_all_learners(project):
     table = project.learn("class", project.root / "class", "--stage", "1").stdout
     assert [line.split() for line in table.splitlines()][1] == ["ada", "4/4"]
     assert not (project.root / "class/ada/my/progress.json").exists()  # nothing is written there
+
+
+def test_what_a_learner_hands_in_cannot_move_the_cursor_or_add_a_row(project):
+    name = "bo\x1b[2J[red]\u202e"
+    if os.name != "nt":  # Windows allows no such names
+        name += "\r\n|"
+    project.write(f"class/{name}/01_first/main.py", "def double(x:\n    return '\x1b[2J'\n")
+    project.write(f"class/{name}/01_first/helper.py", HELPER)
+    shown = name.encode("unicode_escape").decode()
+    for words in (["--csv"], []):
+        done = project.learn("class", project.root / "class", *words)
+        assert done.returncode == 0 and shown in done.stdout
+        assert not set("\x1b\r\u202e") & set(done.stdout + done.stderr)
+        assert len(done.stdout.splitlines()) == 2
 
 
 def test_folders_without_learners(project):

@@ -346,6 +346,14 @@ def test_the_real_thing(tmp_path):
     assert content == {"museum": {"twice": 2}}
 
 
+def test_what_an_exhibit_prints_is_shown_and_not_obeyed():
+    exhibit = Exhibit(
+        "odd", "", "01_micrograd/main.py", "", (), 1, "", "", (), (Symptom("x"),),
+        probe="print('x: \\x1b[2J\\ta\\u2028y: \\u202eb')",
+    )  # fmt: skip
+    assert exhibits.run_copy(exhibit, broken=False).rows == {"x": r"\x1b[2J\ta\u2028y: \u202eb"}
+
+
 def test_a_child_that_breaks_off_is_told(monkeypatch):
     exhibit = Exhibit(
         "odd", "", "01_micrograd/main.py", "", (), 1, "", "", (), (Symptom("x"),),

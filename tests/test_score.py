@@ -188,6 +188,15 @@ def test_a_character_that_a_model_has_never_seen_is_named(folder, trained):
         score_all(trained(folder), ["日本"])
 
 
+@pytest.mark.parametrize("folder", NAMES_RUNS)
+def test_a_capital_letter_is_answered_with_the_name_in_lower_case(folder, trained):
+    problem = "never seen the character 'E'; all its names are in lower case: give 'emma'"
+    with pytest.raises(tool.Problem, match=problem):
+        score_all(trained(folder), ["Emma"])
+    with pytest.raises(tool.Problem, match="'日'$"):
+        score_all(trained(folder), ["日A"])
+
+
 def test_a_text_of_one_character_has_nothing_to_score(trained):
     run = trained("06_shakespeare_gpt")
     for text in ("F", ""):
@@ -352,6 +361,47 @@ def test_the_tool_shows_what_is_trained_and_names_the_rest(score, tmp_path):
                   ["--temperatures", "--samples=100"], ["--scrambled", "aaa"]):
         status, out, err = score(*words)
         assert status == 2 and out == "" and err.count("\n") == 1, words
+
+
+@pytest.fixture
+def other_scripts(tmp_path, monkeypatch):
+    """A folder in which stage 02 is trained on names of other scripts and of hostile ones."""
+    names = ["zo\u00e9", "chloe\u0301", "\u05e9\u05e8\u05d4", "\U0001f469\u200d\U0001f680"]
+    names += ["a\x1b[2Jb\u202ec"]
+    text = "\n".join(name + letter for name in names for letter in "abcdefghijklmnopqrst")
+    (tmp_path / "data.txt").write_text(text, encoding="utf-8", newline="\n")
+    flags = f"--data={tmp_path / 'data.txt'}", f"--out={tmp_path / '02_bigram_counts'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["main.py", *flags])
+        load_stage("02_bigram_counts").main()
+    return tmp_path
+
+
+def test_an_accent_in_either_form_is_the_same_name(score, tmp_path, trained, monkeypatch):
+    """One alphabet has \u00e9, the other one e and the accent."""
+    for form, other in (("zo\u00e9", "zoe\u0301"), ("zoe\u0301", "zo\u00e9")):
+        out = tmp_path / str(len(form))
+        out.mkdir()
+        text = "\n".join(form + letter for letter in "abcdefghijklmnopqrst")
+        (out / "data.txt").write_text(text, encoding="utf-8")
+        flags = f"--data={out / 'data.txt'}", f"--out={out / '02_bigram_counts'}"
+        monkeypatch.setattr(sys, "argv", ["main.py", *flags])
+        load_stage("02_bigram_counts").main()
+        status, printed, err = score("2", form, out=out)
+        assert (status, err) == (0, "")
+        assert score("2", other, out=out)[1] == printed[printed.index("'zo") :]
+        status, _, err = score("2", "--scrambled", other, out=out)
+        assert (status, err) == (0, "")
+
+
+def test_other_scripts_are_scored_and_escapes_are_shown(score, other_scripts):
+    for name in ("\u05e9\u05e8\u05d4", "\U0001f469\u200d\U0001f680", "a\x1b[2Jb\u202ec"):
+        for words in (["2", name], ["2", "--scrambled", name]):
+            status, out, err = score(*words, out=other_scripts)
+            assert (status, err) == (0, ""), name
+            assert not set("\x1b\r\u202e") & set(out)
+    status, _, err = score("2", "ann", out=other_scripts / "x\x1b[2J\ny")
+    assert status == 2 and r"\x1b" in err and err.count("\n") == 1 and "\x1b" not in err
 
 
 def test_a_running_text_lies_beside_the_names_and_its_mean_apart(score, trained, tmp_path):

@@ -534,6 +534,37 @@ def test_stages_that_have_not_run():
     assert table.not_run(rows, ["02_bigram_counts"]) == ""
 
 
+HOSTILE = "\x1b[2J\r[red]a|b\n\u202ec\x9b"
+SHOWN = r"\x1b[2J\r[red]a|b\n\u202ec\x9b"
+
+
+def test_texts_of_a_result_are_shown_and_not_obeyed(tmp_path):
+    """They can neither move the cursor nor add a row. JSON has escapes; \x9b and \u202e stand there
+    as they are.
+    """
+    content = result(
+        f"04_{HOSTILE}", idea=HOSTILE, variant=HOSTILE, baselines={HOSTILE: LETTERS},
+        dataset={"name": HOSTILE, "sha256": HOSTILE, "docs": {"train": 9}},
+    )  # fmt: skip
+    put(tmp_path / "04" / HOSTILE, json.dumps(content, ensure_ascii=False))
+    put(tmp_path / "05", result("05", unit=HOSTILE, idea=HOSTILE))
+    put(tmp_path / "06" / HOSTILE, "{")
+    rows, problems = table_rows.read_results(tmp_path)
+    groups, file = table_rows.group_rows(rows), io.StringIO()
+    table.write_csv(groups, file)
+    text = as_text(groups, width=400)
+    printed = [text, table.markdown(groups), table.as_json(groups), file.getvalue(), *problems]
+    for shown in printed:
+        assert not set("\x1b\r\u202e\x9b") & set(shown)
+    assert len(rows) == 2 and len(problems) == 1 and "\n" not in problems[0]
+    assert SHOWN in text and SHOWN in problems[0]  # as a name of a folder
+    texts = SHOWN.replace(r"\n", " ")
+    assert texts in text and texts.replace("\\", r"\\").replace("|", r"\|") in printed[1]
+    lines = [line for line in printed[1].splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 3  # a header of two lines, two baselines and one row
+    assert len(file.getvalue().splitlines()) == 1 + 5
+
+
 # --- the command ---
 
 

@@ -127,7 +127,7 @@ def bench(results, _):
 
 def answers(results, stage):
     """The runs behind the answers to a lesson's "Try this"."""
-    return table(["run", "train", "val", "training"], tries.table_rows(results, stage), left=1)
+    return table(["run", "train", "val", "time, about"], tries.table_rows(results, stage), left=1)
 
 
 KINDS = {

@@ -26,6 +26,7 @@ from plot_stages import (
 from plot_style import STYLE, Missing
 from progress_bar import track
 from trained_models import NoModel
+from visible import visible
 
 PICTURES = {  # file: the function that draws it from the folder of the file
     "01_micrograd/boundary.png": draw_boundary,
@@ -104,16 +105,16 @@ def main(arguments=None):
     pictures = {**PICTURES, **loss_pictures(args.source), **try_pictures(args.source)}
     if args.stage:
         pictures = {k: draw for k, draw in pictures.items() if "/" not in k or k[:2] == number}
-    for name in track(pictures):
+    for name in track(pictures, label=visible):
         draw = pictures[name]
         folder = (args.source / name).parent
         try:
             if write_if_changed(into / name, render(draw, folder)):
-                print(f"{name} drawn")
+                print(visible(f"{name} drawn"))
         except (Missing, NoModel) as reason:
-            print(f"{name} skipped: {reason}")
+            print(visible(f"{name} skipped: {reason}"))
         except Exception as error:  # a picture is an extra: it must never fail the run it follows
-            print(f"{name} skipped: {type(error).__name__}: {error}")
+            print(visible(f"{name} skipped: {type(error).__name__}: {error}"))
     return 0
 
 

@@ -13,6 +13,8 @@ import json
 import math
 import random
 import sys
+import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 from stages import ROOT, load_stage
@@ -24,6 +26,7 @@ from rich.text import Text
 from atomic_write import write_atomically
 from progress_bar import track
 from trained_models import MODELS, NoModel, has_model, load_model
+from visible import visible
 
 NAMES = ROOT / "data" / "names.txt"
 TEXT_MODELS = [folder for folder in MODELS if folder != "01_micrograd"]
@@ -83,7 +86,7 @@ def ask_all(out, folders, parts, question):
     """
     models, answers, problems = {}, {}, {}
     jobs = [(folder, part) for folder in folders for part in parts]
-    for folder, part in track(jobs, lambda job: f"{job[0]}, {str(job[1])[:30]}"):
+    for folder, part in track(jobs, lambda job: f"{job[0]}, {visible(str(job[1])[:30])}"):
         if folder in problems:
             continue
         try:
@@ -106,14 +109,38 @@ def score(module, model, text):
 
     A running text has neither a beginning nor an end: only what follows a character has a score.
     """
+    chars = set(model.tokenizer.chars)
     for ch in text:
-        if ch not in model.tokenizer.chars:
-            raise Problem(f"it has never seen the character {ch!r}")
+        if ch not in chars:
+            problem = f"it has never seen the character {ch!r}"
+            if set(text.lower()) <= chars and not any(ch.isupper() for ch in chars):
+                problem += f"; all its names are in lower case: give {text.lower()!r}"
+            raise Problem(problem)
     followers = model.tokenizer.encode(text)[1:]
     if not followers:
         raise Problem(f"the text {text!r} is too short: give two characters or more")
     rows = module.log_probs(model, text)
     return [-row[token] for row, token in zip(rows, followers)]
+
+
+def known_forms(out, folders, texts):
+    """The texts, each in a form that one of these models can read, if there is one.
+
+    An accent may be part of its letter (NFC), or follow it as a character of its own (NFD).
+    """
+    if all(text.isascii() for text in texts):
+        return texts
+    alphabets = []
+    for folder in folders:
+        with suppress(NoModel):
+            _, model = load_model(out, folder)
+            alphabets.append(set(model.tokenizer.chars))
+
+    def known_form(text):
+        forms = [text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))]
+        return next((f for f in forms if any(set(f) <= chars for chars in alphabets)), text)
+
+    return [known_form(text) for text in texts]
 
 
 def score_all(out, folders, texts):
@@ -163,6 +190,7 @@ def side_by_side(text, scores, width):
 
 
 def compare_models(console, out, folders, texts):
+    texts = known_forms(out, folders, texts)
     scores = score_all(out, folders, texts)
     for i, text in enumerate(texts):
         of_text = {folder: all_texts[i] for folder, all_texts in scores.items()}
@@ -221,6 +249,7 @@ def compare_scrambled(real, scrambled):
 def show_scrambled(console, out, folders, names, count=200):
     """Print the comparison for these names, or for `count` names of the val split if none."""
     rng, what = random.Random(SEED), f"{len(names)} of yours"
+    names = known_forms(out, folders, names)
     if not names:
         splits, folders = only_default(out, folders)
         val = [name for name in splits["val"] if len(set(name)) > 1]
@@ -237,7 +266,7 @@ def show_scrambled(console, out, folders, names, count=200):
     console.print(f"Names: {what}. Loss in nats per character, the mean over names.\n")
     console.print(table)
     pairs = ", ".join(f"{a} as {b}" for a, b in list(zip(names, shuffled))[:5])
-    console.print(f"\nScrambled: {pairs}{', ...' if len(names) > 5 else ''}")
+    console.print(f"\nScrambled: {visible(pairs)}{', ...' if len(names) > 5 else ''}")
 
 
 # ---- temperatures ----------------------------------------------------------------------------
@@ -296,7 +325,7 @@ def show_temperatures(console, out, folders, count):
             row["model"] if row["model"] != last else "", f"{row['temperature']}",
             f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
             f"{row['in_train']:.1%}", f"{row['held_out']:.1%}", f"{row['new']:.1%}",
-            ", ".join(row["first"][:3]),
+            visible(", ".join(row["first"][:3])),
         )  # fmt: skip
         table.add_row(*map(Text, cells))
         last = row["model"]
@@ -309,7 +338,7 @@ def show_temperatures(console, out, folders, count):
     path = out / "score" / "temperatures.json"
     content = {"dataset": NAMES.name, "seed": SEED, "samples": count, "rows": rows}
     write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    console.print(f"written to {path}")
+    console.print(f"written to {visible(str(path))}")
 
 
 # ---- main ------------------------------------------------------------------------------------
@@ -347,7 +376,7 @@ def main():
         else:
             raise Problem("which text? For example: python run.py score emma")
     except Problem as problem:
-        print(f"score: {problem}", file=sys.stderr)
+        print(f"score: {visible(str(problem))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -12,6 +12,8 @@ import statistics
 import sys
 from pathlib import Path
 
+from visible import visible
+
 SPLITS = ("train", "val", "test")
 SPREAD = (*SPLITS, "best_val")  # what has a standard deviation if there are several seeds
 RANKED_UNIT = "nats/char"  # another unit means another task, so its results get no table
@@ -33,11 +35,15 @@ SEED_FOLDER = re.compile(r"/seeds/\d+(?=/|$)")
 
 
 def read_result(path):
-    """Return the dict in a result.json, with None for NaN and infinity.
+    """Return the dict in a result.json, with None for NaN and infinity, its texts safe to print.
 
     Raises OSError if the file cannot be read, and ValueError, which says why, for a bad result.
     """
-    result = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+    result = json.loads(
+        path.read_text(encoding="utf-8"),
+        parse_constant=lambda _: None,
+        object_pairs_hook=lambda pairs: {visible(k): safe(v) for k, v in pairs},
+    )
     check("the file", result, dict)
     for key, kind in REQUIRED.items():
         check(key, result.get(key), kind)
@@ -63,6 +69,11 @@ def read_result(path):
     return result
 
 
+def safe(value):
+    """A text that can neither move the cursor nor end its line; any other value as it is."""
+    return visible(value.replace("\n", " ")) if isinstance(value, str) else value
+
+
 def check(name, value, kind):
     if not isinstance(value, kind):
         raise ValueError(f"{name} is missing or has the wrong type: {value!r}")
@@ -80,7 +91,7 @@ def read_results(folder):
         try:
             rows.append(make_row(read_result(path), path.parent, folder))
         except (ValueError, OSError) as error:
-            problems.append(f"{path}: {error}")
+            problems.append(visible(f"{path}: {error}"))
     rows = join_seeds(rows, folder)
     return sorted(rows, key=order), problems
 
@@ -105,7 +116,7 @@ def measures(loss, unit):
 
 def make_row(result, place, folder):
     """The row for the result in the folder `place`, which is somewhere below `folder`."""
-    below = place.relative_to(folder).as_posix()
+    below = visible(place.relative_to(folder).as_posix())
     variant = result.get("variant")
     label = f"{result['stage']}, {variant}" if variant else result["stage"]
     home, _, settings = below.partition("/tries/")
@@ -113,7 +124,7 @@ def make_row(result, place, folder):
     if home == f"my/{result['stage']}":
         label += ", yours"  # the learner's own code, trained by `make check`
     elif not at_home:
-        label += f" ({(Path(folder.resolve().name) / home).as_posix()})"
+        label += f" ({(Path(visible(folder.resolve().name)) / home).as_posix()})"
     if settings:  # a run with other settings than the usual ones
         label += f", try: {settings.replace(',', ', ')}"
     return {

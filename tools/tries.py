@@ -232,7 +232,7 @@ def duration(seconds):
 
 
 def table_rows(results, stage):
-    """The stage's own run, and its tries: (what, train, val, time)."""
+    """The stage's own run, and its tries: (what, train, val, about how long on an idle machine)."""
     own = ["05_microgpt", "05_microgpt/twin"] if stage.startswith("05") else [stage]
     for name in own:
         run = read(results, name)
@@ -245,7 +245,7 @@ def table_rows(results, stage):
             except FileNotFoundError:
                 yield one.what, PENDING, PENDING, PENDING
                 continue
-            yield one.what, *losses(run), duration(run["seconds"])
+            yield one.what, *losses(run), duration(one.seconds)
 
 
 def losses(run):

@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tools/, for learn and stages
 
 from learn.exercises import Problem
+from visible import visible
 
 MODULES = {
     "start": "start",
@@ -32,7 +33,7 @@ def main(words):
     try:
         return importlib.import_module(f"learn.{MODULES[command]}").main(words[1:])
     except Problem as problem:
-        print(f"{command}: {problem}", file=sys.stderr)
+        print(f"{command}: {visible(str(problem))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print()

@@ -22,6 +22,7 @@ from learn.exercises import (
 )
 from learn.report import bar, make_console, print_open
 from learn.run_checks import run_checks
+from visible import visible
 
 
 def main(words):
@@ -164,7 +165,7 @@ def compare(console, lesson, my):
     table.add_column("loss")
     splits = [split for split, loss in losses["yours"].items() if loss is not None]
     for split in splits:
-        table.add_column(split, justify="right")
+        table.add_column(visible(split), justify="right")
     for name, by_split in losses.items():
         if by_split:
             numbers = [by_split.get(split) for split in splits]

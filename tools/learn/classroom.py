@@ -18,6 +18,7 @@ from learn.exercises import Problem, all_lessons, find_lesson
 from learn.report import make_console
 from learn.run_checks import run_checks
 from progress_bar import track
+from visible import visible
 
 
 def main(words):
@@ -67,7 +68,8 @@ def check_all(lessons, learners):
             name: [pool.submit(score, lesson, my / lesson.stage) for lesson in lessons]
             for name, my in learners.items()
         }
-        return [[name, *(job.result() for job in jobs[name])] for name in track(jobs)]
+        names = track(jobs, label=visible)
+        return [[visible(name), *(job.result() for job in jobs[name])] for name in names]
 
 
 def score(lesson, folder):
@@ -76,5 +78,5 @@ def score(lesson, folder):
         return ""
     outcome = run_checks(lesson, folder, go_on=True, quiet=True)
     if outcome.stop:
-        return f"0/{len(lesson.names)} ({outcome.stop['words'].split(':')[0].lower()})"
+        return f"0/{len(lesson.names)} ({visible(outcome.stop['words']).split(':')[0].lower()})"
     return f"{len(outcome.passed)}/{len(lesson.names)}"

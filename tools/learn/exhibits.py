@@ -19,6 +19,7 @@ from pathlib import Path
 from stages import ROOT, STAGES
 
 from learn.exercises import FOLDER, Problem, tomllib
+from visible import visible
 
 MUSEUM = FOLDER / "museum"
 CHILD = Path(__file__).resolve().parent / "run_exhibit.py"
@@ -229,8 +230,8 @@ def run_copy(exhibit, broken):
         )  # fmt: skip
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["it printed nothing"]
-        raise Problem(f"the run of {exhibit.name} broke off: {last[0]}")
-    return parse(done.stdout)
+        raise Problem(f"the run of {exhibit.name} broke off: {visible(last[0])}")
+    return parse(visible(done.stdout, "\n"))
 
 
 def parse(printed):

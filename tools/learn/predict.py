@@ -15,6 +15,7 @@ from learn import progress
 from learn.check import read_result, results_folder
 from learn.exercises import find_lesson, parser, short
 from learn.report import make_console
+from visible import visible
 
 
 def main(words):
@@ -130,10 +131,11 @@ def find_difference(run, reference):
         return "it was stopped early"
     dataset, wanted = (result.get("dataset", {}) for result in (run, reference))
     if dataset.get("sha256") != wanted.get("sha256"):
-        return f"it read other data, {dataset.get('name')}"
+        return visible(f"it read other data, {dataset.get('name')}")
     settings, wanted = (result.get("config", {}) for result in (run, reference))
     names = [name for name in {**wanted, **settings} if settings.get(name) != wanted.get(name)]
-    return ", ".join(f"{name} {settings.get(name)}, not {wanted.get(name)}" for name in names)
+    words = [f"{name} {settings.get(name)}, not {wanted.get(name)}" for name in names]
+    return visible(", ".join(words))
 
 
 def right_answer(question, result):

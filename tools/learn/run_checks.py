@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from visible import visible
+
 CHILD = Path(__file__).resolve().with_name("child.py")
 # -I leaves out the current folder, PYTHONPATH and the user's own packages. -B writes no bytecode,
 # which can be out of date after two saves in a second.
@@ -124,10 +126,17 @@ def read_events(stream, events):
     """Put what the child reports into a queue, and at its end a dict without a known key."""
     try:
         for line in stream:
-            events.put(json.loads(line))
+            # A learner's code may return or print anything, and `make class` runs that of others.
+            events.put(json.loads(line, object_hook=safe))
     except ValueError:
         pass  # the stream was closed, or a line is not whole because the child was killed
     events.put({"closed": True})
+
+
+def safe(event):
+    """The event with texts that a terminal shows and does not obey."""
+    texts = {key: visible(v, "\n\t") for key, v in event.items() if isinstance(v, str)}
+    return {**event, **texts}
 
 
 def lost(event, current, line):

@@ -12,6 +12,7 @@ from learn.exercises import find_lesson, parser, started
 from learn.report import make_console
 from learn.source import function_text, is_blank
 from learn.start import agreed
+from visible import visible
 
 SIDE_BY_SIDE = 120  # columns of a terminal in which two functions fit beside each other
 
@@ -70,9 +71,9 @@ def own_function(path, exercise):
 def show(console, name, texts):
     """Two pieces of code beside each other, or one below the other on a narrow terminal."""
     console.print(name, style="bold")
+    style = {"theme": "ansi_dark", "background_color": "default", "word_wrap": True}
     codes = {
-        title: Syntax(text, "python", theme="ansi_dark", background_color="default", word_wrap=True)
-        for title, text in texts.items()
+        title: Syntax(visible(text, "\n\t"), "python", **style) for title, text in texts.items()
     }
     if console.width >= SIDE_BY_SIDE:
         table = Table(*codes, box=None, expand=True, padding=(0, 2, 0, 0))
