@@ -232,7 +232,7 @@ def train(python, folder, words, keep=False):
         if flags <= {"--data", "--seed"}:
             status = run([python, twin, *words], lines)
         else:
-            command = f"python {folder.name}/{twin.name}"
+            command = f"{python} {folder.name}/{twin.name}"
             print(f"the twin did not run, because its flags differ; to train it: {command}")
     if keep and status in (0, INTERRUPTED):
         output = ROOT / "out" / folder.name / "output.txt"

@@ -250,7 +250,7 @@ def test_a_twin_does_not_run_with_flags_that_are_not_its_own(twin, words):
     done = call(twin, "stage", "4", *words)
     assert done.returncode == 0 and done.stderr == ""
     ran, how = done.stdout.splitlines()
-    assert ran == "the fourth ran" and how.endswith("python 04_fourth/torch_twin.py")
+    assert ran == "the fourth ran" and how.endswith(f"{sys.executable} 04_fourth/torch_twin.py")
 
 
 @pytest.mark.parametrize("status", [1, 2, 130])
@@ -693,19 +693,19 @@ def test_a_pip_that_installs_elsewhere_costs_one_line_and_no_stamp(
     assert is_ready(project, launcher, packages)
 
 
-@pytest.mark.parametrize("loss", ["uninstalled", "another version", "half", "garbage"])
-def test_a_venv_that_lost_something_is_mended(project, launcher, packages, loss):
-    assert is_ready(project, launcher, packages)
-    if loss == "uninstalled":
-        shutil.rmtree(packages / INFO)
-    elif loss == "another version":
-        write(packages / INFO / "METADATA", "Name: no-such-package-here\nVersion: 0.9\n")
-    elif loss == "half":
-        write(packages / INFO / "METADATA", "")
-    else:
-        (launcher.VENV / "requirements.txt.installed").write_bytes(b"\xff\0garbage")
-    assert is_ready(project, launcher, packages)
-    assert "1.0" in (packages / INFO / "METADATA").read_text(encoding="utf-8")
+def test_a_venv_that_lost_something_is_mended(project, launcher, packages):
+    stamp, metadata = launcher.VENV / "requirements.txt.installed", packages / INFO / "METADATA"
+    losses = {
+        "nothing is there yet": lambda: None,
+        "the package": lambda: shutil.rmtree(packages / INFO),
+        "its version": lambda: write(metadata, "Name: no-such-package-here\nVersion: 0.9\n"),
+        "half of it": lambda: write(metadata, ""),
+        "the stamp": lambda: stamp.write_bytes(b"\xff\0garbage"),
+    }
+    for loss, lose in losses.items():
+        lose()
+        assert is_ready(project, launcher, packages), loss
+        assert "Version: 1.0" in metadata.read_text(encoding="utf-8"), loss
     assert call(project, "stage", "4").stdout == "the fourth ran\n"  # and not each time again
 
 
