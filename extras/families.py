@@ -59,9 +59,10 @@ class Data:
 def windows(docs, tokenizer, block_size):
     """Rows for the twin in which each target comes after the block_size tokens before it.
 
-    twin.pad_docs() cuts a long name into pieces that start over, so many targets have fewer tokens
-    before them. Here a name's first row is scored at all places. Every further row begins one token
-    later and is scored at its last place alone. With room for every name, both are the same.
+    twin.pad_docs() cuts a long name into pieces, and each piece starts without context. So many
+    targets have fewer tokens before them. Here a name's first row is scored at all places. Every
+    further row begins one token later and is scored at its last place alone. With room for every
+    name, both are the same.
     """
     T = block_size
     xs, ys = [], []
@@ -77,7 +78,19 @@ def windows(docs, tokenizer, block_size):
 
 
 # ---- training --------------------------------------------------------------------------------
-# Each function returns the trained model and what is kept of the run.
+# Each train_ function returns the trained model and what is kept of the run.
+def outcome(params, loss, chars_seen, log):
+    """What is kept of a run with a log."""
+    return {
+        "params": params,
+        "loss": loss,
+        "chars_seen": chars_seen,
+        "steps": log.done,
+        "seconds": log.seconds,
+        "curve": log.curve,
+    }
+
+
 def train_ngram(config, data):
     texts = {
         split: [ngrams.BOS + doc + ngrams.BOS for doc in docs]
@@ -106,14 +119,9 @@ def train_mlp(config, data, model_class=mlp.MLP):
     torch.manual_seed(config.seed)
     model = model_class(config, data.tokenizer)
     log = mlp.train(config, model, tensors)
-    return model, {
-        "params": sum(p.numel() for p in model.parameters()),
-        "loss": {split: mlp.evaluate(model, *tensors[split]) for split in tensors},
-        "chars_seen": log.done * config.batch_size,
-        "steps": log.done,
-        "seconds": log.seconds,
-        "curve": log.curve,
-    }
+    params = sum(p.numel() for p in model.parameters())
+    loss = {split: mlp.evaluate(model, *tensors[split]) for split in tensors}
+    return model, outcome(params, loss, log.done * config.batch_size, log)
 
 
 class DropoutMLP(mlp.MLP):
@@ -133,7 +141,8 @@ def train_gpt(config, data):
         split: windows(docs, data.tokenizer, config.block_size)
         for split, docs in data.splits.items()
     }
-    # A short context needs several rows for a name: take so many that a step reads as much as ever.
+    # With a short context, a name has several rows. Enlarge the batch, so that a step still reads
+    # as many names.
     # twin.train() cuts the rows of a batch to the largest number of targets in one of them. The
     # batches are so large that this is always a complete first row.
     rows_of_a_name = len(tensors["train"][0]) / len(data.splits["train"])
@@ -142,14 +151,9 @@ def train_gpt(config, data):
     weights = twin.init_weights(config, data.tokenizer.vocab_size)
     model = twin.Model(config, weights, data.tokenizer)
     log, chars_seen = twin.train(model, tensors)
-    return model, {
-        "params": sum(w.numel() for w in weights.values()),
-        "loss": {split: twin.evaluate(model, *tensors[split]) for split in tensors},
-        "chars_seen": chars_seen,
-        "steps": log.done,
-        "seconds": log.seconds,
-        "curve": log.curve,
-    }
+    params = sum(w.numel() for w in weights.values())
+    loss = {split: twin.evaluate(model, *tensors[split]) for split in tensors}
+    return model, outcome(params, loss, chars_seen, log)
 
 
 # ---- runs ------------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ class Run:
     what: str  # one line
     context: int  # the most tokens before a target that the model sees
     config: object  # of ngrams.py, of stage 04 or of the twin
-    train: Callable  # one of the functions above
+    train: Callable  # one of the train_ functions
 
 
 def ngram_run(context):
