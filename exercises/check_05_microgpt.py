@@ -232,7 +232,7 @@ def dot(learner, check):
         "An operator was used on Values, and each use makes one more Value. Compute the number "
         "from their .data, and then make one Value of it.": TypeError("'Value'"),
     }
-    mistakes.pop(SUM_OF_VALUES)  # here the way out is another one
+    mistakes.pop(SUM_OF_VALUES)  # its advice would not help here
     check.equal(dot, (a, b), 32.0, by="1*4 + 2*5 + 3*6", mistakes=mistakes)
     given = make(main, [a, b])
     before = [list(part) for part in given]

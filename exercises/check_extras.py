@@ -605,7 +605,7 @@ def merge(learner, check):
         "The id after a pair was swallowed: only the two ids of the pair become one.": again,
         "Only the first occurrence was merged: go on to the end.": only_first,
         "The pair was also merged the other way round: (1, 2) is not (2, 1).": either_order,
-        "Single ids were replaced: both ids of the pair must stand beside each other.": singles,
+        "Single ids were replaced: both ids of the pair must be next to each other.": singles,
         "The last id is missing: it has no neighbour on its right, but it stays.": without_last,
         "Nothing was merged. Is a list compared with a tuple? [1, 2] == (1, 2) is False.": (
             lambda ids, pair, new: ids

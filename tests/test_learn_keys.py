@@ -25,7 +25,7 @@ def load_keys():
 class FakeMsvcrt:
     """The two functions of msvcrt that are in use, with keys that a test has typed.
 
-    late: the keys arrive only after so many calls of kbhit().
+    late: the keys arrive only after this many calls of kbhit().
     """
 
     def __init__(self, typed="", late=0):

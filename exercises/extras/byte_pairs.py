@@ -1,4 +1,4 @@
-"""Byte-pair encoding: tokens that often stand beside each other become one new token.
+"""Byte-pair encoding: two tokens that often follow each other become one new token.
 
 A text is a list of ids. The first ids are those of the characters or bytes, and each merge makes
 the next one. extras/byte_pairs.py does the same with texts in place of ids.
