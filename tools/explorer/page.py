@@ -1,0 +1,97 @@
+"""Put header, blobs, styles and modules into one HTML file.
+
+The JavaScript in page/ is written as ES modules, which a browser cannot load from one file. So
+this file joins them in the order of their imports and takes the import lines and the word export
+away. All names at the top of a module are different in all modules; a test checks that.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parent / "page"
+LARGEST = 6_000_000  # bytes
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=function|async function|const|class)", re.MULTILINE)
+
+
+def join_modules(first="app.js"):
+    """The text of a module and of all that it imports, each once and after what it needs."""
+    parts, seen = [], set()
+
+    def add(name):
+        if name in seen:
+            return
+        seen.add(name)
+        source = (PAGE / name).read_text(encoding="utf-8")
+        for imported in IMPORT.findall(source):
+            add(imported)
+        source = EXPORT.sub("", IMPORT.sub("", source))
+        parts.append(f"// ---- {name} ----\n{source}")
+
+    add(first)
+    return "\n".join(parts)
+
+
+def source_hash(text):
+    """What a Content-Security-Policy calls an inline script or style with this text."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def choose_blobs(blobs, room):
+    """(chosen, left out): blobs in their order while they fit into this many bytes.
+
+    Earlier weights of the training are chosen after the models and the names.
+    """
+    chosen, left_out = [], []
+    for blob in sorted(blobs, key=lambda blob: "@" in blob.key):
+        size = len(blob.content) * 4 / 3 + 100
+        if size <= room:
+            room -= size
+            chosen.append(blob)
+        else:
+            left_out.append(blob)
+    return chosen, left_out
+
+
+def build_page(header, blobs):
+    """(the page's bytes, lines that say what was left out)."""
+    script, style = join_modules(), (PAGE / "style.css").read_text(encoding="utf-8")
+    theme = (PAGE / "theme.js").read_text(encoding="utf-8")
+    template = (PAGE / "page.html").read_text(encoding="utf-8")
+    head = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+    fixed = sum(len(text.encode()) for text in (script, style, template, head)) + 2000
+    chosen, left_out = choose_blobs(blobs, LARGEST - fixed)
+    header = {**header, "left_out": [blob.title for blob in left_out]}
+    head = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {source_hash(theme)} {source_hash(script)}",
+            f"style-src {source_hash(style)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+    # Inside a script element, only </script and <!-- mean something to HTML: both begin with <.
+    head = head.replace("<", "\\u003c")
+    tags = [f'<script type="application/json" id="header">{head}</script>']
+    for blob in chosen:
+        opening = f'<script type="application/octet-stream" data-blob="{html.escape(blob.key)}">'
+        tags.append(f"{opening}{base64.b64encode(blob.content).decode()}</script>")
+    parts = {
+        "policy": policy, "style": style, "theme": theme, "blobs": "\n".join(tags), "script": script
+    }  # fmt: skip
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+    lines = [f"left out, to keep the page below 6 MB: {blob.title}" for blob in left_out]
+    lines += [
+        f"{missing['folder']}: {missing['how']}"
+        for run in header["runs"]
+        for missing in run["missing"]
+    ]
+    return page.encode("utf-8"), lines

@@ -1,0 +1,44 @@
+// The header and the blobs of the page: tensors, counts and names.
+
+export const header = JSON.parse(document.getElementById("header").textContent);
+
+// The decompressed bytes of a blob, or null if the page does not have it.
+export async function loadBytes(key) {
+  const element = [...document.querySelectorAll("script[data-blob]")].find(
+    (script) => script.dataset.blob === key,
+  );
+  if (!element) return null;
+  const text = atob(element.textContent);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+export function hasBlob(key) {
+  return [...document.querySelectorAll("script[data-blob]")].some((s) => s.dataset.blob === key);
+}
+
+// A blob that holds JSON, or null.
+export async function loadJson(key) {
+  const bytes = await loadBytes(key);
+  return bytes && JSON.parse(new TextDecoder().decode(bytes));
+}
+
+// The tensors of a model: {name: {shape, data: Float32Array}}. export.py says how they are packed.
+export async function loadTensors(key, where) {
+  const bytes = await loadBytes(key);
+  if (!bytes) return null;
+  const n = bytes.length / 3;
+  const bits = new Uint32Array(n);
+  for (let i = 0; i < n; i++) {
+    bits[i] = (bytes[i] << 24) | (bytes[n + i] << 16) | (bytes[2 * n + i] << 8);
+  }
+  const numbers = new Float32Array(bits.buffer);
+  const tensors = {};
+  for (const [name, { shape, at }] of Object.entries(where)) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    tensors[name] = { shape, data: numbers.subarray(at, at + size) };
+  }
+  return tensors;
+}
