@@ -26,6 +26,7 @@ TITLES = {
     "05_microgpt/best": "best",
     "06_shakespeare_gpt": "Shakespeare GPT",
 }
+HALF = 2**23 - 1
 NGRAMS = "02_bigram_counts/ngram"
 
 
@@ -43,20 +44,21 @@ class Blob:
 
 
 def pack(tensors):
-    """The bytes of tensors, and where each one is in them: {name: {"shape", "at"}}.
+    """The bytes of tensors, and where each one is in them: {name: {"shape", "at", "largest"}}.
 
-    A weight takes three bytes: a float32 without its last byte, rounded. Its relative error is at
-    most 2**-17, which moves a log-probability by about 1e-5. All first bytes come first, then all
+    A number takes three bytes: a whole number from 1 to 2**24 - 1 that stands for -largest to
+    largest. This moves a log-probability by less than 1e-5. All first bytes come first, then all
     second ones, then all third ones: so they compress better. at: the index of the first number.
     """
     where, arrays, at = {}, [], 0
     for name, tensor in tensors.items():
-        array = np.asarray(tensor, dtype=np.float32)
-        where[name] = {"shape": list(array.shape), "at": at}
-        arrays.append(array.ravel())
+        array = np.asarray(tensor, dtype=np.float64)
+        largest = float(np.abs(array).max()) or 1.0
+        where[name] = {"shape": list(array.shape), "at": at, "largest": largest}
+        arrays.append(np.rint(array.ravel() / largest * HALF) + HALF + 1)
         at += array.size
-    bits = np.concatenate(arrays).view(np.uint32).astype(np.uint64) + 0x80  # round to nearest
-    planes = [(bits >> shift & 0xFF).astype(np.uint8).tobytes() for shift in (24, 16, 8)]
+    numbers = np.concatenate(arrays).astype(np.uint32)
+    planes = [(numbers >> shift & 0xFF).astype(np.uint8).tobytes() for shift in (16, 8, 0)]
     return b"".join(planes), where
 
 
@@ -104,10 +106,10 @@ def export_model(run, folder, key):
     blobs = [Blob(key, zlib.compress(content, 9), entry["title"])]
     for step in read_kept_steps(place):
         weights, _ = tensors_of(folder, module.load(place, step))
-        content, _ = pack(weights)
+        content, where = pack(weights)
         blob = f"{key}@{step}"
         blobs.append(Blob(blob, zlib.compress(content, 9), f"{entry['title']}, step {step}"))
-        entry["earlier"].append({"step": step, "blob": blob})
+        entry["earlier"].append({"step": step, "key": blob, "tensors": where})
     return entry, blobs
 
 

@@ -36,6 +36,12 @@ def join_modules(first="app.js"):
     return "\n".join(parts)
 
 
+def join_styles():
+    """The page's own styles, then those of the views."""
+    files = [PAGE / "style.css", *sorted(PAGE.glob("view_*.css"))]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
 def source_hash(text):
     """What a Content-Security-Policy calls an inline script or style with this text."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
@@ -60,7 +66,7 @@ def choose_blobs(blobs, room):
 
 def build_page(header, blobs):
     """(the page's bytes, lines that say what was left out)."""
-    script, style = join_modules(), (PAGE / "style.css").read_text(encoding="utf-8")
+    script, style = join_modules(), join_styles()
     theme = (PAGE / "theme.js").read_text(encoding="utf-8")
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     head = json.dumps(header, ensure_ascii=False, separators=(",", ":"))

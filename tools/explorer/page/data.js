@@ -1,5 +1,7 @@
 // The header and the blobs of the page: tensors, counts and names.
 
+const HALF = 2 ** 23 - 1; // as in export.py
+
 export const header = JSON.parse(document.getElementById("header").textContent);
 
 // The decompressed bytes of a blob, or null if the page does not have it.
@@ -30,15 +32,15 @@ export async function loadTensors(key, where) {
   const bytes = await loadBytes(key);
   if (!bytes) return null;
   const n = bytes.length / 3;
-  const bits = new Uint32Array(n);
-  for (let i = 0; i < n; i++) {
-    bits[i] = (bytes[i] << 24) | (bytes[n + i] << 16) | (bytes[2 * n + i] << 8);
-  }
-  const numbers = new Float32Array(bits.buffer);
   const tensors = {};
-  for (const [name, { shape, at }] of Object.entries(where)) {
+  for (const [name, { shape, at, largest }] of Object.entries(where)) {
     const size = shape.reduce((product, length) => product * length, 1);
-    tensors[name] = { shape, data: numbers.subarray(at, at + size) };
+    const numbers = new Float32Array(size);
+    for (let i = 0; i < size; i++) {
+      const whole = (bytes[at + i] << 16) | (bytes[n + at + i] << 8) | bytes[2 * n + at + i];
+      numbers[i] = ((whole - HALF - 1) / HALF) * largest;
+    }
+    tensors[name] = { shape, data: numbers };
   }
   return tensors;
 }

@@ -215,25 +215,25 @@ function countsTable(counts, smoothing) {
   });
 }
 
-const loaded = new Map(); // blob's key -> promise of a Model
+const loaded = new Map(); // key of a blob -> promise of a Model
 
 // The model of an entry of the header, or null if the page does not have its numbers.
-// blob: the key of an earlier state of the training; without it, the trained model.
-export function loadModel(entry, blob = entry.key) {
-  if (!loaded.has(blob)) loaded.set(blob, createModel(entry, blob));
-  return loaded.get(blob);
+// state: one of entry.earlier, for the model as it was after some steps of the training.
+export function loadModel(entry, state = entry) {
+  if (!loaded.has(state.key)) loaded.set(state.key, createModel(entry, state));
+  return loaded.get(state.key);
 }
 
-async function createModel(entry, blob) {
+async function createModel(entry, { key, tensors: where }) {
   if (entry.kind === "counts") {
-    const counts = await loadJson(blob);
+    const counts = await loadJson(key);
     return counts && new Table(entry, countsTable(counts, entry.smoothing), counts);
   }
   if (entry.kind === "ngram") {
-    const counts = await loadJson(blob);
+    const counts = await loadJson(key);
     return counts && new NGramModel(entry, counts);
   }
-  const tensors = await loadTensors(blob, entry.tensors);
+  const tensors = await loadTensors(key, where);
   if (!tensors) return null;
   if (entry.kind === "learned") {
     const V = tensors.W.shape[0];

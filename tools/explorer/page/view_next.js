@@ -3,7 +3,7 @@ import { data, debounce, field, h, mark, show, spoken } from "./dom.js";
 import { UnknownCharacter } from "./models.js";
 import { models } from "./state.js";
 
-function bars(model, text) {
+function nextBars(model, text) {
   let row;
   try {
     row = model.next(text);
@@ -28,7 +28,7 @@ function bars(model, text) {
   );
 }
 
-async function render(panel, header, text) {
+async function renderNext(panel, header, text) {
   const all = await models();
   const grid = h("div", { class: "models" });
   const input = h("input", { type: "text", value: text || "em", autocomplete: "off", spellcheck: "false" });
@@ -40,7 +40,7 @@ async function render(panel, header, text) {
           "article",
           { style: { "--colour": model.colour } },
           h("h3", {}, model.label, h("span", { class: "note" }, ` ${data(model.folder).textContent}`)),
-          bars(model, input.value),
+          nextBars(model, input.value),
         ),
       ),
     );
@@ -49,4 +49,4 @@ async function render(panel, header, text) {
   update();
 }
 
-export const nextView = { id: "next", title: "Next letter", render };
+export const nextView = { id: "next", title: "Next letter", render: renderNext };
