@@ -8,15 +8,17 @@ export function largestIds(numbers, count) {
   return [...numbers.keys()].sort((a, b) => numbers[b] - numbers[a]).slice(0, count);
 }
 
+// Without onpick, the row is a bar only.
 function createRow(onpick, onpoint) {
-  const row = { symbol: undefined };
+  const row = {};
   row.char = h("span", { class: "char" });
   row.fill = h("span", {});
   row.p = h("span", { class: "p" });
-  const point = () => onpoint(row.symbol);
+  const point = () => onpoint?.(row.symbol);
+  const listeners = { onclick: () => onpick(row.symbol), onpointerenter: point, onfocus: point };
   row.button = h(
     "button",
-    { type: "button", onclick: () => onpick(row.symbol), onpointerenter: point, onfocus: point },
+    { type: "button", disabled: !onpick, ...listeners },
     row.char,
     h("span", { class: "bar" }, row.fill),
     row.p,
@@ -38,12 +40,8 @@ function setRow(row, symbol, p) {
 // onpick(symbol): a row was chosen. onpoint(symbol): a row has the pointer or the focus.
 // -> {list, update(symbols, probs, ids), highlight(symbol)}. ids: what gets a row of its own; all
 // others share the last one.
-export function createBars(label, { onpick, onpoint = () => {} }) {
-  const others = createRow(
-    () => {},
-    () => {},
-  );
-  others.button.disabled = true;
+export function createBars(label, { onpick, onpoint } = {}) {
+  const others = createRow();
   others.item.className = "bars-others";
   const rows = [];
 
@@ -61,7 +59,11 @@ export function createBars(label, { onpick, onpoint = () => {} }) {
     rows.forEach((row) => (row.button.tabIndex = row === chosen ? 0 : -1));
   }
 
-  const list = h("ol", { class: "bars bars-list", "aria-label": label, onkeydown: moveFocus }, others.item);
+  const list = h(
+    "ol",
+    { class: "bars bars-list", "aria-label": label, onkeydown: moveFocus },
+    others.item,
+  );
 
   function resize(count) {
     while (rows.length > count) rows.pop().item.remove();
@@ -84,7 +86,7 @@ export function createBars(label, { onpick, onpoint = () => {} }) {
     const more = symbols.length - ids.length;
     others.item.hidden = more === 0;
     setRow(others, "", Math.max(0, rest));
-    others.char.textContent = `${more} more`;
+    others.char.textContent = `+${more}`;
     others.button.setAttribute("aria-label", `${more} other characters: ${percent(rest)}`);
   }
 
@@ -104,7 +106,11 @@ export function unknownLine(error, text, use) {
     { class: "problem" },
     `${error.message}. `,
     error.lower
-      ? h("button", { type: "button", onclick: () => use(lower) }, `Use ${spoken(error.ch.toLowerCase())}`)
+      ? h(
+          "button",
+          { type: "button", onclick: () => use(lower) },
+          `Use ${spoken(error.ch.toLowerCase())}`,
+        )
       : null,
   );
 }

@@ -1,7 +1,5 @@
 // How close a name is to the names of a list: edits, and pieces that they share.
-import { pause } from "./dom.js";
-
-const TURN_LENGTH = 16; // milliseconds of computing before the browser gets a turn
+import { takeTurns } from "./dom.js";
 
 // The least number of letters to change, add or leave out, to get from one list of characters to
 // another; or limit + 1 if it is more than `limit`.
@@ -59,13 +57,9 @@ export async function nearestNames(name, names, count, isStale = () => false) {
   const chars = [...name];
   let found = []; // {name, distance}, nearest first
   let ties = 0;
-  let due = performance.now() + TURN_LENGTH;
+  const turn = takeTurns();
   for (const [i, other] of names.entries()) {
-    if (i % 256 === 0 && performance.now() > due) {
-      await pause();
-      if (isStale()) return null;
-      due = performance.now() + TURN_LENGTH;
-    }
+    if (i % 256 === 0 && (await turn()) && isStale()) return null;
     if (other === name) continue;
     const limit = found.length < count ? Infinity : found.at(-1).distance;
     const distance = editDistance(chars, [...other], limit);
@@ -85,7 +79,7 @@ export function coverByPieces(name, names) {
   const chars = [...name];
   const others = names.filter((other) => other !== name);
   const pieces = [];
-  for (let start = 0; start < chars.length; ) {
+  for (let start = 0; start < chars.length;) {
     let text = "";
     let holders = others;
     let end = start;

@@ -1,28 +1,25 @@
 // How many of 200 drawn names are known, at several temperatures.
 import { lineChart, legend } from "./charts.js";
-import { announce, h, pause, show } from "./dom.js";
+import { announce, h, show, takeTurns } from "./dom.js";
 import { originOf } from "./known.js";
 import { seeded } from "./numbers.js";
 
 const SAMPLES = 200;
 const TEMPERATURES = [0.25, 0.5, 0.75, 1, 1.5, 2];
-const TURN_TIME = 16; // milliseconds of computing before the browser gets a turn
 
-// {train, val, test, new, different} of SAMPLES names, or null once isStopped(). different: how many
-// names are left when each counts once.
+// {train, val, test, new, different} of SAMPLES names, or null once isStopped(). different: how
+// many names are left when each counts once.
 async function countOrigins(model, known, temperature, tell, isStopped) {
   const counts = { train: 0, val: 0, test: 0, new: 0 };
   const seen = new Set();
-  let due = performance.now();
+  const turn = takeTurns();
   for (let i = 0; i < SAMPLES; i++) {
     const name = model.sample("", { temperature, random: seeded(i) });
     counts[originOf(known, name)] += 1;
     seen.add(name);
-    if (performance.now() < due) continue;
+    if (!(await turn())) continue;
     tell(i + 1);
-    await pause();
     if (isStopped()) return null;
-    due = performance.now() + TURN_TIME;
   }
   return { ...counts, different: seen.size };
 }
@@ -34,7 +31,15 @@ function shareTable(results) {
     "table",
     { class: "copied-table" },
     h("caption", {}, `Of ${SAMPLES} names drawn`),
-    h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        head.map((text) => h("th", { scope: "col" }, text)),
+      ),
+    ),
     h(
       "tbody",
       {},
@@ -54,17 +59,23 @@ function shareTable(results) {
   );
 }
 
+// Models of one stage share their colour: the second line is dashed, the third one darker.
+function lineStyle({ colour }, earlier) {
+  const same = earlier.filter((model) => model.colour === colour).length;
+  const dark = `color-mix(in oklab, ${colour} 50%, var(--ink))`;
+  return { colour: same > 1 ? dark : colour, dashed: same % 2 === 1 };
+}
+
 function shareChart(results) {
   const models = [...new Set(results.map(({ model }) => model))];
   const series = models.map((model, i) => ({
     name: model.label,
-    colour: model.colour,
-    dashed: models.slice(0, i).some((earlier) => earlier.colour === model.colour),
+    ...lineStyle(model, models.slice(0, i)),
     points: results
       .filter((result) => result.model === model)
       .map(({ temperature, counts }) => [temperature, (100 * counts.train) / SAMPLES]),
   }));
-  const title = `How many of ${SAMPLES} names are copies of train names, by temperature; the table has the numbers`;
+  const title = `How many of ${SAMPLES} names are in train, by temperature; numbers in the table`;
   const labels = { xLabel: "temperature", yLabel: "% in train" };
   const ranges = { xRange: [0, TEMPERATURES.at(-1)], yRange: [0, 100] };
   return [legend(series), lineChart(series, { title, ...labels, ...ranges, height: 260 })];
@@ -82,12 +93,17 @@ export function createShares(known, chosenModel) {
   async function drawShares(model) {
     results = results.filter((result) => result.model !== model);
     for (const temperature of TEMPERATURES) {
-      const tell = (n) =>
-        (progress.textContent = `${model.label}, temperature ${temperature}: ${n} of ${SAMPLES} names`);
+      const tell = (n) => {
+        progress.textContent = `${model.label}, temperature ${temperature}: ${n} of ${SAMPLES}`;
+      };
       const counts = await countOrigins(model, known, temperature, tell, () => !running);
       if (!counts) return "stopped";
       results.push({ model, temperature, counts });
-      show(shown, h("div", {}, shareChart(results)), h("div", { class: "scroll" }, shareTable(results)));
+      show(
+        shown,
+        h("div", {}, shareChart(results)),
+        h("div", { class: "scroll" }, shareTable(results)),
+      );
     }
     return `${model.label}: done`;
   }

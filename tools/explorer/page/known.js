@@ -33,8 +33,8 @@ export function howToAddNames() {
   return h(
     "p",
     { class: "note" },
-    "This page holds no names, so it cannot tell known names from new ones. Write it again with the " +
-      "file that your models learned: ",
+    "This page holds no names, so it cannot tell known names from new ones. Write it again with " +
+      "the file that your models learned: ",
     h("code", {}, 'make explore ARGS="--data my_names.txt"'),
   );
 }

@@ -24,7 +24,8 @@ export function createCard(model, settings) {
   const box = h(
     "article",
     { style: { "--colour": model.colour } },
-    h("h3", {}, model.label, " ", h("span", { class: "note" }, data(model.folder))),
+    h("h3", {}, model.label),
+    h("p", { class: "note next-folder" }, data(model.folder)),
     compared,
     problem,
     working,
@@ -49,7 +50,9 @@ export function createCard(model, settings) {
     const ids = inOrder ? [...probs.keys()] : largestIds(probs, BAR_ROWS);
     bars.update(model.symbols, probs, ids);
     const sum = probs.reduce((a, b) => a + b, 0);
-    total.textContent = `All ${probs.length} bars add up to ${sum.toFixed(3)}.`;
+    const more = probs.length - ids.length;
+    const rest = more ? `+${more}: the other letters together. ` : "";
+    total.textContent = `${rest}All ${probs.length} add up to ${sum.toFixed(3)}.`;
   }
 
   function highlight(symbol) {
@@ -57,7 +60,11 @@ export function createCard(model, settings) {
     const id = symbol === undefined ? -1 : model.symbols.indexOf(symbol);
     if (!probs || id < 0) return show(compared);
     const rank = 1 + probs.filter((p) => p > probs[id]).length;
-    show(compared, h("b", {}, mark(symbol)), ` ${probs[id].toFixed(3)}, number ${rank} of ${probs.length}`);
+    show(
+      compared,
+      h("b", {}, mark(symbol)),
+      ` ${probs[id].toFixed(3)}, number ${rank} of ${probs.length}`,
+    );
   }
 
   function drawLetter() {

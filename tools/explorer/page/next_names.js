@@ -11,8 +11,14 @@ function randomOfName(seed, i) {
   return seeded(seed + 7919 * i);
 }
 
+// To what the name shares with the names of train.
+function nameLink(known, name) {
+  if (!known || !name) return data(name);
+  return h("a", { href: `#copied/${encodeURIComponent(name)}` }, data(name));
+}
+
 function nameItem(known, name) {
-  return h("li", {}, data(name), " ", known ? originTag(known, name) : null);
+  return h("li", {}, nameLink(known, name), " ", known ? originTag(known, name) : null);
 }
 
 // A button that draws ten names with each card's model, one name a turn, and stops on request.
@@ -35,7 +41,10 @@ export function createNamesRun(cards, seed, settings) {
     for (let i = 0; i < NAMES_PER_MODEL; i++) {
       for (const { model, names } of cards) {
         if (!running) return;
-        const name = sampleOrNull(model, beginning, { ...options, random: randomOfName(seed(), i) });
+        const name = sampleOrNull(model, beginning, {
+          ...options,
+          random: randomOfName(seed(), i),
+        });
         if (name === null) continue;
         names.append(nameItem(known, name));
         drawn += 1;

@@ -1,14 +1,17 @@
 // The question of "Next letter": the reader sets bars of his own with chips, then sees the answers.
+import { createBars, largestIds } from "./bars.js";
 import { announce, data, h, mark, show, spoken } from "./dom.js";
 import { loadNames } from "./known.js";
 import { addScore, hideUntil, resetButton, scoreOf } from "./predict.js";
 
 const CHIPS = 9;
 const WORTH = 0.1; // P of one chip
+const FULL_BAR = 0.4; // P of a bar that fills its column, until one is larger
+const YOUR_ROWS = 8;
 const MOST_LETTERS = 60; // more buttons than this are no help
 
-// P of a symbol that has `chips` of the `placed` chips. What was not placed, at least 0.1, is spread
-// evenly over all symbols, so that no symbol gets 0.
+// P of a symbol that has `chips` of the `placed` chips. What was not placed, at least 0.1, is
+// spread evenly over all symbols, so that no symbol gets 0.
 export function chipProbability(chips, placed, symbols) {
   return chips * WORTH + (1 - placed * WORTH) / symbols;
 }
@@ -30,23 +33,33 @@ function chipBoard(letters, size) {
   const left = h("output", { class: "note" });
   const cells = letters.map((symbol) => {
     const fill = h("span", {});
+    const p = h("span", { class: "predict-p" });
     const place = () => {
       if (placed.length < CHIPS) placed.push(symbol);
       update();
     };
     const button = h("button", { type: "button", onclick: place }, mark(symbol));
-    return { symbol, fill, button };
+    return { symbol, fill, p, button };
   });
-  const takeBack = h("button", { type: "button", onclick: () => (placed.pop(), update()) }, "Take back");
+  const takeBack = h(
+    "button",
+    { type: "button", onclick: () => (placed.pop(), update()) },
+    "Take back",
+  );
 
   const chipsOf = (symbol) => placed.filter((s) => s === symbol).length;
   const probability = (symbol) => chipProbability(chipsOf(symbol), placed.length, size);
 
   function update() {
-    for (const { symbol, fill, button } of cells) {
-      fill.style.setProperty("height", `${100 * probability(symbol)}%`);
+    const full = Math.max(FULL_BAR, ...letters.map(probability));
+    for (const { symbol, fill, p, button } of cells) {
+      fill.style.setProperty("height", `${(100 * probability(symbol)) / full}%`);
       const chips = chipsOf(symbol);
-      button.setAttribute("aria-label", `${spoken(symbol)}: ${chips} ${chips === 1 ? "chip" : "chips"}`);
+      p.textContent = chips ? probability(symbol).toFixed(2) : "";
+      button.setAttribute(
+        "aria-label",
+        `${spoken(symbol)}: ${chips} ${chips === 1 ? "chip" : "chips"}`,
+      );
     }
     left.textContent = `${CHIPS - placed.length} chips left`;
     takeBack.disabled = placed.length === 0;
@@ -56,8 +69,8 @@ function chipBoard(letters, size) {
   const board = h(
     "div",
     { class: "predict-board", role: "group", "aria-label": "Place chips on letters" },
-    cells.map(({ fill, button }) =>
-      h("div", { class: "predict-cell" }, h("span", { class: "predict-bar" }, fill), button),
+    cells.map(({ fill, p, button }) =>
+      h("div", { class: "predict-cell" }, p, h("span", { class: "predict-bar" }, fill), button),
     ),
   );
   return { board, left, takeBack, probability };
@@ -81,7 +94,11 @@ function lossTable(rows) {
     h(
       "thead",
       {},
-      h("tr", {}, ["", "P", "loss in nats", "mean so far", "rounds"].map((t) => h("th", { scope: "col" }, t))),
+      h(
+        "tr",
+        {},
+        ["", "P", "loss in nats", "mean so far", "rounds"].map((t) => h("th", { scope: "col" }, t)),
+      ),
     ),
     h(
       "tbody",
@@ -91,7 +108,12 @@ function lossTable(rows) {
         return h(
           "tr",
           {},
-          h("th", { scope: "row" }, label, loss === best ? h("span", { class: "note" }, " best") : null),
+          h(
+            "th",
+            { scope: "row" },
+            label,
+            loss === best ? h("span", { class: "note" }, " lowest") : null,
+          ),
           h("td", {}, Math.exp(-loss).toFixed(3)),
           h("td", {}, loss.toFixed(2)),
           h("td", {}, rounds ? (sum / rounds).toFixed(2) : "–"),
@@ -113,13 +135,23 @@ function targetOf(word, beginning) {
   return { word, next: [...word.slice(beginning.length)][0] ?? null };
 }
 
+function yourBars(symbols, probability, next) {
+  const probs = symbols.map(probability);
+  const bars = createBars("Your bars");
+  bars.update(symbols, probs, largestIds(probs, YOUR_ROWS));
+  bars.highlight(next);
+  return bars.list;
+}
+
 // The name and its letter, what the reader and every model gave it, and the score.
-function nextResult(models, beginning, target, mine, origin, again) {
+function nextResult(models, { beginning, target, origin, mine, yours }, again) {
   const rows = lossRows(models, beginning, target.next, mine);
   addScore("next", Object.fromEntries(rows.map(({ label, loss }) => [label, loss])));
   const table = h("div", { class: "scroll" }, lossTable(rows));
   const better = rows.filter((row) => row.loss > rows[0].loss).length;
-  const text = `Your loss is ${rows[0].loss.toFixed(2)} nats, lower than that of ${better} of ${rows.length - 1} models.`;
+  const text =
+    `Your loss is ${rows[0].loss.toFixed(2)} nats, ` +
+    `lower than that of ${better} of ${rows.length - 1} models.`;
   announce(text);
   return [
     h(
@@ -133,9 +165,13 @@ function nextResult(models, beginning, target, mine, origin, again) {
       h("strong", {}, target.next === null ? "the end" : mark(target.next)),
       `. ${text}`,
     ),
-    table,
-    again,
-    resetButton("next", () => show(table, lossTable(rows))),
+    h("div", { class: "predict-result" }, h("div", {}, h("h3", {}, "You"), yours), table),
+    h(
+      "p",
+      { class: "predict-actions" },
+      again,
+      resetButton("next", () => show(table, lossTable(rows))),
+    ),
   ];
 }
 
@@ -149,14 +185,18 @@ function chipQuestion(beginning, letters, size, decide) {
       {},
       "A name begins with ",
       beginning ? h("strong", {}, data(beginning)) : "nothing yet",
-      ". What comes next? Each click on a letter gives it a chip, worth 0.1. Chips that you keep are " +
-        "spread evenly over all letters.",
+      ". What comes next? Each click on a letter puts a chip on it, worth 0.1. What you do not " +
+        "place is spread evenly over all letters.",
     ),
     board,
     h(
       "p",
       { class: "predict-actions" },
-      h("button", { type: "button", class: "predict-commit", onclick: () => decide(probability) }, "Show the answers"),
+      h(
+        "button",
+        { type: "button", class: "predict-commit", onclick: () => decide(probability) },
+        "Show the answers",
+      ),
       takeBack,
       left,
     ),
@@ -181,7 +221,10 @@ export function startRounds(answers, models, settings) {
       const again = h("button", { type: "button", onclick: nextRound }, "Next name");
       if (!target) return commit(...noTarget(beginning), again);
       const origin = known ? "val" : `drawn by ${last.label}`;
-      commit(...nextResult(models, beginning, target, probability(target.next), origin, again));
+      const mine = probability(target.next);
+      const yours = yourBars(symbols, probability, target.next);
+      commit(...nextResult(models, { beginning, target, origin, mine, yours }, again));
+      settings.point(target.next);
     });
   }
 
@@ -204,5 +247,7 @@ function drawTarget(model, beginning) {
 }
 
 function noTarget(beginning) {
-  return [h("p", {}, "No name of val begins with ", data(beginning), ", so this round does not count.")];
+  return [
+    h("p", {}, "No name of val begins with ", data(beginning), ", so this round does not count."),
+  ];
 }

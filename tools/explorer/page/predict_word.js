@@ -4,7 +4,9 @@ import { addScore, resetButton, scoreOf } from "./predict.js";
 
 // The mean over the models of the loss at each place.
 function meanLosses(rows) {
-  return rows[0].losses.map((_, i) => rows.reduce((sum, row) => sum + row.losses[i], 0) / rows.length);
+  return rows[0].losses.map(
+    (_, i) => rows.reduce((sum, row) => sum + row.losses[i], 0) / rows.length,
+  );
 }
 
 function describePlace(symbols, i) {
@@ -19,14 +21,11 @@ function answerWord({ symbols, rows }, chosen) {
   const { rounds, sum } = scoreOf("word", "you");
   const nats = (i) => `${means[i].toFixed(2)} nats`;
   const text = right
-    ? `Yes: ${describePlace(symbols, worst)} surprises the models most, with ${nats(worst)} on average.`
-    : `You chose ${describePlace(symbols, chosen)}, with ${nats(chosen)} on average over the models. ` +
+    ? `Yes: ${describePlace(symbols, worst)} surprises the models most, ${nats(worst)} on average.`
+    : `You chose ${describePlace(symbols, chosen)}: ${nats(chosen)} on average over the models. ` +
       `What surprises them most is ${describePlace(symbols, worst)}, with ${nats(worst)}.`;
   announce(text);
-  return [
-    h("p", {}, text),
-    h("p", { class: "note" }, `Right in ${sum} of ${rounds} rounds.`),
-  ];
+  return [h("p", {}, text), h("p", { class: "note" }, `Right in ${sum} of ${rounds} rounds.`)];
 }
 
 // For hideUntil(): getRound() gives {symbols, rows} of the word that is shown, or null for a word
@@ -36,9 +35,17 @@ export function surpriseQuestion(getRound) {
   return (commit) => {
     const round = getRound();
     if (!round || !round.rows.length) return h("p", {}, "Type a word first.");
-    const choose = (i) => () => commit(...answerWord(round, i), resetButton("word", () => commit()));
+    const choose = (i) => () =>
+      commit(
+        ...answerWord(round, i),
+        resetButton("word", () => commit()),
+      );
     return [
-      h("p", { id: "predict-word" }, "Which letter surprises the models most, on average? Choose one."),
+      h(
+        "p",
+        { id: "predict-word" },
+        "Which letter surprises the models most, on average? Choose one.",
+      ),
       h(
         "div",
         { class: "choice", role: "group", "aria-labelledby": "predict-word" },

@@ -33,6 +33,13 @@ export function topKSlider(most, onchange) {
 
 // The same seed draws the same letters.
 export function seedField(onchange = () => {}) {
-  const input = h("input", { type: "number", min: 0, max: 2 ** 32 - 1, step: 1, value: 42, oninput: onchange });
+  const input = h("input", {
+    type: "number",
+    min: 0,
+    max: 2 ** 32 - 1,
+    step: 1,
+    value: 42,
+    oninput: onchange,
+  });
   return { box: field("Seed", input), input, value: () => Math.trunc(Number(input.value)) };
 }

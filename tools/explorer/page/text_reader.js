@@ -1,8 +1,6 @@
 // Reading a running text with a model, one character at a time and without blocking the page.
-import { pause } from "./dom.js";
+import { takeTurns } from "./dom.js";
 import { logSoftmax } from "./numbers.js";
-
-const TURN = 16; // milliseconds of computing before the browser gets a turn
 
 // Keeps what it has read, so that a character more or less at the end costs little.
 export class TextReader {
@@ -29,13 +27,9 @@ export class TextReader {
     let same = 0;
     while (same < tokens.length && tokens[same] === this.tokens[same]) same += 1;
     this.keep(same);
-    let due = performance.now() + TURN;
+    const turn = takeTurns();
     for (let i = same; i < tokens.length; i++) {
-      if (performance.now() > due) {
-        await pause();
-        if (isStale()) return null;
-        due = performance.now() + TURN;
-      }
+      if ((await turn()) && isStale()) return null;
       this.rows.push(logSoftmax(this.model.gpt.step(tokens[i], i, this.cache)));
       this.tokens.push(tokens[i]);
     }

@@ -6,7 +6,7 @@ const DARKEST = 6; // nats
 const EARLIER = 300; // characters before the window that are shown
 const LISTED = 8; // characters in the table
 
-const shownCharacter = (ch) => (ch === "\n" ? "↵\n" : mark(ch));
+const shownCharacter = (ch) => (ch === " " ? ch : ch === "\n" ? "↵\n" : mark(ch));
 
 // One to four pixels under a character, so that surprise is not told by colour alone.
 function underline(loss) {
@@ -15,7 +15,10 @@ function underline(loss) {
 
 function characterSpan(ch, loss, i) {
   if (loss === null) return h("span", { dataset: { place: i } }, shownCharacter(ch));
-  const style = { background: shade((0.7 * loss) / DARKEST), "border-bottom-width": underline(loss) };
+  const style = {
+    background: shade((0.7 * loss) / DARKEST),
+    "border-bottom-width": underline(loss),
+  };
   return h("span", { class: "text-char", dataset: { place: i }, style }, shownCharacter(ch));
 }
 
@@ -25,7 +28,10 @@ function describeCharacter(reading, symbols, i) {
   const row = rows[i - 1];
   const best = row.indexOf(Math.max(...row));
   const p = (logP) => Math.exp(logP).toFixed(3);
-  const expected = best === symbols.indexOf(chars[i]) ? "" : `; likeliest: ${spoken(symbols[best])}, P ${p(row[best])}`;
+  const asExpected = best === symbols.indexOf(chars[i]);
+  const expected = asExpected
+    ? "; the likeliest one"
+    : `; likeliest: ${spoken(symbols[best])}, P ${p(row[best])}`;
   return `${spoken(chars[i])}: P ${p(-losses[i])}, ${losses[i].toFixed(2)} nats${expected}`;
 }
 
@@ -37,7 +43,18 @@ function surpriseTable({ chars, losses }) {
       "tr",
       {},
       h("th", { scope: "row" }, mark(chars[i])),
-      h("td", {}, h("bdi", {}, chars.slice(Math.max(0, i - 12), i).map(mark).join(""))),
+      h(
+        "td",
+        {},
+        h(
+          "bdi",
+          {},
+          chars
+            .slice(Math.max(0, i - 12), i)
+            .map(mark)
+            .join(""),
+        ),
+      ),
       h("td", {}, Math.exp(-losses[i]).toFixed(3)),
       h("td", {}, losses[i].toFixed(2)),
     );
@@ -46,7 +63,12 @@ function surpriseTable({ chars, losses }) {
     "details",
     {},
     h("summary", {}, "The most surprising characters"),
-    h("table", { class: "text-table" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, places.slice(0, LISTED).map(row))),
+    h(
+      "table",
+      { class: "text-table" },
+      h("thead", {}, h("tr", {}, head)),
+      h("tbody", {}, places.slice(0, LISTED).map(row)),
+    ),
   );
 }
 
@@ -95,7 +117,9 @@ export function createSurprise(symbols) {
     show(
       text,
       before.length > EARLIER ? h("span", { class: "text-outside" }, "… ") : null,
-      outside ? h("span", { class: "text-outside", title: "the model no longer sees this" }, outside) : null,
+      outside
+        ? h("span", { class: "text-outside", title: "the model no longer sees this" }, outside)
+        : null,
       h("span", { class: before.length ? "text-window" : null }, window),
     );
     summary.textContent = judged.length
@@ -103,7 +127,8 @@ export function createSurprise(symbols) {
       : "Type more to see what surprises the model.";
     if (before.length) {
       summary.textContent +=
-        ` The model sees the last ${reading.chars.length} characters, behind the bar; the grey ones are gone for it.`;
+        ` The model sees the last ${reading.chars.length} characters, those after the bar. ` +
+        "It no longer sees the grey ones.";
     }
     show(table, judged.length ? surpriseTable(reading) : null);
   }

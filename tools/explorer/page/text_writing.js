@@ -26,14 +26,23 @@ export function createWriting(first, settings) {
   return h(
     "div",
     {},
-    h("p", { class: "text-controls" }, button, second.box),
-    h("div", { class: "models" }, columns.map((column) => column.box)),
+    h("div", { class: "text-controls" }, button, second.box),
+    h(
+      "div",
+      { class: "text-pair" },
+      columns.map((column) => column.box),
+    ),
   );
 }
 
 function createColumn(temperature, settings) {
   const title = h("h3", {}, "");
-  const output = h("div", { class: "text-written", tabindex: 0, role: "group", "aria-label": "What the model writes" });
+  const output = h("div", {
+    class: "text-written",
+    tabindex: 0,
+    role: "group",
+    "aria-label": "What the model writes",
+  });
   const progress = h("p", { class: "note" });
   const take = h("button", { type: "button", hidden: true }, "Go on from this text");
   const box = h("article", {}, title, output, progress, take);
@@ -45,8 +54,15 @@ function createColumn(temperature, settings) {
 
   async function write(isRunning) {
     const beginning = settings.text();
+    if (!beginning)
+      return show(output, h("p", { class: "problem" }, "Type at least one character."));
     const random = seeded(settings.seed());
-    const options = { longest: LENGTH, temperature: temperature.value(), topK: settings.topK(), random };
+    const options = {
+      longest: LENGTH,
+      temperature: temperature.value(),
+      topK: settings.topK(),
+      random,
+    };
     const added = h("span", {});
     show(output, h("span", { class: "text-outside" }, data(beginning)), added);
     label();

@@ -1,7 +1,7 @@
 // Copied or invented: what a name shares with the names that the models learned.
 import { coverByPieces, editSteps, nearestNames } from "./copied_match.js";
 import { createShares } from "./copied_share.js";
-import { announce, choice, data, debounce, field, h, mark, show } from "./dom.js";
+import { announce, choice, data, debounce, field, h, mark, show, visible } from "./dom.js";
 import { howToAddNames, loadNames, originOf } from "./known.js";
 import { seeded } from "./numbers.js";
 import { seedField, temperatureSlider } from "./sampling.js";
@@ -20,12 +20,22 @@ const VERDICTS = {
 
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
+function describeSteps(other, steps) {
+  const words = {
+    change: (s) => `${s.from} becomes ${s.to}`,
+    add: (s) => `${s.to} added`,
+    drop: (s) => `${s.from} left out`,
+  };
+  const edits = steps.filter(({ kind }) => kind !== "same").map((step) => words[step.kind](step));
+  return `${visible(other)}: ${edits.join(", ")}`;
+}
+
 // A train name with the letters marked that differ from the name in question.
 function markedName(name, other) {
   const steps = editSteps([...name], [...other]);
   return h(
     "span",
-    { class: "copied-name" },
+    { class: "copied-name", role: "img", "aria-label": describeSteps(other, steps) },
     steps.map(({ kind, from, to }) => {
       if (kind === "same") return h("span", {}, mark(to));
       if (kind === "drop") return h("del", {}, mark(from));
@@ -50,7 +60,12 @@ function nearestList(name, { found, ties }) {
       "ol",
       { class: "copied-list" },
       found.map(({ name: other, distance }) =>
-        h("li", {}, markedName(name, other), h("span", { class: "note" }, ` ${plural(distance, "edit")}`)),
+        h(
+          "li",
+          {},
+          markedName(name, other),
+          h("span", { class: "note" }, ` ${plural(distance, "edit")}`),
+        ),
       ),
     ),
   ];
@@ -88,6 +103,7 @@ function pieceList(pieces) {
 async function renderCopied(panel, header, text) {
   const [all, known] = await Promise.all([models(), loadNames()]);
   if (!known) return show(panel, howToAddNames());
+  const train = [...new Set(known.train)];
   let model = all.at(-1);
   const input = h("input", {
     type: "text",
@@ -110,9 +126,9 @@ async function renderCopied(panel, header, text) {
     const name = input.value.slice(0, LONGEST);
     if (!name) return show(verdict, "Type a name, or draw one.");
     show(verdict, h("strong", {}, data(name)), ` ${VERDICTS[originOf(known, name)]}`);
-    const pieces = coverByPieces(name, known.train);
+    const pieces = coverByPieces(name, train);
     show(cover, pieceList(pieces));
-    const answer = await nearestNames(name, known.train, NEAREST, () => mine !== turn);
+    const answer = await nearestNames(name, train, NEAREST, () => mine !== turn);
     if (!answer) return;
     show(nearest, answer.found.length ? nearestList(name, answer) : null);
     announce(`${name} ${VERDICTS[originOf(known, name)]}`);
@@ -125,19 +141,28 @@ async function renderCopied(panel, header, text) {
   }
 
   input.addEventListener("input", debounce(update));
+  panel.addEventListener("text", (event) => {
+    input.value = event.detail;
+    update();
+  });
   show(
     panel,
     h(
       "p",
       {},
-      "Has a model learned names by heart, or does it put new ones together? Draw a name, then look at its " +
-        "pieces: are they long parts of a few names, or short ones that many names share?",
+      "Has a model learned names by heart, or does it put new ones together? Draw a name, then " +
+        "look at its pieces: are they long parts of a few names, or short ones that many share?",
     ),
     h("div", { class: "copied-controls" }, field("A name", input)),
     h(
       "div",
       { class: "copied-controls" },
-      choice("The model that draws", all.map((one) => [one, one.label]), model, (one) => (model = one)),
+      choice(
+        "The model that draws",
+        all.map((one) => [one, one.label]),
+        model,
+        (one) => (model = one),
+      ),
     ),
     h(
       "div",
@@ -157,8 +182,8 @@ async function renderCopied(panel, header, text) {
     h(
       "p",
       {},
-      "How many names does the model above copy from train? Guess first: does a low temperature give more " +
-        "copies, or fewer?",
+      "How many of its names does the model above copy from train? Guess first: does a low " +
+        "temperature give more copies, or fewer?",
     ),
     createShares(known, () => model),
   );

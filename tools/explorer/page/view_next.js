@@ -8,6 +8,7 @@ import { startRounds } from "./predict_next.js";
 import { seedField, temperatureSlider, topKSlider } from "./sampling.js";
 import { models } from "./state.js";
 
+const LONGEST_BEGINNING = 60; // characters
 const ALPHABET_ROWS = 64; // of a longer alphabet only the likeliest letters get a row
 
 function nextIntro() {
@@ -15,17 +16,19 @@ function nextIntro() {
     h(
       "p",
       {},
-      "Type the beginning of a name. Each model gives every letter that could come next a probability. ",
-      "Change the first letter: whose bars stay as they are, and why?",
+      "Type the beginning of a name. Each model gives a probability to every letter that could " +
+        "come next. Change the first letter: whose bars stay as they are, and why?",
     ),
     h(
       "p",
       { class: "note" },
-      "Click a bar to add its letter; the arrow keys move from bar to bar. Point at a letter to find it " +
-        "in all models. The bars show what temperature and top-k leave.",
+      "Click a bar to add its letter; the arrow keys move from bar to bar. Point at a letter to " +
+        "find it in all models. The bars show the probabilities after temperature and top-k.",
     ),
   ];
 }
+
+const limitBeginning = (text) => [...text].slice(0, LONGEST_BEGINNING).join("");
 
 async function renderNext(panel, header, text) {
   const all = await models();
@@ -37,7 +40,8 @@ async function renderNext(panel, header, text) {
   const update = () => cards.forEach((card) => card.update());
   const input = h("input", {
     type: "text",
-    value: text || "em",
+    value: limitBeginning(text) || "em",
+    maxlength: LONGEST_BEGINNING,
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "false",
@@ -67,6 +71,7 @@ async function renderNext(panel, header, text) {
     "div",
     { onpointerleave: () => settings.point(undefined) },
     createNamesRun(cards, seed.value, settings),
+    h("h2", { class: "unseen" }, "What each model expects"),
     h(
       "div",
       { class: "models" },
@@ -84,11 +89,17 @@ async function renderNext(panel, header, text) {
       temperature.box,
       topK.box,
       seed.box,
-      most <= ALPHABET_ROWS ? h("label", { class: "next-check" }, inOrder, " in the order of the alphabet") : null,
+      most <= ALPHABET_ROWS
+        ? h("label", { class: "next-check" }, inOrder, " in the order of the alphabet")
+        : null,
     ),
     rounds.box,
     answers,
   );
+  panel.addEventListener("text", (event) => {
+    settings.setText(limitBeginning(event.detail));
+    rounds.restart();
+  });
   update();
 }
 

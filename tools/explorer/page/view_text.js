@@ -31,9 +31,9 @@ function textIntro(model) {
   return h(
     "p",
     {},
-    `Type a text. The model reads its last ${model.block_size} characters and expects the next one. `,
-    "A dark, thickly underlined character surprised it. Misspell a word: where does the surprise come, " +
-      "and how soon is the model sure again?",
+    `Type a text. The model reads its last ${model.block_size} characters and says what is next. `,
+    "The darker a character and the thicker its line, the more it surprised the model. Misspell a " +
+      "word: where does the surprise come, and how soon is the model sure again?",
   );
 }
 
@@ -48,14 +48,24 @@ async function renderText(panel, header, text) {
   if (!all.length) return show(panel, noTextModel(header));
   const part = h("div", {});
   const choose = (model) => showTextModel(part, model, text);
-  const chooser = choice("The run", all.map((model) => [model, model.label]), all[0], choose);
+  const chooser = choice(
+    "The run",
+    all.map((model) => [model, model.label]),
+    all[0],
+    choose,
+  );
   show(panel, all.length > 1 ? chooser : null, part);
   choose(all[0]);
 }
 
 function showTextModel(part, model, text) {
   const reader = new TextReader(model);
-  const area = h("textarea", { class: "text-area", rows: 4, spellcheck: "false", autocapitalize: "off" });
+  const area = h("textarea", {
+    class: "text-area",
+    rows: 4,
+    spellcheck: "false",
+    autocapitalize: "off",
+  });
   area.value = text || firstText(model);
   const temperature = temperatureSlider("Temperature", 1, () => showBars());
   const topK = topKSlider(model.symbols.length, () => showBars());
@@ -136,8 +146,8 @@ function showTextModel(part, model, text) {
     h(
       "p",
       {},
-      "It draws one character after another from these bars. Compare two temperatures: which text repeats " +
-        "itself, and which one invents words?",
+      "The model draws one character after another from such bars. Compare two temperatures: " +
+        "which text repeats itself, and which one invents words?",
     ),
     writing,
   );
