@@ -1,5 +1,5 @@
 // A model writes on, character by character, at two temperatures side by side.
-import { announce, data, h, pause, show } from "./dom.js";
+import { announce, data, h, pause, runButton, show } from "./dom.js";
 import { UnknownCharacter } from "./models.js";
 import { seeded } from "./numbers.js";
 import { temperatureSlider } from "./sampling.js";
@@ -11,16 +11,8 @@ const LENGTH = 300;
 export function createWriting(first, settings) {
   const second = temperatureSlider("A second temperature", 0.5, () => {});
   const columns = [first, second].map((temperature) => createColumn(temperature, settings));
-  const button = h("button", { type: "button" }, `Write ${LENGTH} characters`);
-  let running = false;
-
-  button.addEventListener("click", async () => {
-    if (running) return void (running = false);
-    running = true;
-    button.textContent = "Stop";
-    await Promise.all(columns.map((column) => column.write(() => running)));
-    running = false;
-    button.textContent = `Write ${LENGTH} characters`;
+  const button = runButton(`Write ${LENGTH} characters`, async (isStopped) => {
+    await Promise.all(columns.map((column) => column.write(isStopped)));
     announce("The writing has ended.");
   });
   return h(
@@ -52,7 +44,7 @@ function createColumn(temperature, settings) {
   take.addEventListener("click", () => settings.setText(whole));
   label();
 
-  async function write(isRunning) {
+  async function write(isStopped) {
     const beginning = settings.text();
     if (!beginning)
       return show(output, h("p", { class: "problem" }, "Type at least one character."));
@@ -77,7 +69,7 @@ function createColumn(temperature, settings) {
         progress.textContent = `${count} of ${LENGTH} characters`;
         output.scrollTop = output.scrollHeight;
         await pause();
-        if (!isRunning()) break;
+        if (isStopped()) break;
       }
     } catch (error) {
       if (!(error instanceof UnknownCharacter)) throw error;
