@@ -93,8 +93,12 @@ class Problems(list):
 
     def watch(self, page):
         page.on("pageerror", lambda error: self.append(f"error: {error}"))
-        page.on("console", lambda m: self.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("console", self.check_message)
         page.on("request", self.check_request)
+
+    def check_message(self, message):
+        if message.type in ("error", "warning"):
+            self.append(message.text)
 
     def check_request(self, request):
         if not request.url.startswith(("file:", "data:", "blob:")):

@@ -2,9 +2,9 @@
 
 import random
 
-import ngrams
 import pytest
 
+import ngrams
 from explorer.export import TITLES
 from stages import ROOT
 from trained_models import load_model
