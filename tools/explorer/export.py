@@ -254,4 +254,5 @@ def collect(run, compare, data):
         how = "the page does not have them: make explore ARGS='--data FILE'"
         headers[0]["missing"].append({"folder": "the names that the models learned", "how": how})
     # JSON has neither NaN nor infinity: both become null.
-    return json.loads(json.dumps({"runs": headers}), parse_constant=lambda _: None), blobs
+    header = {"runs": headers, "source": collect_source()}
+    return json.loads(json.dumps(header), parse_constant=lambda _: None), blobs

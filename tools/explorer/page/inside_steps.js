@@ -1,8 +1,9 @@
 // One forward pass of microGPT as steps, in the order of the lines of 05_microgpt/main.py.
 //
-// Each step: {id, title, layer, line, part, says, vector}. line: the code of the line in main.py,
-// without its comment; part: the piece of it that this step is, if the line does more; nth: which
-// line with this code. says: what happens, in one or two sentences. vector: the numbers that the step gives.
+// Each step: {id, group, title, layer, line, part, nth, says, vector or heads}. line: the code of
+// the line in main.py, without its comment; part: the piece of it that this step is, if the line
+// does more; nth: which of several lines with this code, from 0. says: what happens. vector: the
+// numbers that the step gives; heads: a vector for each head.
 
 // Runs the model over tokens and records every vector of the last one, under main.py's names.
 // -> {first: {name: vector}, layers: [{name: vector, keys, values, input}], logits}
@@ -45,7 +46,7 @@ function embeddingSteps({ first }) {
       id: "embedded", title: "rmsnorm", line: EMBED, part: "rmsnorm(", vector: first.x,
       says: "All numbers are multiplied by the same factor, so that their mean square is 1.",
     },
-  ];
+  ].map((step) => ({ ...step, group: "Embedding" }));
 }
 
 function attentionSteps(layer, i) {
@@ -93,7 +94,7 @@ function attentionSteps(layer, i) {
       id: "add1", title: "residual", line: "x = add(x, residual)", vector: layer["after attention"],
       says: "The result is added to the vector from before the attention. Nothing is lost.",
     },
-  ].map((step) => ({ ...step, layer: i }));
+  ].map((step) => ({ ...step, layer: i, group: "Attention" }));
 }
 
 function mlpSteps(layer, i) {
@@ -121,7 +122,7 @@ function mlpSteps(layer, i) {
       vector: layer["after mlp"],
       says: "Again the result is added to the vector from before.",
     },
-  ].map((step) => ({ ...step, layer: i }));
+  ].map((step) => ({ ...step, layer: i, group: "MLP" }));
 }
 
 function lastSteps({ logits }, probs) {
@@ -135,7 +136,7 @@ function lastSteps({ logits }, probs) {
       line: "probs = softmax([logit / temperature for logit in logits])", part: "softmax(",
       says: "Softmax turns the logits into probabilities that add up to 1 (here at temperature 1).",
     },
-  ];
+  ].map((step) => ({ ...step, group: "Next letter" }));
 }
 
 // All steps of a recorded pass, those of every layer in turn.

@@ -35,7 +35,7 @@ export function spreadNames(names, count = MANY_NAMES) {
 }
 
 // Mean nats per character over names, or null if `isOld()` became true on the way.
-export async function meanLoss(model, names, off, onprogress, isOld) {
+export async function meanLossWithout(model, names, off, onprogress, isOld) {
   let sum = 0;
   let targets = 0;
   let start = performance.now();
@@ -58,9 +58,9 @@ function bothBars(model, before, after, target) {
     .sort((a, b) => Math.max(before[b], after[b]) - Math.max(before[a], after[a]))
     .slice(0, 8);
   if (!order.includes(target)) order.push(target);
-  const bar = (p, kind) => [
-    h("span", { class: `bar ${kind}` }, h("span", { style: { width: `${100 * p}%` } })),
-  ];
+  const most = Math.max(...before, ...after);
+  const bar = (p, kind) =>
+    h("span", { class: `bar ${kind}` }, h("span", { style: { width: `${(100 * p) / most}%` } }));
   return h("table", { class: "inside-both" },
     h("caption", { class: "unseen" }, "P of the next letter, before and after"),
     h("thead", {}, h("tr", {},
@@ -74,15 +74,20 @@ function bothBars(model, before, after, target) {
       h("td", {}, after[id].toFixed(3))))));
 }
 
-function arrow(before, after) {
-  return `${before.toFixed(2)} → ${after.toFixed(2)}`;
+// With all parts on there is only one number.
+function costChange(before, after, parts) {
+  return parts.size ? `${before.toFixed(2)} → ${after.toFixed(2)}` : before.toFixed(2);
+}
+
+function spokenCost({ model, many }) {
+  return `${model.label}: ${many.replace("→", "to")} nats per character`;
 }
 
 // The fieldset of switches, bars and costs. all: the models that are compared. -> {box, update}
 export function switchesOf(all) {
   const boxes = h("div", { class: "inside-boxes" });
   const bars = h("div", {});
-  const costs = h("div", { class: "inside-costs", "aria-live": "polite" });
+  const costs = h("div", { class: "inside-costs" });
   const off = new Set();
   const intact = new Map(); // model -> its mean loss on the val names with all parts on
   let names = null; // promise of the val names
@@ -114,17 +119,17 @@ export function switchesOf(all) {
     const parts = new Set(off);
     const able = all.filter((m) => [...parts].every((part) => partsOf(m).includes(part)));
     const rows = able.map((m) => ({ model: m, ...onThisName(m, parts), many: "…" }));
-    const drawTable = (count) => show(costs, costsTable(rows, name, count, parts));
+    const drawTable = (count) => show(costs, costsTable(rows, name, count));
     names ??= hasBlob("names") ? loadJson("names") : Promise.resolve(null);
     const splits = await names;
     if (isOld()) return;
     const some = splits ? spreadNames(splits.val) : [];
     drawTable(some.length);
-    if (!some.length || !parts.size) return;
+    if (!some.length) return;
     for (const row of rows) {
       const known = some.filter((n) => [...n].every((ch) => row.model.stoi.has(ch)));
       const run = (parts_) =>
-        meanLoss(row.model, known, parts_, (done) => {
+        meanLossWithout(row.model, known, parts_, (done) => {
           row.many = `${done} of ${known.length} …`;
           drawTable(some.length);
         }, isOld);
@@ -133,18 +138,18 @@ export function switchesOf(all) {
         if (loss === null) return;
         intact.set(row.model, loss);
       }
-      const loss = await run(parts);
+      const loss = parts.size ? await run(parts) : 0;
       if (loss === null) return;
-      row.many = arrow(intact.get(row.model), loss);
+      row.many = costChange(intact.get(row.model), loss, parts);
       drawTable(some.length);
     }
-    announce(rows.map((row) => `${row.model.label}: ${row.many.replace("→", "to")}`).join(", "));
+    if (parts.size) announce(rows.map(spokenCost).join(", "));
   }
 
   function onThisName(m, parts) {
     try {
       const sum = (o) => lossesWithout(m, name, o).reduce((a, b) => a + b, 0);
-      return { one: arrow(sum(new Set()), sum(parts)) };
+      return { one: costChange(sum(new Set()), sum(parts), parts) };
     } catch {
       return { one: "unknown character" };
     }
@@ -168,7 +173,7 @@ export function switchesOf(all) {
   };
 }
 
-function costsTable(rows, name, count, parts) {
+function costsTable(rows, name, count) {
   return [
     h("h4", {}, "What does it cost, in nats?"),
     h("table", { class: "inside-cost" },
@@ -179,8 +184,8 @@ function costsTable(rows, name, count, parts) {
       h("tbody", {}, rows.map((row) => h("tr", {},
         h("th", { scope: "row" }, row.model.label),
         h("td", {}, row.one),
-        count ? h("td", {}, parts.size ? row.many : "switch a part off") : null)))),
-    count ? null : h("p", { class: "note" }, "The page has no val names; ",
-      h("code", {}, "make explore"), " with --data adds them."),
+        count ? h("td", {}, row.many) : null)))),
+    count ? null : h("p", { class: "note" }, "This page does not have the val names. ",
+      h("code", {}, "make explore ARGS='--data FILE'"), " adds them."),
   ];
 }

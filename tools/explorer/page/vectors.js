@@ -3,7 +3,7 @@
 import { signedShade } from "./charts.js";
 import { h, svg } from "./dom.js";
 
-const CELL = 10; // units of the drawing
+const VECTOR_CELL = 10; // units of the drawing
 
 function columnsOf(length) {
   if (length <= 32) return length;
@@ -21,10 +21,10 @@ export function signed(number, decimals = 3) {
 function cells(numbers, columns, most) {
   return [...numbers].map((value, i) =>
     svg("rect", {
-      x: (i % columns) * CELL,
-      y: Math.floor(i / columns) * CELL,
-      width: CELL - 1,
-      height: CELL - 1,
+      x: (i % columns) * VECTOR_CELL,
+      y: Math.floor(i / columns) * VECTOR_CELL,
+      width: VECTOR_CELL - 1,
+      height: VECTOR_CELL - 1,
       style: { fill: signedShade(value, most) },
     }),
   );
@@ -37,20 +37,20 @@ export function vectorStrip(numbers, label, options = {}) {
   const columns = columnsOf(numbers.length);
   const rows = Math.ceil(numbers.length / columns);
   const shown = h("output", { class: "vector-value", "aria-hidden": "true" });
-  const cursor = svg("rect", { class: "vector-cursor", width: CELL, height: CELL, x: -100 });
+  const cursor = svg("rect", { class: "vector-cursor", width: VECTOR_CELL, height: VECTOR_CELL, x: -100 });
   let at = 0;
   const frame =
     part &&
     svg("rect", {
       class: "vector-part",
-      x: part[0] * CELL - 0.5,
+      x: part[0] * VECTOR_CELL - 0.5,
       y: -0.5,
-      width: (part[1] - part[0]) * CELL,
-      height: CELL,
+      width: (part[1] - part[0]) * VECTOR_CELL,
+      height: VECTOR_CELL,
     });
   const picture = svg(
     "svg",
-    { class: "vector-cells", viewBox: `-1 -1 ${columns * CELL + 1} ${rows * CELL + 1}` },
+    { class: "vector-cells", viewBox: `-1 -1 ${columns * VECTOR_CELL + 1} ${rows * VECTOR_CELL + 1}` },
     cells(numbers, columns, most),
     frame,
     cursor,
@@ -93,8 +93,8 @@ export function vectorStrip(numbers, label, options = {}) {
     shown.textContent = text;
     strip.setAttribute("aria-valuenow", String(at));
     strip.setAttribute("aria-valuetext", `number ${at}: ${signed(numbers[at], 4)}`);
-    cursor.setAttribute("x", String((at % columns) * CELL - 0.5));
-    cursor.setAttribute("y", String(Math.floor(at / columns) * CELL - 0.5));
+    cursor.setAttribute("x", String((at % columns) * VECTOR_CELL - 0.5));
+    cursor.setAttribute("y", String(Math.floor(at / columns) * VECTOR_CELL - 0.5));
   }
 
   function rest() {

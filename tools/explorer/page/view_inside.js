@@ -10,7 +10,7 @@ import { models } from "./state.js";
 import { largestOf } from "./vectors.js";
 import { seenBy } from "./word_evidence.js";
 
-const LONGEST = 40; // characters of a name
+const LONGEST_INSIDE = 40; // characters of a name
 
 // The shape of what a step gives, as main.py's comments write it.
 function shapeOf(step) {
@@ -20,7 +20,7 @@ function shapeOf(step) {
 
 function sourceLine(step, source) {
   const found = findLine(source, step.line, step.nth);
-  if (!found) return h("p", { class: "note" }, "Your main.py has no such line any more.");
+  if (!found) return h("p", { class: "note" }, "main.py no longer has the line of this step.");
   const at = step.part ? found.text.indexOf(step.part) : -1;
   const text = at < 0 ? found.text : [
     found.text.slice(0, at), h("mark", {}, step.part), found.text.slice(at + step.part.length),
@@ -30,14 +30,17 @@ function sourceLine(step, source) {
 }
 
 // The list of steps. Only the chosen one is a stop of the Tab key; the arrow keys move on.
-function stepList(steps, chosen, head, onchoose) {
+function stepList(steps, chosen, { head, isDeep, onchoose }) {
   return h("ol", { class: "inside-steps", "aria-label": "Steps; the arrow keys move" },
     steps.map((step, i) => {
       const numbers = step.heads ? step.heads[head] : step.vector;
       const picture = strip(numbers, largestOf(numbers), "");
       picture.setAttribute("aria-hidden", "true");
       picture.setAttribute("preserveAspectRatio", "none");
+      const isFirst = step.group !== steps[i - 1]?.group;
+      const where = step.layer !== undefined && isDeep ? `, layer ${step.layer}` : "";
       return h("li", {},
+        isFirst ? h("span", { class: "inside-group" }, step.group, where) : null,
         h("button", {
           type: "button",
           "aria-current": step === chosen ? "step" : null,
@@ -58,7 +61,7 @@ function createInside(all, header, text) {
   let head = 0;
   let at = 0; // of all steps, those of every layer
   let steps = [];
-  const input = h("input", { type: "text", value: text || "emma", maxlength: String(LONGEST),
+  const input = h("input", { type: "text", value: text || "emma", maxlength: String(LONGEST_INSIDE),
     autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
   const [places, layers, heads, list, detail, problem] =
     Array.from({ length: 6 }, () => h("div", {}));
@@ -142,7 +145,9 @@ function createInside(all, header, text) {
   function draw(context) {
     const step = steps[at];
     const shown = steps.filter((s) => s.layer === undefined || s.layer === layer);
-    show(list, stepList(shown, step, head, (chosen) => choose(chosen, true)));
+    show(list, stepList(shown, step, {
+      head, isDeep: model.n_layer > 1, onchoose: (chosen) => choose(chosen, true),
+    }));
     const where = step.layer !== undefined && model.n_layer > 1 ? `, layer ${step.layer}` : "";
     show(detail,
       h("h3", {}, `${shown.indexOf(step) + 1}. ${step.title}${where} `,
@@ -193,7 +198,7 @@ async function renderInside(panel, header, text) {
   }
   show(panel,
     h("p", {}, "This is what microGPT computes after one letter of a name, with its real numbers: ",
-      "red is positive, blue is negative, darker is larger. Point at a strip, or focus it and use the ",
+      "red is positive, blue is negative, and a stronger colour is a larger number. Point at a strip, or focus it and use the ",
       "arrow keys, to read its numbers. Go through the steps once: at which of them does the model ",
       "look at the letters before?"),
     createInside(all, header, text));

@@ -10,7 +10,7 @@ const MANY = 20; // columns; more letters are shown without numbers
 
 // The reason for the i-th target of a text, as elements. all: the models of the page, of which the
 // learned table needs the counts of its run.
-export function reasonFor(model, text, i, all) {
+export function wordReason(model, text, i, all) {
   const ids = model.encode(text);
   const tokens = model.isText ? ids.slice(0, i + 1) : [model.BOS, ...ids.slice(0, i)];
   const target = (model.isText ? ids[i + 1] : ids[i]) ?? model.BOS;
@@ -153,9 +153,9 @@ function gptReason(model, tokens) {
   const rows = attentionRows(model, seen);
   const isLong = seen.length > MANY;
   return [
-    h("p", {}, `${readQuoted(model, tokens.at(-1))[0].toUpperCase()}${readQuoted(model, tokens.at(-1)).slice(1)} ` +
-      "asks, and each head collects from the letters so far. The attention weights of a head add up to 1. They show where it looks, ",
-      "not all that decides: the MLP and the residual have their say too."),
+    h("p", {}, "Each head takes a weighted mean of the characters so far. These are its attention ",
+      "weights, which add up to 1: a darker cell means that the head takes more from this character. ",
+      "Attention is only part of the reason, because the MLP and the residual add to it."),
     h("div", { class: "scroll" },
       h("table", { class: isLong ? "word-attention word-long" : "word-attention" },
         h("thead", {}, h("tr", {},

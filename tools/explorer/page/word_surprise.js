@@ -45,7 +45,7 @@ export function ordinal(n) {
   return `${n}${ending}`;
 }
 
-// "At the 3rd letter" or "At the end of the name".
+// "the 3rd letter" or "the end of the name".
 export function placeOf(i, targets, isText) {
   if (targets[i] === null) return "the end of the name";
   return isText ? `the ${ordinal(i + 2)} character` : `the ${ordinal(i + 1)} letter`;
@@ -53,11 +53,11 @@ export function placeOf(i, targets, isText) {
 
 export function gapSentence(gap, targets, isText) {
   const { i, least, most } = gap;
-  const letter = targets[i] === null ? "" : `, ${quoted(targets[i])},`;
+  const letter = targets[i] === null ? "" : `, ${quoted(targets[i])}`;
   return (
-    `The models differ most at ${placeOf(i, targets, isText)}${letter || ":"} ` +
-    `${letter ? "where " : ""}${least.model.label} is least surprised ` +
-    `(${nats(least.losses[i])} nats) and ${most.model.label} most (${nats(most.losses[i])} nats).`
+    `The models differ most at ${placeOf(i, targets, isText)}${letter}: ` +
+    `${nats(least.losses[i])} nats under ${least.model.label}, ` +
+    `${nats(most.losses[i])} nats under ${most.model.label}.`
   );
 }
 
@@ -65,12 +65,23 @@ export function quoted(ch) {
   return ch === null ? "the end" : `“${mark(ch)}”`;
 }
 
+// A probability with as many digits as its logarithm needs.
+export function probability(p) {
+  return p >= 0.1 || p === 0 ? p.toFixed(3) : p.toPrecision(3);
+}
+
+// "“l” as the 7th letter" or "the end of the name".
+export function targetOf(i, targets, isText) {
+  if (targets[i] === null) return "The end of the name";
+  return `${quoted(targets[i])} as ${placeOf(i, targets, isText)}`;
+}
+
 export function nats(loss, decimals = 2) {
   return Number.isFinite(loss) ? loss.toFixed(decimals) : "∞";
 }
 
 export function cellLabel({ model, losses }, i, targets, isLeast) {
-  const p = Math.exp(-losses[i]).toFixed(3);
+  const p = probability(Math.exp(-losses[i]));
   const least = isLeast ? ", the least of all models" : "";
   return `${model.label}, ${spoken(targets[i])}: ${nats(losses[i], 3)} nats, P = ${p}${least}`;
 }
