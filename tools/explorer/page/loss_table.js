@@ -115,8 +115,7 @@ export function createLossTable(group, isTwo) {
   });
   drawRows();
   const head = h("thead", {}, h("tr", {}, headers.map((header) => header.cell)));
-  const caption = h("caption", {}, data(groupTitle(group)));
-  const table = h("table", { class: "losses-table" }, caption, head, body);
-  const label = `Losses: ${group.dataset}`;
+  const label = `Losses: ${groupTitle(group)}`;
+  const table = h("table", { class: "losses-table", "aria-label": label }, head, body);
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table);
 }

@@ -10,9 +10,13 @@ import { entries } from "./state.js";
 
 function lossSections(header) {
   const isTwo = header.runs.length > 1;
-  return comparableGroups().map((group) => [
+  const groups = comparableGroups();
+  const models = groups.filter((group) => group.unit === "nats/char");
+  const others = groups.filter((group) => group.unit !== "nats/char");
+  return [...models, ...others].map((group) => [
+    h("h3", {}, data(groupTitle(group))),
     createLossTable(group, isTwo),
-    h("details", {}, h("summary", {}, "Loss curves: ", data(groupTitle(group))), createLossCurves(group, isTwo)),
+    createLossCurves(group, isTwo),
   ]);
 }
 
