@@ -1,0 +1,128 @@
+// The tables and sentences of the autodiff view.
+import { data, h } from "./dom.js";
+import { fixedNumber } from "./autodiff_graph.js";
+
+// Why the derivative of an operation with respect to its child `index` is what it is.
+function reasonFor(node, index) {
+  const { op, children, name } = node;
+  const [a] = children;
+  if (op === "+") return "a sum moves as much as each of its parts";
+  if (op === "*") return `the other factor, ${children[1 - index].name}`;
+  if (op === "exp") return `${name} itself`;
+  if (op === "log") return `1 / ${a.name}`;
+  if (op === "tanh") return `1 - ${name} ** 2`;
+  if (op === "relu") return a.data > 0 ? "above 0" : "not above 0";
+  const n = Number(op.slice(2));
+  return `${n} * ${a.name} ** ${Number((n - 1).toPrecision(12))}`;
+}
+
+// What a step of the walk does: a sentence, and one for each child.
+export function describeStep({ result, step, turns, turn, passed }) {
+  if (step === 0) {
+    return [`Forward is done: ${result.name} = ${fixedNumber(result.data)}. All gradients are 0.`];
+  }
+  if (!turn) return [`Start at the result. Its gradient, d ${result.name} / d ${result.name}, is 1.`];
+  const opening = `Turn ${step - 1} of ${turns.length}: ${turn.name} = ${turn.formula} passes on its gradient of ${fixedNumber(turn.grad)}.`;
+  return [opening, ...passed.map((pass) => describePass(turn, pass))];
+}
+
+function describePass(turn, { child, index, local, amount, before, after }) {
+  const [from, slope, part, sum] = [before, local, amount, after].map(fixedNumber);
+  const grad = fixedNumber(turn.grad);
+  return (
+    `To ${child.name}: ${slope} (${reasonFor(turn, index)}) × ${grad} = ${part}. ` +
+    `Gradient of ${child.name}: ${from} + ${part} = ${sum}.`
+  );
+}
+
+// All nodes with their numbers, for those who cannot see the graph.
+export function nodesTable({ nodes }) {
+  const heads = ["node", "computed as", "data", "grad"];
+  return h(
+    "table",
+    { class: "autodiff-table" },
+    h("caption", { class: "unseen" }, "The nodes of the graph, from the leaves to the result"),
+    h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
+    h(
+      "tbody",
+      {},
+      nodes.map((node) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, data(node.name)),
+          h("td", {}, data(node.formula || (node.isConstant ? "constant" : "variable"))),
+          h("td", { class: "autodiff-number" }, fixedNumber(node.data)),
+          h("td", { class: "autodiff-number" }, fixedNumber(node.grad)),
+        ),
+      ),
+    ),
+  );
+}
+
+// Whether a gradient and a slope by nudging agree: nudging is right to about six digits.
+export function agrees(grad, slope) {
+  return Math.abs(grad - slope) <= 1e-4 * Math.max(1, Math.abs(grad), Math.abs(slope));
+}
+
+export const SLIDER_REACH = 5; // sliders go from -5 to 5, or further for a larger number
+
+// The variables with their sliders. The rows stay while numbers change, so that a slider that is
+// being dragged is not replaced. -> {table, update(rows)}; row: {name, number, grad, slope,
+// isComplete}. oninput(name, number), ontick(name, isTicked).
+export function variablesTable(names, { ticked, numbers, oninput, ontick }) {
+  const cells = new Map();
+  const rowOfName = (name) => {
+    const number = numbers.get(name);
+    const reach = Math.max(SLIDER_REACH, 2 * Math.abs(number));
+    const output = h("output", {});
+    const input = h("input", {
+      type: "range",
+      min: -reach,
+      max: reach,
+      step: "any",
+      "aria-label": `value of ${name}`,
+      value: number,
+      oninput: () => oninput(name, Number(Number(input.value).toPrecision(3))),
+    });
+    const tick = h("input", {
+      type: "checkbox",
+      "aria-label": `gradient descent changes ${name}`,
+      onchange: () => ontick(name, tick.checked),
+    });
+    tick.checked = ticked.has(name);
+    const grad = h("td", { class: "autodiff-number" });
+    const slope = h("td", { class: "autodiff-number" });
+    cells.set(name, { input, output, grad, slope });
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, data(name)),
+      h("td", {}, h("span", { class: "autodiff-value" }, input, output)),
+      grad,
+      slope,
+      h("td", { class: "autodiff-tick" }, tick),
+    );
+  };
+  const heads = ["variable", "value", "grad", "by nudging", "descend"];
+  const table = h(
+    "table",
+    { class: "autodiff-table autodiff-variables" },
+    h("caption", { class: "unseen" }, "The variables, their values and their gradients"),
+    h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, names.map(rowOfName)),
+  );
+  const update = (rows) => {
+    for (const { name, number, grad, slope, isComplete } of rows) {
+      const cell = cells.get(name);
+      if (Number(cell.input.value) !== number) cell.input.value = number;
+      cell.input.setAttribute("aria-valuetext", fixedNumber(number));
+      cell.output.textContent = fixedNumber(number);
+      cell.grad.textContent = fixedNumber(grad);
+      const differs = isComplete && slope !== null && !agrees(grad, slope);
+      cell.slope.textContent = `${differs ? "≠ " : ""}${slope === null ? "none" : fixedNumber(slope)}`;
+      cell.slope.classList.toggle("problem", differs);
+    }
+  };
+  return { table, update };
+}
