@@ -9,8 +9,9 @@ import json
 import zlib
 from dataclasses import dataclass
 
-import numpy as np
 from stages import ROOT, load_stage
+
+import numpy as np
 
 from plot_style import STAGE_COLOURS
 from table_rows import group_rows, read_results
@@ -49,10 +50,13 @@ def pack(tensors):
     A number takes three bytes: a whole number from 1 to 2**24 - 1 that stands for -largest to
     largest. This moves a log-probability by less than 1e-5. All first bytes come first, then all
     second ones, then all third ones: so they compress better. at: the index of the first number.
+    Raises NoModel for weights of a training that diverged.
     """
     where, arrays, at = {}, [], 0
     for name, tensor in tensors.items():
         array = np.asarray(tensor, dtype=np.float64)
+        if not np.isfinite(array).all():
+            raise NoModel("its weights are not finite: run the stage with a lower --learning-rate")
         largest = float(np.abs(array).max()) or 1.0
         where[name] = {"shape": list(array.shape), "at": at, "largest": largest}
         arrays.append(np.rint(array.ravel() / largest * HALF) + HALF + 1)
@@ -180,7 +184,6 @@ def collect_run(run, number):
     for entry in models:
         entry["colour"] = STAGE_COLOURS[entry["folder"].split("/")[0]]
     header = {
-        "name": run.name or str(run),
         "models": models,
         "missing": [{"folder": folder, "how": how} for folder, how in lines],
         "groups": group_rows(read_results(run)[0]),
@@ -193,11 +196,14 @@ def collect_run(run, number):
 def collect_names(run, data):
     """The names of the splits that the models were trained on: {"train": [...], ...}, or None."""
     names = load_stage("02_bigram_counts", "names")
-    if data is not None:
-        return names.load_splits(data)
-    for path in NAMES:
-        if path.exists() and sha256_of(run) == hashlib.sha256(path.read_bytes()).hexdigest():
-            return names.load_splits(path)
+    try:
+        if data is not None:
+            return names.load_splits(data)
+        for path in NAMES:
+            if path.exists() and sha256_of(run) == hashlib.sha256(path.read_bytes()).hexdigest():
+                return names.load_splits(path)
+    except load_stage("02_bigram_counts", "common").BadInput as error:
+        raise Problem(str(error)) from error
     return None
 
 
@@ -215,10 +221,12 @@ def sha256_of(run):
 def collect(run, compare, data):
     """(header, blobs) of the page: what it loads at once, and what it loads when it needs it."""
     runs = [run] if compare is None else [run, compare]
+    folders = [folder.resolve() for folder in runs]
     headers, blobs = [], []
-    for number, folder in enumerate(runs):
+    for number, folder in enumerate(folders):
         header, new = collect_run(folder, number)
-        headers.append(header)
+        same = len({other.name for other in folders}) < len(folders)
+        headers.append({"name": str(folder) if same else folder.name, **header})
         blobs += new
     if not headers[0]["models"]:
         raise Problem(f"{run} has no trained model: make stage 2 trains the first")
@@ -226,4 +234,8 @@ def collect(run, compare, data):
     if splits:
         content = json.dumps(splits, ensure_ascii=False, separators=(",", ":")).encode()
         blobs.insert(0, Blob("names", zlib.compress(content, 9), "the names"))
-    return {"runs": headers}, blobs
+    else:
+        how = "the page does not have them: make explore ARGS='--data FILE'"
+        headers[0]["missing"].append({"folder": "the names that the models learned", "how": how})
+    # JSON has neither NaN nor infinity: both become null.
+    return json.loads(json.dumps({"runs": headers}), parse_constant=lambda _: None), blobs
