@@ -110,7 +110,7 @@ export function sortedTurns(result) {
 // A wrong order: the nearest to the result first, whether or not their gradient is complete.
 export function hastyTurns(result) {
   const queue = new Set([result]);
-  for (const v of queue) v.children.forEach((child) => queue.add(child)); // the loop sees these, too
+  for (const v of queue) v.children.forEach((child) => queue.add(child)); // the loop gets to these
   return [...queue].filter((v) => v.children.length);
 }
 

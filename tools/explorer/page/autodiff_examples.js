@@ -6,7 +6,8 @@ export const AUTODIFF_EXAMPLES = [
     id: "hand",
     title: "By hand, from the lesson",
     text: "a = 2; b = -3\nc = a * b\nd = c + a\nL = d ** 2",
-    look: "a is used twice. Which two paths lead from L back to a, and what does each of them bring?",
+    look:
+      "a is used twice. Which two paths lead from L back to a, and what does each of them bring?",
   },
   {
     id: "square",
@@ -20,7 +21,9 @@ export const AUTODIFF_EXAMPLES = [
     id: "shared",
     title: "A sum used twice: d * d",
     text: "a = 2; b = -0.5\nd = a + b\nd * d",
-    look: "d is drawn once and used twice. It passes its gradient on only after both parts are there.",
+    look:
+      "d is drawn once and used twice. It passes its gradient on only when it has both parts. " +
+      "What do a and b get?",
   },
   {
     id: "neuron",
@@ -33,7 +36,7 @@ export const AUTODIFF_EXAMPLES = [
     title: "The squared loss",
     text: "w = 0.5; b = 0\nx = 2; y = 3\nloss = (w*x + b - y) ** 2",
     look:
-      "The model's answer w*x + b should be y. Tick w and b only, and take steps: does the loss " +
+      "The model's answer w*x + b should be y. Gradient descent changes w and b: does the loss " +
       "reach 0?",
     ticked: ["w", "b"],
     rate: 0.1,

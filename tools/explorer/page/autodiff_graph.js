@@ -63,7 +63,7 @@ function arrow([x, y], direction) {
 }
 
 // pass: what the current turn sends along this line, or undefined.
-function drawEdge({ path, parent, index }, pass) {
+function drawEdge({ path, port }, pass) {
   const [to] = path.slice(-1);
   return svg(
     "g",
@@ -73,7 +73,7 @@ function drawEdge({ path, parent, index }, pass) {
     pass
       ? svg(
           "text",
-          { x: to[0] - 6, y: to[1] + (index === 0 ? -6 : 15), "text-anchor": "end" },
+          { x: to[0] - 6, y: to[1] + (port === 0 ? -6 : 15), "text-anchor": "end" },
           fixedNumber(pass.amount),
         )
       : null,
@@ -114,7 +114,7 @@ export function drawGraph({ nodes, variables, result }, { turn, passed, reached 
       viewBox: `0 0 ${width} ${height}`,
       role: "img",
       "aria-label":
-        `The graph of ${result.name}: ${nodes.length} nodes. The table below it has the same numbers.`,
+        `The graph of ${result.name}: ${nodes.length} nodes. A table below has the same numbers.`,
       style: { "min-width": `${width}px`, "max-width": `${1.5 * width}px` },
     },
     inFront.map((edge) => drawEdge(edge, isPassing(edge) ? passed[edge.index] : undefined)),

@@ -21,8 +21,12 @@ export function describeStep({ result, step, turns, turn, passed }) {
   if (step === 0) {
     return [`Forward is done: ${result.name} = ${fixedNumber(result.data)}. All gradients are 0.`];
   }
-  if (!turn) return [`Start at the result. Its gradient, d ${result.name} / d ${result.name}, is 1.`];
-  const opening = `Turn ${step - 1} of ${turns.length}: ${turn.name} = ${turn.formula} passes on its gradient of ${fixedNumber(turn.grad)}.`;
+  if (!turn) {
+    return [`Start at the result: ${result.name} moves as far as itself, so its gradient is 1.`];
+  }
+  const count = `Turn ${step - 1} of ${turns.length}`;
+  const node = `${turn.name} = ${turn.formula}`;
+  const opening = `${count}: ${node} passes on its gradient, ${fixedNumber(turn.grad)}.`;
   return [opening, ...passed.map((pass) => describePass(turn, pass))];
 }
 
@@ -60,69 +64,55 @@ export function nodesTable({ nodes }) {
   );
 }
 
-// Whether a gradient and a slope by nudging agree: nudging is right to about six digits.
-export function agrees(grad, slope) {
+// Whether a gradient and a slope by nudging agree. Nudging is right to about six digits.
+function agrees(grad, slope) {
   return Math.abs(grad - slope) <= 1e-4 * Math.max(1, Math.abs(grad), Math.abs(slope));
 }
 
-export const SLIDER_REACH = 5; // sliders go from -5 to 5, or further for a larger number
+const SLIDER_REACH = 5; // sliders go from -5 to 5, or further for a larger number
 
-// The variables with their sliders. The rows stay while numbers change, so that a slider that is
-// being dragged is not replaced. -> {table, update(rows)}; row: {name, number, grad, slope,
-// isComplete}. oninput(name, number), ontick(name, isTicked).
-export function variablesTable(names, { ticked, numbers, oninput, ontick }) {
-  const cells = new Map();
-  const rowOfName = (name) => {
-    const number = numbers.get(name);
-    const reach = Math.max(SLIDER_REACH, 2 * Math.abs(number));
-    const output = h("output", {});
-    const input = h("input", {
-      type: "range",
-      min: -reach,
-      max: reach,
-      step: "any",
-      "aria-label": `value of ${name}`,
-      value: number,
-      oninput: () => oninput(name, Number(Number(input.value).toPrecision(3))),
-    });
-    const tick = h("input", {
-      type: "checkbox",
-      "aria-label": `gradient descent changes ${name}`,
-      onchange: () => ontick(name, tick.checked),
-    });
-    tick.checked = ticked.has(name);
-    const grad = h("td", { class: "autodiff-number" });
-    const slope = h("td", { class: "autodiff-number" });
-    cells.set(name, { input, output, grad, slope });
-    return h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, data(name)),
-      h("td", {}, h("span", { class: "autodiff-value" }, input, output)),
-      grad,
-      slope,
-      h("td", { class: "autodiff-tick" }, tick),
-    );
-  };
-  const heads = ["variable", "value", "grad", "by nudging", "descend"];
+// The variables with their sliders. The rows stay while the numbers change, so that a slider that
+// is being dragged is not replaced.
+// variables: as evaluateExpression() returns them. oninput(name, number).
+// -> {table, update(rows)}; a row is {name, number, grad, slope, isComplete}.
+export function variablesTable(variables, oninput) {
+  const lines = new Map(
+    variables.map(({ name, value }) => [name, variableLine(name, value, oninput)]),
+  );
+  const heads = ["name", "value", "grad", "by nudging"];
   const table = h(
     "table",
     { class: "autodiff-table autodiff-variables" },
     h("caption", { class: "unseen" }, "The variables, their values and their gradients"),
     h("thead", {}, h("tr", {}, heads.map((text) => h("th", { scope: "col" }, text)))),
-    h("tbody", {}, names.map(rowOfName)),
+    h("tbody", {}, [...lines.values()].map((line) => line.row)),
   );
-  const update = (rows) => {
-    for (const { name, number, grad, slope, isComplete } of rows) {
-      const cell = cells.get(name);
-      if (Number(cell.input.value) !== number) cell.input.value = number;
-      cell.input.setAttribute("aria-valuetext", fixedNumber(number));
-      cell.output.textContent = fixedNumber(number);
-      cell.grad.textContent = fixedNumber(grad);
-      const differs = isComplete && slope !== null && !agrees(grad, slope);
-      cell.slope.textContent = `${differs ? "≠ " : ""}${slope === null ? "none" : fixedNumber(slope)}`;
-      cell.slope.classList.toggle("problem", differs);
-    }
+  return { table, update: (rows) => rows.forEach((row) => lines.get(row.name).update(row)) };
+}
+
+function variableLine(name, value, oninput) {
+  const reach = Math.max(SLIDER_REACH, 2 * Math.abs(value.data));
+  const input = h("input", {
+    type: "range",
+    min: -reach,
+    max: reach,
+    step: "any",
+    "aria-label": `value of ${name}`,
+    oninput: () => oninput(name, Number(Number(input.value).toPrecision(3))),
+  });
+  const [output, grad, slope] = ["output", "td", "td"].map((tag) =>
+    h(tag, { class: "autodiff-number" }),
+  );
+  const update = (row) => {
+    input.value = row.number;
+    input.setAttribute("aria-valuetext", fixedNumber(row.number));
+    output.textContent = fixedNumber(row.number);
+    grad.textContent = fixedNumber(row.grad);
+    const differs = row.isComplete && row.slope !== null && !agrees(row.grad, row.slope);
+    const found = row.slope === null ? "none" : fixedNumber(row.slope);
+    slope.textContent = differs ? `≠ ${found}` : found;
+    slope.classList.toggle("problem", differs);
   };
-  return { table, update };
+  const cells = [h("td", {}, h("span", { class: "autodiff-value" }, input, output)), grad, slope];
+  return { row: h("tr", {}, h("th", { scope: "row" }, data(name)), cells), update };
 }

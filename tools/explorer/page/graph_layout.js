@@ -1,7 +1,7 @@
 // Where to draw the nodes of a graph: in layers from left to right, with few crossings.
 //
 // A line that passes a layer gets a slot there like a node, so that no line runs under a box. All
-// lines that leave a node share these slots. (Sugiyama, Tagawa and Toda, 1981, in its plainest form.)
+// lines that leave a node share these slots. Source: Sugiyama, Tagawa and Toda, 1981.
 
 const LAYER_GAP = 84; // px, room for a line and a number on it
 const SLOT_GAP = 18; // px between two boxes of a layer
@@ -9,8 +9,9 @@ const MARGIN = 14; // px
 const SWEEPS = 8;
 
 // nodes: each after its children. size(node) -> [width, height] in px.
-// -> {at: Map of node -> {x, y, width, height}, edges: [{parent, child, index, path}], width, height}.
-// x and y are a box's left and its middle; path is a list of points from child to parent.
+// -> {at, edges, width, height}: at is a Map of node -> {x, y, width, height} with a box's left and
+// its middle, and an edge {parent, child, index, path, port}, where path is a list of points from
+// child to parent and port counts the lines that arrive at the parent, from the top.
 export function layoutGraph(nodes, size) {
   const layerOf = assignLayers(nodes);
   const { layers, chains } = makeSlots(nodes, layerOf, size);
@@ -22,18 +23,11 @@ export function layoutGraph(nodes, size) {
     const width = Math.max(...layer.map((slot) => slot.width));
     for (const slot of layer) {
       slot.x = x + (width - slot.width) / 2;
-      if (slot.node) at.set(slot.node, { x: slot.x, y: slot.y, width: slot.width, height: slot.height });
+      if (slot.node) at.set(slot.node, slot);
     }
     x += width + LAYER_GAP;
   }
-  const edges = nodes.flatMap((parent) =>
-    parent.children.map((child, index) => ({
-      parent,
-      child,
-      index,
-      path: edgePath(at, chains.get(child), layerOf, parent, child, index),
-    })),
-  );
+  const edges = nodes.flatMap((parent) => edgesInto(parent, at, chains, layerOf));
   return { at, edges, width: x - LAYER_GAP + MARGIN, height };
 }
 
@@ -47,7 +41,8 @@ function assignLayers(nodes) {
   const constants = nodes.filter((node) => node.isConstant);
   for (const constant of constants) {
     const users = nodes.filter((node) => node.children.includes(constant));
-    if (users.length) layerOf.set(constant, Math.min(...users.map((user) => layerOf.get(user))) - 1);
+    const first = Math.min(...users.map((user) => layerOf.get(user)));
+    if (users.length) layerOf.set(constant, first - 1);
   }
   return layerOf;
 }
@@ -92,14 +87,16 @@ function orderSlots(layers) {
   for (let sweep = 0; sweep <= SWEEPS; sweep++) {
     rank();
     const crossings = countCrossings(layers);
-    if (crossings < best.crossings) Object.assign(best, { crossings, layers: layers.map((l) => [...l]) });
+    if (crossings < best.crossings) {
+      Object.assign(best, { crossings, layers: layers.map((layer) => [...layer]) });
+    }
     const side = sweep % 2 ? "left" : "right";
     const inTurn = side === "left" ? layers : [...layers].reverse();
     for (const layer of inTurn) {
-      const wanted = new Map(
-        layer.map((slot) => [slot, slot[side].length ? meanOf(slot[side].map((s) => s.rank)) : slot.rank]),
-      );
-      layer.sort((a, b) => wanted.get(a) - wanted.get(b));
+      for (const slot of layer) {
+        slot.wanted = slot[side].length ? meanOf(slot[side].map((s) => s.rank)) : slot.rank;
+      }
+      layer.sort((a, b) => a.wanted - b.wanted);
       layer.forEach((slot, i) => (slot.rank = i));
     }
   }
@@ -162,14 +159,21 @@ function spread(layer, wanted) {
   layer.forEach((slot, i) => (slot.y = shifts[i] + offsets[i]));
 }
 
-// From the right side of the child, through its slots, to the parent's port for this child.
-function edgePath(at, chain, layerOf, parent, child, index) {
-  const [from, to] = [at.get(child), at.get(parent)];
-  const port = (index - (parent.children.length - 1) / 2) * (to.height / 3);
-  const through = chain.slice(1, layerOf.get(parent) - layerOf.get(child));
-  return [
-    [from.x + from.width, from.y],
-    ...through.map((slot) => [slot.x, slot.y]),
-    [to.x, to.y + port],
-  ];
+// The lines into a node, each from the right side of its child and through the child's slots. They
+// arrive in the order in which they come in, so that they do not cross.
+function edgesInto(parent, at, chains, layerOf) {
+  const to = at.get(parent);
+  const edges = parent.children.map((child, index) => {
+    const slots = chains.get(child).slice(1, layerOf.get(parent) - layerOf.get(child));
+    const from = at.get(child);
+    const path = [[from.x + from.width, from.y], ...slots.map((slot) => [slot.x, slot.y])];
+    return { parent, child, index, path };
+  });
+  edges.sort((a, b) => a.path.at(-1)[1] - b.path.at(-1)[1]);
+  edges.forEach((edge, port) => {
+    const shift = (port - (edges.length - 1) / 2) * (to.height / 3);
+    edge.path.push([to.x, to.y + shift]);
+    edge.port = port;
+  });
+  return edges;
 }
