@@ -6,7 +6,10 @@ export class DomainError extends Error {}
 
 // One number (data), and how much the final result changes with it (grad).
 export class Value {
+  static made = 0;
+
   constructor(data, children = [], localGrads = [], op = "") {
+    this.id = Value.made++; // a node has a higher one than its children
     this.data = data;
     this.grad = 0;
     this.children = children; // the Values it was computed from
@@ -83,8 +86,13 @@ function powerAndSlope(a, n) {
   return [power, n * belowPower];
 }
 
-// All nodes of the graph, each after its children: the order of engine.py, with the leaves.
-export function sortNodes(result) {
+// All nodes of the graph in the order in which they were computed: each after its children.
+export function nodesOf(result) {
+  return sortTopologically(result).sort((a, b) => a.id - b.id);
+}
+
+// The same nodes, each after its children, in the order of engine.py.
+function sortTopologically(result) {
   const order = [];
   const visited = new Set();
   const stack = [[result, false]];
@@ -102,23 +110,36 @@ export function sortNodes(result) {
 
 // The nodes that pass on their gradient, in the order of their turns. A leaf has none to pass on.
 export function sortedTurns(result) {
-  return sortNodes(result)
+  return sortTopologically(result)
     .reverse()
     .filter((v) => v.children.length);
 }
 
-// A wrong order: the nearest to the result first, whether or not their gradient is complete.
-export function hastyTurns(result) {
+// A wrong order: the nodes nearest to the result first, complete or not, as in lesson 01.
+export function nearestTurns(result) {
   const queue = new Set([result]);
   for (const v of queue) v.children.forEach((child) => queue.add(child)); // the loop gets to these
   return [...queue].filter((v) => v.children.length);
+}
+
+// A wrong order: from each node straight down to its leaves, as in the failure museum.
+export function straightTurns(result) {
+  const visited = new Set();
+  const stack = [result];
+  while (stack.length) {
+    const v = stack.pop();
+    if (visited.has(v)) continue;
+    visited.add(v);
+    stack.push(...v.children);
+  }
+  return [...visited].filter((v) => v.children.length);
 }
 
 // Sets all gradients to what they are after so many steps. Step 1 gives the result its gradient of
 // 1, and each further one is a turn. -> what the last turn passed on: [{child, index, amount,
 // local, before, after}], where index counts the children.
 export function backwardTo(result, turns, steps) {
-  for (const v of sortNodes(result)) v.grad = 0;
+  for (const v of nodesOf(result)) v.grad = 0;
   if (steps > 0) result.grad = 1; // d result / d result
   let passed = [];
   for (const v of turns.slice(0, Math.max(0, steps - 1))) {

@@ -1,6 +1,6 @@
 // The expressions that a reader can choose, in the order of lesson 01.
 
-// isHasty: show the order that does not wait. rate: a learning rate that suits the expression.
+// order: a key of TURNS in autodiff_walk.js. rate: a learning rate that suits the expression.
 export const AUTODIFF_EXAMPLES = [
   {
     id: "hand",
@@ -39,7 +39,7 @@ export const AUTODIFF_EXAMPLES = [
       "The model's answer w*x + b should be y. Gradient descent changes w and b: does the loss " +
       "reach 0?",
     ticked: ["w", "b"],
-    rate: 0.1,
+    rate: 0.03,
   },
   {
     id: "point",
@@ -50,10 +50,10 @@ export const AUTODIFF_EXAMPLES = [
     rate: 1,
   },
   {
-    id: "hasty",
+    id: "wait",
     title: "Why sort? A walk that does not wait",
     text: "x = 3\nb = x + 1\nL = b + b * 5",
-    isHasty: true,
+    order: "nearest",
     look:
       "Here each node passes on what it has at once. Step through it: when does b have its turn, " +
       "and what comes too late? Then choose the sorted order.",
@@ -62,8 +62,10 @@ export const AUTODIFF_EXAMPLES = [
     id: "museum",
     title: "Why sort? The exhibit of the museum",
     text: "a = 2; b = 3\nc = a + b\nd = a * b\n(c + d) + c * d",
-    isHasty: true,
-    look: "Compare the gradients of a and b with the nudges. Which parts were lost on the way?",
+    order: "straight",
+    look:
+      "Here the walk goes from each node straight down to the leaves. Compare the gradients of a " +
+      "and b with the nudges. Which parts were lost on the way?",
   },
   {
     id: "flat",

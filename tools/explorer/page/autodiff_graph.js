@@ -26,7 +26,7 @@ function linesOf(node) {
 
 // The widest that a box may get while its numbers change, so that nothing jumps.
 function sizeOf(node) {
-  return [Math.max(titleOf(node).length, 15) * LETTER + 18, BOX_HEIGHT];
+  return [Math.max(titleOf(node).length, 14) * LETTER + 14, BOX_HEIGHT];
 }
 
 // The layout stays as long as the formulas do: numbers change nothing.
@@ -115,7 +115,7 @@ export function drawGraph({ nodes, variables, result }, { turn, passed, reached 
       role: "img",
       "aria-label":
         `The graph of ${result.name}: ${nodes.length} nodes. A table below has the same numbers.`,
-      style: { "min-width": `${width}px`, "max-width": `${1.5 * width}px` },
+      style: { "min-width": `${0.85 * width}px`, "max-width": `${1.5 * width}px` },
     },
     inFront.map((edge) => drawEdge(edge, isPassing(edge) ? passed[edge.index] : undefined)),
     nodes.map((node) =>

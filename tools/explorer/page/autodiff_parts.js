@@ -30,12 +30,13 @@ export function describeStep({ result, step, turns, turn, passed }) {
   return [opening, ...passed.map((pass) => describePass(turn, pass))];
 }
 
+const inSum = (x) => (x < 0 ? `(${fixedNumber(x)})` : fixedNumber(x));
+
 function describePass(turn, { child, index, local, amount, before, after }) {
   const [from, slope, part, sum] = [before, local, amount, after].map(fixedNumber);
-  const grad = fixedNumber(turn.grad);
   return (
-    `To ${child.name}: ${slope} (${reasonFor(turn, index)}) × ${grad} = ${part}. ` +
-    `Gradient of ${child.name}: ${from} + ${part} = ${sum}.`
+    `To ${child.name}: ${slope} (${reasonFor(turn, index)}) × ${inSum(turn.grad)} = ${part}. ` +
+    `Gradient of ${child.name}: ${from} + ${inSum(amount)} = ${sum}.`
   );
 }
 
@@ -66,6 +67,7 @@ export function nodesTable({ nodes }) {
 
 // Whether a gradient and a slope by nudging agree. Nudging is right to about six digits.
 function agrees(grad, slope) {
+  if (Object.is(grad, slope)) return true; // both are NaN, or the same infinity
   return Math.abs(grad - slope) <= 1e-4 * Math.max(1, Math.abs(grad), Math.abs(slope));
 }
 
@@ -109,7 +111,7 @@ function variableLine(name, value, oninput) {
     output.textContent = fixedNumber(row.number);
     grad.textContent = fixedNumber(row.grad);
     const differs = row.isComplete && row.slope !== null && !agrees(row.grad, row.slope);
-    const found = row.slope === null ? "none" : fixedNumber(row.slope);
+    const found = row.slope === null ? "none" : fixedNumber(Number(row.slope.toFixed(9)));
     slope.textContent = differs ? `≠ ${found}` : found;
     slope.classList.toggle("problem", differs);
   };

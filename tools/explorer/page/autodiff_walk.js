@@ -1,12 +1,14 @@
 // The backward walk of the autodiff view: its buttons, its order and its sentences.
-import { backwardTo, hastyTurns, sortedTurns } from "./autodiff.js";
+import { backwardTo, nearestTurns, sortedTurns, straightTurns } from "./autodiff.js";
 import { describeStep } from "./autodiff_parts.js";
 import { announce, choice, data, h, show } from "./dom.js";
 
 const PLAY_WAIT = 1500; // milliseconds between two steps
+const TURNS = { sorted: sortedTurns, nearest: nearestTurns, straight: straightTurns };
 const ORDERS = [
-  [false, "sorted, as in engine.py"],
-  [true, "at once, without waiting (wrong)"],
+  ["sorted", "sorted, as in engine.py"],
+  ["nearest", "nearest first (wrong)"],
+  ["straight", "straight down (wrong)"],
 ];
 
 export class BackwardWalk {
@@ -15,29 +17,33 @@ export class BackwardWalk {
     this.onchange = onchange;
     this.graph = null;
     this.step = null; // null: all steps
-    this.isHasty = false;
+    this.order = "sorted";
     this.timer = null;
     this.makeElements();
   }
 
   makeElements() {
-    const button = (text, label, onclick) =>
-      h("button", { type: "button", "aria-label": label, onclick }, text);
+    const button = (text, onclick) => h("button", { type: "button", onclick }, text);
     const move = (target) => () => {
       this.stop();
       this.goTo(target());
     };
-    this.first = button("First", "first step", move(() => 0));
-    this.back = button("Back", "one step back", move(() => this.now() - 1));
-    this.playing = button("Play", null, () => (this.timer ? this.stop() : this.play()));
-    this.next = button("Next", "next step", move(() => this.now() + 1));
-    this.last = button("Last", "last step", move(() => this.end()));
+    this.first = button("First", move(() => 0));
+    this.back = button("Back", move(() => this.now() - 1));
+    this.playing = button("Play", () => (this.timer ? this.stop() : this.play()));
+    this.next = button("Next", move(() => this.now() + 1));
+    this.last = button("Last", move(() => this.end()));
     this.counter = h("span", { class: "autodiff-counter" });
     this.sentences = h("ol", { class: "autodiff-sentences" });
     this.orders = h("div", {});
     const { first, back, playing, next, last } = this;
     this.elements = [
-      h("div", { class: "autodiff-row" }, first, back, playing, next, last, this.counter),
+      h(
+        "div",
+        { class: "autodiff-row", role: "group", "aria-label": "steps of the walk" },
+        [first, back, playing, next, last],
+        this.counter,
+      ),
       this.sentences,
       h("p", { class: "label" }, "Order of the turns"),
       this.orders,
@@ -45,20 +51,23 @@ export class BackwardWalk {
   }
 
   // A new expression: all steps are done.
-  reset(isHasty = this.isHasty) {
-    this.stop();
-    this.step = null;
-    this.isHasty = isHasty;
-    const choose = (chosen) => {
-      this.reset(chosen);
+  reset(order = this.order) {
+    this.choose(order);
+    const onchoice = (chosen) => {
+      this.choose(chosen);
       this.onchange();
     };
-    show(this.orders, choice("order of the turns", ORDERS, isHasty, choose));
+    show(this.orders, choice("order of the turns", ORDERS, order, onchoice));
+  }
+
+  choose(order) {
+    this.stop();
+    this.step = null;
+    this.order = order;
   }
 
   turns() {
-    const { result } = this.graph;
-    return this.isHasty ? hastyTurns(result) : sortedTurns(result);
+    return TURNS[this.order](this.graph.result);
   }
 
   end() {

@@ -1,5 +1,5 @@
 // From the statements of expression.js to a graph of Values.
-import { DomainError, Value, asValue, sortNodes } from "./autodiff.js";
+import { DomainError, Value, asValue, nodesOf } from "./autodiff.js";
 import { ExpressionError, parseExpression } from "./expression.js";
 
 const STARTS = [2, 3, 0.5, 1.5, 1]; // for variables without a number in the text
@@ -92,7 +92,7 @@ export function evaluateExpression(text, values = new Map()) {
   const evaluation = new Evaluation(text, values);
   const results = parseExpression(text).map((statement) => evaluation.statement(statement));
   const result = results.at(-1);
-  const nodes = sortNodes(result);
+  const nodes = nodesOf(result);
   nameNodes(nodes, evaluation.names);
   return { result, nodes, variables: evaluation.variables };
 }

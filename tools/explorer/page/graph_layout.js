@@ -3,7 +3,7 @@
 // A line that passes a layer gets a slot there like a node, so that no line runs under a box. All
 // lines that leave a node share these slots. Source: Sugiyama, Tagawa and Toda, 1981.
 
-const LAYER_GAP = 84; // px, room for a line and a number on it
+const LAYER_GAP = 62; // px, room for a line and a number on it
 const SLOT_GAP = 18; // px between two boxes of a layer
 const MARGIN = 14; // px
 const SWEEPS = 8;
@@ -73,7 +73,6 @@ function makeSlots(nodes, layerOf, size) {
       link(chain[steps - 1], chains.get(parent)[0]);
     }
   }
-  layers.forEach((layer) => layer.reverse()); // nodes has last children first: first ones on top
   return { layers, chains };
 }
 

@@ -67,13 +67,13 @@ class AutodiffPlayground {
     this.look = example.look;
     this.descent.choose(example);
     this.input.value = example.text;
-    this.start(example.text, Boolean(example.isHasty));
+    this.start(example.text, example.order ?? "sorted");
   }
 
   // Another text: walk and descent start over.
-  start(text, isHasty) {
+  start(text, order) {
     this.text = text;
-    this.walk.reset(isHasty);
+    this.walk.reset(order);
     this.descent.history = [];
     this.variables = null;
     this.refresh();
