@@ -198,7 +198,9 @@ def test_answers_are_hidden_until_the_reader_has_committed(explorer_page, explor
     page.wait_for_selector(".predict-table")
     assert page.locator(".next-models .bars-list").first.is_visible()
     text = page.locator(".predict-box p").first.inner_text()
-    name, letter = re.search(r"The name is (\S+) \(val\): after \S+ comes (the end|\S)\.", text).groups()
+    name, letter = re.search(
+        r"The name is (\S+) \(val\): after \S+ comes (the end|\S)\.", text
+    ).groups()
     assert name in splits["val"] and name.startswith(beginning)
     assert letter == (name[1:2] or "the end")
 
