@@ -201,8 +201,12 @@ def collect_source():
     first: the number of a function's first line.
     """
     code = (ROOT / "05_microgpt/main.py").read_text(encoding="utf-8")
+    lines = code.split("\n")
     return {
-        node.name: {"first": node.lineno, "text": ast.get_source_segment(code, node)}
+        node.name: {
+            "first": node.lineno,
+            "text": "\n".join(lines[node.lineno - 1 : node.end_lineno]),
+        }
         for node in ast.parse(code).body
         if isinstance(node, ast.FunctionDef) and node.name in PASS
     }

@@ -9,6 +9,7 @@ import { softmax } from "./numbers.js";
 import { models } from "./state.js";
 import { largestOf } from "./vectors.js";
 import { seenBy } from "./word_evidence.js";
+import { firstText } from "./word_surprise.js";
 
 const LONGEST_INSIDE = 40; // characters of a name
 
@@ -61,7 +62,7 @@ function createInside(all, header, text) {
   let head = 0;
   let at = 0; // of all steps, those of every layer
   let steps = [];
-  const input = h("input", { type: "text", value: text || "emma", maxlength: String(LONGEST_INSIDE),
+  const input = h("input", { type: "text", value: text || firstText(all, "emma"), maxlength: String(LONGEST_INSIDE),
     autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
   const [places, layers, heads, list, detail, problem] =
     Array.from({ length: 6 }, () => h("div", {}));
