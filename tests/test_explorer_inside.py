@@ -172,7 +172,7 @@ def test_the_arrow_keys_move_through_the_steps_and_layers(explorer_page):
     assert page.locator(".inside-detail h3").inner_text().startswith("5. rmsnorm, layer 1")
     page.keyboard.press("ArrowUp")
     assert page.locator(".inside-detail h3").inner_text().startswith("18. residual, layer 0")
-    assert "Step" in page.locator("#announcer").inner_text()
+    assert page.locator("#announcer").inner_text().startswith("residual. ")
     assert page.locator(".inside-steps button[tabindex='0']").count() == 1
 
 

@@ -37,7 +37,7 @@ export function biggestGap(rows) {
     const sorted = [...rows].sort((a, b) => a.losses[i] - b.losses[i]);
     return { i, least: sorted[0], most: sorted.at(-1) };
   });
-  const size = ({ i, least, most }) => most.losses[i] - least.losses[i];
+  const size = ({ i, least, most }) => most.losses[i] - least.losses[i] || 0; // 0: both infinite
   return gaps.reduce((a, b) => (size(b) > size(a) ? b : a));
 }
 
