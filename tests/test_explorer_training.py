@@ -37,9 +37,7 @@ def run_module(browser, module, script):
 
 def choose(page, name):
     page.get_by_role("button", name=name, exact=True).click()
-    page.wait_for_function(
-        "document.querySelector('.training-slider output').textContent.startsWith('step')"
-    )
+    page.wait_for_selector(".training-panels[aria-busy=false]")
 
 
 def open_model(explorer_page, name, **options):
@@ -125,11 +123,7 @@ def test_the_loss_computed_here_is_that_of_the_run(explorer_page, explorer_out):
     result = result_of(explorer_out, "04_embedding_mlp")
     steps = [*result["kept_steps"], result["steps"]]
     titles = page.locator(".chart title", has_text="computed here")
-    page.wait_for_function(
-        "(n) => [...document.querySelectorAll('.chart title')]"
-        ".filter((title) => title.textContent.includes('computed here')).length === n",
-        arg=len(steps),
-    )
+    titles.nth(len(steps) - 1).wait_for(state="attached")
     losses = [float(text.split()[-1]) for text in titles.all_text_contents()]
     assert losses[0] == pytest.approx(result["curve"][0][2], abs=6e-4)
     assert losses[-1] == pytest.approx(result["loss"]["val"], abs=6e-4)
@@ -257,7 +251,7 @@ def test_the_table_of_counts_shows_the_counts_of_its_step(explorer_page, explore
         for _ in range([step for step, _ in saved["earlier"]].index(step)):
             slider.press("ArrowRight")
         count = int(dict(saved["earlier"])[step][-1][0])
-        assert f"At the beginning comes a: P" in readout.inner_text()
+        assert "At the beginning comes a: P" in readout.inner_text()
         assert f"counted {count} times so far" in readout.inner_text()
 
 
@@ -280,13 +274,12 @@ def test_a_character_that_the_model_has_never_seen_is_one_line(explorer_page):
     box = page.get_by_label("The beginning of a name")
     box.fill("aN")
     problem = page.locator(".problem")
-    page.wait_for_function("document.querySelector('.problem').textContent")
-    assert 'never seen the character "N"' in problem.inner_text()
+    problem.get_by_text('never seen the character "N"').wait_for()
     page.get_by_role("button", name="Use small letters").click()
     assert box.input_value() == "an" and problem.inner_text() == ""
     assert page.locator(".training-panels h3").first.inner_text() == "After “an”"
     box.fill("a1")
-    page.wait_for_function("document.querySelector('.problem').textContent")
+    problem.get_by_text("never seen").wait_for()
     assert page.get_by_role("button", name="Use small letters").count() == 0
 
 

@@ -64,7 +64,7 @@ function createBar(symbols, ids, goal) {
 
 // ---- what the model has learned about each character ----------------------------------------
 export function createPicturePanel(states) {
-  return states[0].model.tensors ? createMapPanel(states) : createTablePanel(states);
+  return states[0].model.logTable ? createTablePanel(states) : createMapPanel(states);
 }
 
 function createMapPanel(states) {

@@ -165,6 +165,7 @@ async function renderTraining(panel, header, text) {
   async function open(chosen) {
     stop();
     const turn = ++opened;
+    grid.setAttribute("aria-busy", "true");
     const step = training?.steps[k] ?? 0;
     chosen.opened ??= chosen.open(names);
     const next = await chosen.opened;
@@ -185,6 +186,7 @@ async function renderTraining(panel, header, text) {
     show(typedPlace, training.setText ? typed : null);
     show(problem);
     show(grid, training.panels.map((part) => part.node));
+    grid.setAttribute("aria-busy", "false");
     if (!training.setText) return update(k);
     training.setText(training.beginning); // what the panels show if the reader's cannot be read
     update(k);
