@@ -51,7 +51,7 @@ function nameCell(row) {
     "th",
     { scope: "row" },
     data(row.label),
-    notes.map((note) => h("span", { class: "losses-tag" }, note)),
+    notes.map((note) => [" ", h("span", { class: "losses-tag" }, note)]),
   );
 }
 
