@@ -4,6 +4,7 @@ The page computes with these numbers itself. tests/test_explorer.py holds its lo
 equal to those of the stages.
 """
 
+import ast
 import hashlib
 import json
 import math
@@ -31,6 +32,7 @@ TITLES = {
 COLOURS = {**STAGE_COLOURS, "02_bigram_counts": "var(--ink)"}  # black vanishes on a dark page
 MOST_POINTS = 500  # of the moons
 HALF = 2**23 - 1
+PASS = ("attention", "gpt", "sample")  # the functions of a forward pass in 05_microgpt/main.py
 NGRAMS = "02_bigram_counts/ngram"
 
 
@@ -224,6 +226,20 @@ def collect_run(run, number):
     return header, blobs
 
 
+# ---- code ----------------------------------------------------------------------------------
+def collect_source():
+    """The functions of 05_microgpt/main.py that compute the next letter: {name: {first, text}}.
+
+    first: the number of a function's first line.
+    """
+    code = (ROOT / "05_microgpt/main.py").read_text(encoding="utf-8")
+    return {
+        node.name: {"first": node.lineno, "text": ast.get_source_segment(code, node)}
+        for node in ast.parse(code).body
+        if isinstance(node, ast.FunctionDef) and node.name in PASS
+    }
+
+
 # ---- names -----------------------------------------------------------------------------------
 def collect_names(run, data):
     """The names of the splits that the models were trained on: {"train": [...], ...}, or None."""
@@ -269,6 +285,6 @@ def collect(run, compare, data):
     else:
         how = "the page does not have them: make explore ARGS='--data FILE'"
         headers[0]["missing"].append({"folder": "the names that the models learned", "how": how})
-    header = {"runs": headers, "colours": COLOURS}
+    header = {"runs": headers, "colours": COLOURS, "source": collect_source()}
     # JSON has neither NaN nor infinity: both become null.
     return json.loads(json.dumps(header), parse_constant=lambda _: None), blobs

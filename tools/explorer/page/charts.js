@@ -52,9 +52,10 @@ export function scale(low, high, from, to, log = false) {
 
 // Lines over a common axis.
 //
-// series: [{name, colour, points: [[x, y], ...], dashed, end}]; end: a short text behind the last
-// point. options: width, height, title (for screen readers), xLabel, yLabel, logX, logY, xRange,
-// yRange, level lines [{y, name}], marks [{x, name}] for vertical lines.
+// series: [{name, colour, points: [[x, y], ...], dashed, dash, marker, end}]; end: a short text
+// behind the last point. options: width, height, title (for screen readers), xLabel, yLabel, logX,
+// logY, xRange, yRange, level lines [{y, name}], marks [{x, name}] for vertical lines, xTicks
+// [[x, text], ...] instead of numbers.
 export function lineChart(series, options) {
   const { width = 640, height = 320, title, xLabel = "", yLabel = "", logX, logY } = options;
   const levels = options.levels ?? [];
@@ -74,10 +75,11 @@ export function lineChart(series, options) {
   const x = scale(xLow, xHigh, left, width - right, logX);
   const y = scale(yLow, yHigh, height - bottom, top, logY);
   const axis = [];
-  for (const tick of logX ? logTicks(xLow, xHigh) : ticks(xLow, xHigh)) {
+  const numbers = (logX ? logTicks(xLow, xHigh) : ticks(xLow, xHigh)).map((n) => [n, shortNumber(n)]);
+  for (const [tick, name] of options.xTicks ?? numbers) {
     axis.push(
       svg("line", { class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - bottom }),
-      svg("text", { x: x(tick), y: height - bottom + 16, "text-anchor": "middle" }, shortNumber(tick)),
+      svg("text", { x: x(tick), y: height - bottom + 16, "text-anchor": "middle" }, name),
     );
   }
   for (const tick of logY ? logTicks(yLow, yHigh) : ticks(yLow, yHigh)) {
@@ -103,7 +105,7 @@ export function lineChart(series, options) {
         fill: "none",
         stroke: "currentColor",
         "stroke-width": 2,
-        "stroke-dasharray": line.dashed ? "5 4" : null,
+        "stroke-dasharray": line.dash ?? (line.dashed ? "5 4" : null),
       }),
       line.points.map(([px, py]) =>
         svg(
