@@ -4,8 +4,10 @@ The page computes with these numbers itself. tests/test_explorer.py holds its lo
 equal to those of the stages.
 """
 
+import ast
 import hashlib
 import json
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -27,7 +29,10 @@ TITLES = {
     "05_microgpt/best": "best",
     "06_shakespeare_gpt": "Shakespeare GPT",
 }
+COLOURS = {**STAGE_COLOURS, "02_bigram_counts": "var(--ink)"}  # black vanishes on a dark page
+MOST_POINTS = 500  # of the moons
 HALF = 2**23 - 1
+PASS = ("attention", "gpt", "sample")  # the functions of a forward pass in 05_microgpt/main.py
 NGRAMS = "02_bigram_counts/ngram"
 
 
@@ -92,6 +97,12 @@ def read_kept_steps(place):
         return []
 
 
+def counts_blob(key, counts, title):
+    """A table of counts, which a file may hold as floats."""
+    content = json.dumps([[int(n) for n in row] for row in counts], separators=(",", ":"))
+    return Blob(key, zlib.compress(content.encode(), 9), title)
+
+
 def export_model(run, folder, key):
     """(entry, blobs) of a model: what the page's header says of it, and its numbers."""
     place = run / folder
@@ -100,8 +111,11 @@ def export_model(run, folder, key):
     if folder == "02_bigram_counts":
         saved = json.loads((place / "model.json").read_text(encoding="utf-8"))
         entry |= {"kind": "counts", "smoothing": saved["config"]["smoothing"], "earlier": []}
-        content = json.dumps([[int(n) for n in row] for row in saved["counts"]]).encode()
-        blobs = [Blob(key, zlib.compress(content, 9), entry["title"])]
+        blobs = [counts_blob(key, saved["counts"], entry["title"])]
+        for step, counts in saved.get("earlier", []):
+            blob = f"{key}@{step}"
+            blobs.append(counts_blob(blob, counts, f"{entry['title']}, step {step}"))
+            entry["earlier"].append({"step": step, "key": blob})
         return entry, blobs
     kinds = {"03": "learned", "04": "mlp", "05": "microgpt", "06": "gpt"}
     weights, settings = tensors_of(folder, model)
@@ -140,12 +154,32 @@ def export_ngram(run, key_of):
 
 
 def export_moons(run):
-    """Stage 01's points and its weights through the training, or None."""
+    """Stage 01's train points and its weights through the training, or None."""
     if not has_model(run, "01_micrograd"):
         return None
-    _, (model, rows) = load_model(run, "01_micrograd")
+    try:
+        _, (_, rows) = load_model(run, "01_micrograd")
+    except NoModel:
+        return None
     saved = json.loads((run / "01_micrograd/model.json").read_text(encoding="utf-8"))
-    return {"layers": saved["layers"], "weights": rows}
+    points = read_moons(run / "01_micrograd")
+    rows = [row for row in rows if all(map(math.isfinite, row[1]))]
+    if not rows:
+        return None
+    return {"layers": saved["layers"], "weights": rows, "points": points}
+
+
+def read_moons(place):
+    """The train points of a run of stage 01, rows of [x, y, label]; [] if its file is not there."""
+    try:
+        result = json.loads((place / "result.json").read_text(encoding="utf-8"))
+        content = (place / "moons.txt").read_bytes()
+        if hashlib.sha256(content).hexdigest() != result["dataset"]["sha256"]:
+            return []  # the run had other points
+        lines = content.decode().splitlines()[: min(result["targets"]["train"], MOST_POINTS)]
+        return [[float(number) for number in line.split()] for line in lines]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 # ---- a run -----------------------------------------------------------------------------------
@@ -182,7 +216,7 @@ def collect_run(run, number):
             else:
                 lines.append((NGRAMS, "not counted yet: make extras"))
     for entry in models:
-        entry["colour"] = STAGE_COLOURS[entry["folder"].split("/")[0]]
+        entry["colour"] = COLOURS[entry["folder"].split("/")[0]]
     header = {
         "models": models,
         "missing": [{"folder": folder, "how": how} for folder, how in lines],
@@ -190,6 +224,20 @@ def collect_run(run, number):
         "moons": export_moons(run),
     }
     return header, blobs
+
+
+# ---- code ----------------------------------------------------------------------------------
+def collect_source():
+    """The functions of 05_microgpt/main.py that compute the next letter: {name: {first, text}}.
+
+    first: the number of a function's first line.
+    """
+    code = (ROOT / "05_microgpt/main.py").read_text(encoding="utf-8")
+    return {
+        node.name: {"first": node.lineno, "text": ast.get_source_segment(code, node)}
+        for node in ast.parse(code).body
+        if isinstance(node, ast.FunctionDef) and node.name in PASS
+    }
 
 
 # ---- names -----------------------------------------------------------------------------------
@@ -237,5 +285,6 @@ def collect(run, compare, data):
     else:
         how = "the page does not have them: make explore ARGS='--data FILE'"
         headers[0]["missing"].append({"folder": "the names that the models learned", "how": how})
+    header = {"runs": headers, "colours": COLOURS, "source": collect_source()}
     # JSON has neither NaN nor infinity: both become null.
-    return json.loads(json.dumps({"runs": headers}), parse_constant=lambda _: None), blobs
+    return json.loads(json.dumps(header), parse_constant=lambda _: None), blobs

@@ -56,7 +56,9 @@ async function openView() {
     show(main, panel);
     await view.render(panel, header, text);
   } else {
-    show(main, panels.get(view.id));
+    const panel = panels.get(view.id);
+    show(main, panel);
+    if (text) panel.dispatchEvent(new CustomEvent("text", { detail: text }));
   }
 }
 

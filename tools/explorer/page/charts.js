@@ -16,11 +16,23 @@ export function ticks(low, high, count = 5) {
   return out;
 }
 
-// Powers of ten from low to high.
+// Powers of ten from low to high; round numbers if there are fewer than two of them.
 export function logTicks(low, high) {
   const out = [];
   for (let e = Math.ceil(Math.log10(low) - 1e-9); 10 ** e <= high * 1.0000001; e++) out.push(10 ** e);
-  return out.length ? out : [low];
+  return out.length > 1 ? out : ticks(low, high);
+}
+
+// Heights at which texts can stand without touching: as near to those wanted as `least` allows.
+function apart(wanted, least) {
+  const order = [...wanted.keys()].sort((a, b) => wanted[a] - wanted[b]);
+  const out = [];
+  let next = -Infinity;
+  for (const i of order) {
+    out[i] = Math.max(wanted[i], next);
+    next = out[i] + least;
+  }
+  return out;
 }
 
 export function shortNumber(n) {
@@ -40,9 +52,10 @@ export function scale(low, high, from, to, log = false) {
 
 // Lines over a common axis.
 //
-// series: [{name, colour, points: [[x, y], ...], dashed, marker}]. options: width, height, title
-// (for screen readers), xLabel, yLabel, logX, logY, xRange, yRange, level lines [{y, name}],
-// marks [{x, name}] for vertical lines.
+// series: [{name, colour, points: [[x, y], ...], dashed, dash, marker, end}]; end: a short text
+// behind the last point. options: width, height, title (for screen readers), xLabel, yLabel, logX,
+// logY, xRange, yRange, level lines [{y, name}], marks [{x, name}] for vertical lines, xTicks
+// [[x, text], ...] instead of numbers.
 export function lineChart(series, options) {
   const { width = 640, height = 320, title, xLabel = "", yLabel = "", logX, logY } = options;
   const levels = options.levels ?? [];
@@ -55,16 +68,18 @@ export function lineChart(series, options) {
     ...shown.flatMap((line) => line.points.map(([, y]) => y)),
     ...levels.map((level) => level.y),
   ];
-  const [left, right, top, bottom] = [52, 14, 12, 40];
+  const longest = Math.max(0, ...shown.map((line) => (line.end ?? "").length));
+  const [left, right, top, bottom] = [52, 14 + 8 * longest, 12, 40];
   const [xLow, xHigh] = options.xRange ?? [Math.min(...xs), Math.max(...xs)];
   const [yLow, yHigh] = options.yRange ?? [Math.min(...ys), Math.max(...ys)];
   const x = scale(xLow, xHigh, left, width - right, logX);
   const y = scale(yLow, yHigh, height - bottom, top, logY);
   const axis = [];
-  for (const tick of logX ? logTicks(xLow, xHigh) : ticks(xLow, xHigh)) {
+  const numbers = (logX ? logTicks(xLow, xHigh) : ticks(xLow, xHigh)).map((n) => [n, shortNumber(n)]);
+  for (const [tick, name] of options.xTicks ?? numbers) {
     axis.push(
       svg("line", { class: "grid", x1: x(tick), x2: x(tick), y1: top, y2: height - bottom }),
-      svg("text", { x: x(tick), y: height - bottom + 16, "text-anchor": "middle" }, shortNumber(tick)),
+      svg("text", { x: x(tick), y: height - bottom + 16, "text-anchor": "middle" }, name),
     );
   }
   for (const tick of logY ? logTicks(yLow, yHigh) : ticks(yLow, yHigh)) {
@@ -73,6 +88,18 @@ export function lineChart(series, options) {
       svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, shortNumber(tick)),
     );
   }
+  const ends = shown.filter((line) => line.end && line.points.length);
+  const endHeights = apart(
+    ends.map((line) => y(line.points.at(-1)[1])),
+    13,
+  );
+  const endNames = ends.map((line, i) =>
+    svg(
+      "text",
+      { x: x(line.points.at(-1)[0]) + 6, y: endHeights[i] + 4, style: { fill: line.colour } },
+      line.end,
+    ),
+  );
   const lines = shown.map((line) =>
     svg(
       "g",
@@ -82,7 +109,7 @@ export function lineChart(series, options) {
         fill: "none",
         stroke: "currentColor",
         "stroke-width": 2,
-        "stroke-dasharray": line.dashed ? "5 4" : null,
+        "stroke-dasharray": line.dash ?? (line.dashed ? "5 4" : null),
       }),
       line.points.map(([px, py]) =>
         svg(
@@ -108,6 +135,7 @@ export function lineChart(series, options) {
     axis,
     extra,
     lines,
+    endNames,
     svg("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, xLabel),
     svg(
       "text",

@@ -124,6 +124,19 @@ export function pause() {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
+// For loops that compute for long: await turn() in each round, and the browser gets a turn every
+// 16 milliseconds. It is true after such a pause.
+export function takeTurns() {
+  const length = 16;
+  let due = performance.now() + length;
+  return async function turn() {
+    if (performance.now() < due) return false;
+    await pause();
+    due = performance.now() + length;
+    return true;
+  };
+}
+
 // Tells screen readers what has changed.
 export function announce(text) {
   const region = document.getElementById("announcer");

@@ -67,10 +67,11 @@ class Model {
 
 // Stage 02: P(next | character) from counts, and stage 03: the same table, learned.
 class Table extends Model {
-  constructor(entry, logTable, counts) {
+  constructor(entry, logTable, { counts = null, logits = null }) {
     super(entry);
     this.logTable = logTable; // a row for each character, then one for BOS
     this.counts = counts; // of stage 02 only
+    this.logits = logits; // of stage 03 only: a tensor (V, V)
   }
 
   rowsOf(tokens) {
@@ -103,13 +104,18 @@ class MLP extends Model {
     return padded.slice(-this.block_size);
   }
 
+  // The outputs of the hidden layer for what comes after these tokens.
+  hidden(tokens) {
+    const { wte, mlp_fc1, mlp_bias } = this.tensors;
+    const x = this.context(tokens).flatMap((token) => [...rowOf(wte, token)]);
+    return linearT(mlp_fc1, x, mlp_bias).map(Math.tanh);
+  }
+
   rowsOf(tokens) {
-    const { wte, mlp_fc1, mlp_bias, lm_head, lm_bias } = this.tensors;
-    return tokens.map((_, i) => {
-      const x = this.context(tokens.slice(0, i + 1)).flatMap((token) => [...rowOf(wte, token)]);
-      const hidden = linearT(mlp_fc1, x, mlp_bias).map(Math.tanh);
-      return logSoftmax(linearT(lm_head, hidden, lm_bias));
-    });
+    const { lm_head, lm_bias } = this.tensors;
+    return tokens.map((_, i) =>
+      logSoftmax(linearT(lm_head, this.hidden(tokens.slice(0, i + 1)), lm_bias)),
+    );
   }
 }
 
@@ -227,7 +233,7 @@ export function loadModel(entry, state = entry) {
 async function createModel(entry, { key, tensors: where }) {
   if (entry.kind === "counts") {
     const counts = await loadJson(key);
-    return counts && new Table(entry, countsTable(counts, entry.smoothing), counts);
+    return counts && new Table(entry, countsTable(counts, entry.smoothing), { counts });
   }
   if (entry.kind === "ngram") {
     const counts = await loadJson(key);
@@ -236,8 +242,9 @@ async function createModel(entry, { key, tensors: where }) {
   const tensors = await loadTensors(key, where);
   if (!tensors) return null;
   if (entry.kind === "learned") {
-    const V = tensors.W.shape[0];
-    return new Table(entry, Array.from({ length: V }, (_, r) => logSoftmax(rowOf(tensors.W, r))));
+    const [V] = tensors.W.shape;
+    const logTable = Array.from({ length: V }, (_, r) => logSoftmax(rowOf(tensors.W, r)));
+    return new Table(entry, logTable, { logits: tensors.W });
   }
   return entry.kind === "mlp" ? new MLP(entry, tensors) : new GPTModel(entry, tensors);
 }

@@ -60,15 +60,20 @@ export function seeded(seed) {
   };
 }
 
-// An index drawn from the log-probabilities. temperature below 1 favours likely ones; topK draws
-// from that many of the likeliest only.
-export function draw(logProbs, { temperature = 1, topK = 0, random = Math.random } = {}) {
+// Probabilities as they are drawn from: temperature below 1 favours likely ones; topK keeps that
+// many of the likeliest only (0: all). -> Float64Array that adds up to 1
+export function reshape(logProbs, { temperature = 1, topK = 0 } = {}) {
   let scores = Float64Array.from(logProbs, (logP) => logP / temperature);
   if (topK > 0 && topK < scores.length) {
     const least = [...scores].sort((a, b) => b - a)[topK - 1];
     scores = scores.map((score) => (score < least ? -Infinity : score));
   }
-  const probs = softmax(scores);
+  return softmax(scores);
+}
+
+// An index drawn from the log-probabilities. options: as for reshape(), and random.
+export function draw(logProbs, { random = Math.random, ...options } = {}) {
+  const probs = reshape(logProbs, options);
   let rest = random();
   for (let i = 0; i < probs.length; i++) {
     rest -= probs[i];

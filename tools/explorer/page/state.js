@@ -10,7 +10,11 @@ export function entries(isText = false) {
   return header.runs.flatMap((run) =>
     run.models
       .filter((entry) => (entry.kind === "gpt") === isText)
-      .map((entry) => ({ ...entry, label: two ? `${entry.title} (${run.name})` : entry.title })),
+      .map((entry) => ({
+        ...entry,
+        colour: entry.colour === "#000000" ? "var(--ink)" : entry.colour, // black on a dark page
+        label: two ? `${entry.title} (${run.name})` : entry.title,
+      })),
   );
 }
 

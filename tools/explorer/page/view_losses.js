@@ -1,8 +1,108 @@
-// Losses and pictures.
-import { h, show } from "./dom.js";
+// Losses and pictures: all runs in tables and curves, the bigram tables, the embedding maps.
+import { createBigramTables } from "./bigram_tables.js";
+import { choice, data, h, pause, show } from "./dom.js";
+import { createMap, embeddingsOf, nearestTable } from "./embedding_map.js";
+import { createLossCurves } from "./loss_curves.js";
+import { createLossTable } from "./loss_table.js";
+import { loadModel } from "./models.js";
+import { comparableGroups, groupTitle } from "./runs.js";
+import { entries } from "./state.js";
 
-function renderLosses(panel) {
-  show(panel, h("p", {}, "…"));
+function lossSections(header) {
+  const isTwo = header.runs.length > 1;
+  const groups = comparableGroups();
+  const models = groups.filter((group) => group.unit === "nats/char");
+  const others = groups.filter((group) => group.unit !== "nats/char");
+  return [...models, ...others].map((group) => [
+    h("h3", {}, data(groupTitle(group))),
+    createLossTable(group, isTwo),
+    createLossCurves(group, isTwo),
+  ]);
+}
+
+// ---- 02 and 03 ---------------------------------------------------------------------------------
+// Pairs of both stages; a model whose characters differ from the first one's is left out.
+async function bigramSection() {
+  const tables = entries().filter((entry) => entry.kind === "counts" || entry.kind === "learned");
+  const loaded = await Promise.all(tables.map(async (entry) => ({ label: entry.label, model: await loadModel(entry) })));
+  const known = loaded.filter(({ model }) => model);
+  if (!known.length) return null;
+  const alphabet = JSON.stringify(known[0].model.chars);
+  const alike = known.filter(({ model }) => JSON.stringify(model.chars) === alphabet);
+  return [
+    h("h2", {}, "Counted and learned"),
+    h(
+      "p",
+      {},
+      "Rows are the character before, columns the next one; darker is likelier. Stage 02 counted its",
+      " table, and stage 03 found its own by gradient descent. Where do they differ most? Point at a",
+      " cell, or move over the cells with the arrow keys.",
+    ),
+    createBigramTables(alike),
+  ];
+}
+
+// ---- 04 to 06 ----------------------------------------------------------------------------------
+function mapSection() {
+  const kinds = ["mlp", "microgpt", "gpt"];
+  const all = [...entries(), ...entries(true)].filter((entry) => kinds.includes(entry.kind));
+  if (!all.length) return null;
+  const place = h("div", { class: "losses-map" });
+  let opened = 0;
+  async function open(entry) {
+    const turn = ++opened;
+    const model = await loadModel(entry);
+    if (turn !== opened) return;
+    if (!model) return show(place, h("p", {}, "The numbers of this model did not fit into the page."));
+    const map = createMap([model], `${entry.label}: a map of the tokens' vectors`);
+    const size = embeddingsOf(model)[0].length;
+    const share = Math.round(100 * map.share);
+    const details = h("details", {}, h("summary", {}, "The nearest tokens of each token"));
+    details.addEventListener("toggle", () => {
+      if (details.childElementCount === 1) details.append(nearestTable(model));
+    });
+    show(
+      place,
+      map.node,
+      h("p", { class: "note" }, `Two directions of ${size}: ${share}% of the spread. Vowels have a circle.`),
+      details,
+    );
+  }
+  const first = all[0];
+  const choices = choice("Model", all.map((entry) => [entry, entry.label]), first, open);
+  const section = [
+    h("h2", {}, "A map of the embeddings"),
+    h(
+      "p",
+      {},
+      "Each token has a vector, its row of wte. The map shows all of them along the two directions",
+      " in which they differ most. Which tokens did the model put near each other, and why?",
+    ),
+    choices,
+    place,
+  ];
+  return { section, start: () => open(first) };
+}
+
+async function renderLosses(panel, header) {
+  const later = h("div", {});
+  const maps = mapSection();
+  show(
+    panel,
+    h("h2", {}, "The losses of all runs"),
+    h(
+      "p",
+      {},
+      "Every loss is the mean over a whole split; lower is better. Press the name of a column to sort",
+      " by it. Which model has a val loss far above its train loss? It has learned names by heart.",
+    ),
+    lossSections(header),
+    later,
+    maps?.section,
+  );
+  await pause();
+  show(later, await bigramSection());
+  await maps?.start();
 }
 
 export const lossesView = { id: "losses", title: "Losses and pictures", render: renderLosses };

@@ -1,51 +1,105 @@
 // Type a beginning: what every names model expects next, side by side.
-import { data, debounce, field, h, mark, show, spoken } from "./dom.js";
-import { UnknownCharacter } from "./models.js";
+import { debounce, field, h, show } from "./dom.js";
+import { createCard } from "./next_card.js";
+import { createNamesRun } from "./next_names.js";
+import { seeded } from "./numbers.js";
+import { predictSwitch } from "./predict.js";
+import { startRounds } from "./predict_next.js";
+import { seedField, temperatureSlider, topKSlider } from "./sampling.js";
 import { models } from "./state.js";
 
-function nextBars(model, text) {
-  let row;
-  try {
-    row = model.next(text);
-  } catch (error) {
-    if (!(error instanceof UnknownCharacter)) throw error;
-    return h("p", { class: "problem" }, error.message);
-  }
-  const order = [...row.keys()].sort((a, b) => row[b] - row[a]).slice(0, 12);
-  return h(
-    "ol",
-    { class: "bars" },
-    order.map((id) => {
-      const p = Math.exp(row[id]);
-      return h(
-        "li",
-        { "aria-label": `${spoken(model.symbols[id])}: ${(100 * p).toFixed(1)} percent` },
-        h("span", { class: "char" }, mark(model.symbols[id])),
-        h("span", { class: "bar" }, h("span", { style: { width: `${100 * p}%` } })),
-        h("span", { class: "p" }, p.toFixed(3)),
-      );
-    }),
-  );
+const LONGEST_BEGINNING = 60; // characters
+const ALPHABET_ROWS = 64; // of a longer alphabet only the likeliest letters get a row
+
+function nextIntro() {
+  return [
+    h(
+      "p",
+      {},
+      "Type the beginning of a name. Each model gives a probability to every letter that could " +
+        "come next. Change the first letter: whose bars stay as they are, and why?",
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "Click a bar to add its letter; the arrow keys move from bar to bar. Point at a letter to " +
+        "find it in all models. The bars show the probabilities after temperature and top-k.",
+    ),
+  ];
 }
+
+const limitBeginning = (text) => [...text].slice(0, LONGEST_BEGINNING).join("");
 
 async function renderNext(panel, header, text) {
   const all = await models();
-  const grid = h("div", { class: "models" });
-  const input = h("input", { type: "text", value: text || "em", autocomplete: "off", spellcheck: "false" });
-  const update = () =>
-    show(
-      grid,
-      all.map((model) =>
-        h(
-          "article",
-          { style: { "--colour": model.colour } },
-          h("h3", {}, model.label, h("span", { class: "note" }, ` ${data(model.folder).textContent}`)),
-          nextBars(model, input.value),
-        ),
-      ),
-    );
-  input.addEventListener("input", debounce(update));
-  show(panel, field("The beginning of a name", input), grid);
+  if (!all.length) {
+    show(panel, h("p", {}, "No model of names is trained yet: ", h("code", {}, "make stage 2")));
+    return;
+  }
+  const most = Math.max(...all.map((model) => model.symbols.length));
+  const update = () => cards.forEach((card) => card.update());
+  const input = h("input", {
+    type: "text",
+    value: limitBeginning(text) || "em",
+    maxlength: LONGEST_BEGINNING,
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+    oninput: debounce(() => {
+      update();
+      rounds.restart();
+    }),
+  });
+  const temperature = temperatureSlider("Temperature", 1, update);
+  const topK = topKSlider(most, update);
+  const seed = seedField(() => (random = seeded(seed.value())));
+  let random = seeded(seed.value()); // for single letters; names have their own
+  const inOrder = h("input", { type: "checkbox", onchange: update });
+  const settings = {
+    text: () => input.value,
+    setText: (value) => {
+      input.value = value;
+      update();
+    },
+    options: () => ({ temperature: temperature.value(), topK: topK.value() }),
+    random: () => random(),
+    inOrder: () => inOrder.checked,
+    point: (symbol) => cards.forEach((card) => card.highlight(symbol)),
+  };
+  const cards = all.map((model) => createCard(model, settings));
+  const answers = h(
+    "div",
+    { onpointerleave: () => settings.point(undefined) },
+    createNamesRun(cards, seed.value, settings),
+    h("h2", { class: "unseen" }, "What each model expects"),
+    h(
+      "div",
+      { class: "models" },
+      cards.map((card) => card.box),
+    ),
+  );
+  const rounds = startRounds(answers, all, settings);
+  show(
+    panel,
+    nextIntro(),
+    h("div", { class: "next-controls" }, field("The beginning of a name", input), predictSwitch()),
+    h(
+      "div",
+      { class: "next-controls" },
+      temperature.box,
+      topK.box,
+      seed.box,
+      most <= ALPHABET_ROWS
+        ? h("label", { class: "next-check" }, inOrder, " in the order of the alphabet")
+        : null,
+    ),
+    rounds.box,
+    answers,
+  );
+  panel.addEventListener("text", (event) => {
+    settings.setText(limitBeginning(event.detail));
+    rounds.restart();
+  });
   update();
 }
 

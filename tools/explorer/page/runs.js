@@ -1,0 +1,37 @@
+// What the results of the runs say: the losses of a model, and tables that may be compared.
+import { header } from "./data.js";
+
+// The row of the loss table for a folder of a run, such as "05_microgpt/twin", or undefined.
+export function rowOfFolder(runIndex, folder) {
+  return header.runs[runIndex].groups.flatMap((group) => group.rows).find((row) => row.folder === folder);
+}
+
+// The row of an entry of the header. Its key begins with the number of its run: "0:05_microgpt".
+export function rowOfEntry(entry) {
+  return rowOfFolder(Number(entry.key.split(":")[0]), entry.folder);
+}
+
+// The groups of all runs. Rows are in one group only if data set, targets and unit are the same.
+// Each row gets `run`, the name of its run, and `id`, which no other row has.
+export function comparableGroups() {
+  const groups = new Map();
+  header.runs.forEach((run, index) => {
+    for (const group of run.groups) {
+      const key = JSON.stringify([group.sha256, group.targets, group.unit]);
+      if (!groups.has(key)) groups.set(key, { ...group, rows: [] });
+      const rows = group.rows.map((row) => ({ ...row, run: run.name, id: `${index}:${row.label}` }));
+      groups.get(key).rows.push(...rows);
+    }
+  });
+  return [...groups.values()];
+}
+
+export function groupTitle(group) {
+  const manyDocs = Object.values(group.docs).some((count) => count > 1);
+  const sizes = manyDocs ? group.docs : group.targets;
+  const parts = ["train", "val", "test"]
+    .filter((split) => sizes[split])
+    .map((split) => `${split} ${sizes[split].toLocaleString("en")}`);
+  const what = group.unit === "nats/point" ? "points" : manyDocs ? "documents" : "characters";
+  return `${group.dataset}, ${group.unit} (${what}: ${parts.join(", ")})`;
+}

@@ -1,0 +1,287 @@
+// The panels that follow the slider. Each has a node, and update(k) for the k-th kept step.
+import { lineChart, shade } from "./charts.js";
+import { data, h, mark, setStyle, show, spoken, svg } from "./dom.js";
+import { createMap } from "./embedding_map.js";
+import { createHeatmap } from "./heatmap.js";
+import { sizedBox } from "./sized.js";
+import { drawNames, isCut, meanLoss, someNames } from "./training_states.js";
+
+const MOST_BARS = 12;
+const BEFORE_1 = 0.5; // where a log axis shows step 0
+
+function panelOf(title, ...content) {
+  return h("article", {}, h("h3", {}, title), content);
+}
+
+// ---- what comes next -------------------------------------------------------------------------
+// The bars keep the order of the trained model, so that each stays in its place.
+export function createNextPanel(states) {
+  const trained = states.at(-1).model;
+  const title = h("h3", {});
+  const list = h("ol", { class: "bars" });
+  const note = h("p", { class: "note" }, "The thin line is where the trained model's bar ends.");
+  const node = h("article", {}, title, list, note);
+  let bars = [];
+  let rows = [];
+
+  function setText(text) {
+    rows = states.map(({ model }) => model.next(text).map(Math.exp));
+    const last = rows.at(-1);
+    const order = [...last.keys()].sort((a, b) => last[b] - last[a]);
+    const shown = order.slice(0, MOST_BARS).map((id) => [id]);
+    const others = order.slice(MOST_BARS);
+    const groups = others.length ? [...shown, others] : shown;
+    bars = groups.map((ids) => createBar(trained.symbols, ids, sumOf(last, ids)));
+    show(title, "After “", data(text), "”");
+    show(list, bars.map((bar) => bar.node));
+  }
+  return { node, setText, update: (k) => bars.forEach((bar) => bar.set(sumOf(rows[k], bar.ids))) };
+}
+
+function sumOf(row, ids) {
+  return ids.reduce((sum, id) => sum + row[id], 0);
+}
+
+function createBar(symbols, ids, goal) {
+  const isRest = ids.length > 1;
+  const [shown, said] = isRest ? ["rest", "all others"] : [mark(symbols[ids[0]]), spoken(symbols[ids[0]])];
+  const length = h("span", {});
+  const number = h("span", { class: "p" });
+  const goalMark = h("span", { class: "training-goal", style: { left: `${100 * goal}%` } });
+  const node = h(
+    "li",
+    {},
+    h("span", { class: "char" }, shown),
+    h("span", { class: "bar training-bar" }, length, goalMark),
+    number,
+  );
+  const set = (p) => {
+    setStyle(length, { width: `${100 * p}%` });
+    number.textContent = p.toFixed(3);
+    const percent = (share) => `${(100 * share).toFixed(1)} percent`;
+    node.setAttribute("aria-label", `${said}: ${percent(p)}; trained: ${percent(goal)}`);
+  };
+  return { node, ids, set };
+}
+
+// ---- what the model has learned about each character -------------------------------------------
+export function createPicturePanel(states) {
+  return states[0].model.tensors ? createMapPanel(states) : createTablePanel(states);
+}
+
+function createMapPanel(states) {
+  const models = states.map(({ model }) => model);
+  const map = createMap(models, "A map of the tokens' vectors");
+  const size = (models[0].tensors.wte ?? models[0].tensors["wte.weight"]).shape[1];
+  const share = Math.round(100 * map.share);
+  const node = panelOf(
+    "A map of the embeddings (wte)",
+    map.node,
+    h(
+      "p",
+      { class: "note" },
+      `Each token is a vector of ${size} numbers. The map shows the two directions in which they`,
+      ` differ most, over all steps: ${share}% of their spread. Vowels have a circle: do they end`,
+      " up near each other?",
+    ),
+  );
+  return { node, update: map.move };
+}
+
+// From a table of log-probabilities: stages 02 and 03.
+function createTablePanel(states) {
+  const { symbols } = states[0].model;
+  const tables = states.map(({ model }) => model.logTable.map((row) => row.map(Math.exp)));
+  const readout = h("p", { class: "note training-readout" });
+  const place = [symbols.length - 1, 0];
+  let k = 0;
+  const before = (r) => (symbols[r] === null ? "At the beginning" : `After ${spoken(symbols[r])}`);
+  const describe = (r, c) => {
+    const counts = states[k].model.counts;
+    const counted = counts ? `, counted ${counts[r][c].toLocaleString("en")} times so far` : "";
+    return `${before(r)} comes ${spoken(symbols[c])}: P ${tables[k][r][c].toFixed(3)}${counted}.`;
+  };
+  const select = (r, c) => {
+    place.splice(0, 2, r, c);
+    heatmap.select(r, c);
+    readout.textContent = describe(r, c);
+  };
+  const title = "P of the next character (columns) after each character (rows)";
+  const heatmap = createHeatmap({ symbols, title, onselect: select, describe });
+  const node = panelOf("The table: P(next | character)", heatmap.node, readout);
+  const update = (now) => {
+    k = now;
+    heatmap.fill(tables[k]);
+    select(...place);
+  };
+  return { node, update };
+}
+
+// ---- attention ---------------------------------------------------------------------------------
+export function createAttentionPanel(states) {
+  const heads = h("div", { class: "training-heads" });
+  const node = panelOf(
+    "Where each head looks",
+    heads,
+    h(
+      "p",
+      { class: "note" },
+      "A row is a token; its cells are the attention weights on itself and on the earlier tokens.",
+      " They add up to 1; darker is more. An untrained head looks at all tokens about equally.",
+    ),
+  );
+  let [text, maps] = ["", []];
+
+  function setText(now) {
+    text = now;
+    maps = states.map(({ model }) => model.attention(text));
+  }
+  const update = (k) =>
+    show(
+      heads,
+      maps[k].map((layer, l) => layer.map((rows, i) => headMap(text, rows, `layer ${l}, head ${i}`))),
+    );
+  return { node, setText, update };
+}
+
+function headMap(text, rows, name) {
+  const cell = 20;
+  const tokens = ["BOS", ...[...text].map(mark)].slice(0, rows.length);
+  const [left, size] = [38, rows.length * cell];
+  const last = rows.at(-1);
+  const most = last.indexOf(Math.max(...last));
+  const words = `${name}: the last token looks most at ${tokens[most]}, ${last[most].toFixed(2)}`;
+  return h(
+    "figure",
+    {},
+    svg(
+      "svg",
+      { viewBox: `0 0 ${left + size} ${size + 18}`, role: "img", "aria-label": words },
+      tokens.map((token, t) => [
+        svg("text", { x: left - 6, y: t * cell + 15, "text-anchor": "end" }, token),
+        svg("text", { x: left + t * cell + 9, y: size + 14, "text-anchor": "middle" }, t ? token : ""),
+      ]),
+      rows.map((row, t) =>
+        [...row].map((weight, s) =>
+          svg(
+            "rect",
+            { x: left + s * cell, y: t * cell, width: 19, height: 19, style: { fill: shade(weight) } },
+            svg("title", {}, `${tokens[t]} looks at ${tokens[s]}: ${weight.toFixed(3)}`),
+          ),
+        ),
+      ),
+    ),
+    h("figcaption", { class: "note" }, name),
+  );
+}
+
+// ---- samples -----------------------------------------------------------------------------------
+export function createSamplesPanel(states, names) {
+  const known = new Set(names?.train);
+  const list = h("ul", { class: "training-names" }, Array.from({ length: 5 }, () => h("li", {}, "…")));
+  const node = panelOf(
+    "Five names",
+    list,
+    h("p", { class: "note" }, "All steps draw with the same random numbers. “…”: cut here."),
+  );
+  const drawn = new Map(); // k -> promise of the names
+  let current = 0;
+
+  async function update(k) {
+    current = k;
+    if (!drawn.has(k)) drawn.set(k, drawNames(states[k].model));
+    const samples = await drawn.get(k);
+    if (current !== k) return; // the slider has moved on
+    show(
+      list,
+      samples.map((name) =>
+        h(
+          "li",
+          {},
+          name ? data(name) : "(empty)",
+          isCut(name) ? "…" : null,
+          known.has(name) ? h("span", { class: "note" }, " in train") : null,
+        ),
+      ),
+    );
+  }
+  return { node, update };
+}
+
+// ---- losses ------------------------------------------------------------------------------------
+// row: of the loss table, or undefined.
+export function createCurvePanel({ steps, row, unit }) {
+  const curve = row?.result.curve ?? [];
+  const at = (step) => Math.max(step, BEFORE_1);
+  const points = (column) => curve.filter((r) => r[column] !== null).map((r) => [at(r[0]), r[column]]);
+  const own = []; // [step, loss], computed here
+  let k = 0;
+  const series = () =>
+    [
+      { name: "train loss", colour: "var(--soft)", points: points(1), dashed: true },
+      { name: "val loss, whole split", colour: "var(--ink)", points: points(2) },
+      { name: "on 200 val names, computed here", colour: "var(--accent)", points: own.map(([s, loss]) => [at(s), loss]) },
+    ].filter((line) => line.points.length);
+  const draw = (width) => {
+    const lines = series();
+    if (!lines.length) return h("p", { class: "note" }, "No losses are known for this run.");
+    return h(
+      "div",
+      {},
+      lineChart(lines, {
+        width: Math.min(width, 960),
+        height: 260,
+        title: `Loss along the training, now at step ${steps[k]}`,
+        xLabel: "step (the left edge is step 0)",
+        yLabel: unit,
+        logX: true,
+        xRange: [BEFORE_1, Math.max(2, steps.at(-1) ?? 2)],
+        marks: steps[k] === null ? [] : [{ x: at(steps[k]) }],
+      }),
+      h(
+        "ul",
+        { class: "legend" },
+        lines.map((line) =>
+          h(
+            "li",
+            {},
+            h("span", {
+              class: line.dashed ? "training-key training-dashed" : "training-key",
+              style: { "border-color": line.colour },
+            }),
+            line.name,
+          ),
+        ),
+      ),
+    );
+  };
+  const sized = sizedBox(draw, 300);
+  const sentence = h("p", { class: "training-loss" });
+  const node = panelOf("The loss", sentence, sized.box);
+
+  function update(now) {
+    k = now;
+    const whole = curve.findLast((r) => r[0] === steps[k] && r[2] !== null);
+    const some = own.find(([step]) => step === steps[k]);
+    let loss = "";
+    if (whole) loss = `: ${whole[2].toFixed(3)} ${unit} on the whole val split`;
+    else if (some) loss = `: ${some[1].toFixed(3)} ${unit} on 200 val names`;
+    show(sentence, `The line marks step ${stepText(steps[k])}${loss}.`);
+    sized.redraw();
+  }
+  // Adds the loss of each kept step, one after the other.
+  async function score(states, valNames) {
+    const names = someNames(valNames);
+    for (const { step, model } of states) {
+      const loss = step === null ? null : await meanLoss(model, names);
+      if (loss === null) return;
+      own.push([step, loss]);
+      update(k);
+    }
+  }
+  return { node, update, score };
+}
+
+export function stepText(step) {
+  return step === null ? "the end" : step.toLocaleString("en");
+}

@@ -1,0 +1,78 @@
+// A word against its own letters in another order, under all models.
+import { announce, data, h, show } from "./dom.js";
+import { nats, scrambled, surprises } from "./word_surprise.js";
+
+// -> {button, result, changed(text)}; changed() takes the result away if it is of another word.
+// input: where the word is typed.
+export function wordScrambler(models, input) {
+  const result = h("div", { class: "scroll word-scrambled" });
+  let word = null; // what the result is about
+
+  function scramble() {
+    word = input.value;
+    const other = scrambled(word);
+    if (other === null) {
+      show(result, h("p", {}, "These letters have no other order."));
+      return;
+    }
+    const rows = surprises(models, word).map((row, r) => [row, surprises(models, other)[r]]);
+    const known = rows.filter(([row]) => row.losses);
+    const sure = known.filter(([real, mixed]) => real.sum < mixed.sum).length;
+    show(result, sumsTable(known, sure, word, other));
+    announce(`${sure} of ${known.length} models prefer ${word} to ${other}.`);
+  }
+
+  return {
+    button: h("button", { type: "button", onclick: scramble }, "Scramble the letters"),
+    result,
+    changed: (text) => {
+      if (text !== word) show(result);
+    },
+  };
+}
+
+function sumsTable(rows, sure, word, other) {
+  return h(
+    "table",
+    { class: "word-sums" },
+    h(
+      "caption",
+      {},
+      `${sure} of ${rows.length} models prefer `,
+      data(word),
+      " to ",
+      data(other),
+      ". These are the sums in nats:",
+    ),
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        ["model", data(word), data(other), "difference"].map((head) =>
+          h("th", { scope: "col" }, head),
+        ),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      rows.map(([real, mixed]) =>
+        h(
+          "tr",
+          {},
+          h("th", { scope: "row" }, real.model.label),
+          [nats(real.sum), nats(mixed.sum), difference(mixed.sum - real.sum)].map((text) =>
+            h("td", {}, text),
+          ),
+        ),
+      ),
+    ),
+  );
+}
+
+function difference(number) {
+  if (!Number.isFinite(number)) return "∞";
+  return `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2)}`;
+}
