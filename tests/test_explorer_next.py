@@ -67,7 +67,7 @@ def test_bars_are_the_models_probabilities(explorer_page, explorer_out, temperat
             assert abs(float(p) - probs[chars.index(ch)]) < 0.0006
         rest = card(page, folder).locator(".bars-others .p").inner_text()
         assert abs(float(rest) + sum(map(float, shown.values())) - 1) < 0.006
-        assert "Sum: 1.000" in card(page, folder).inner_text()
+        assert "sum 1.000" in card(page, folder).inner_text()
 
 
 def test_a_click_on_a_bar_adds_its_letter_and_the_end_completes_the_name(explorer_page):
