@@ -30,6 +30,7 @@ function createInside(all, source, text) {
   let head = 0;
   let steps = []; // of all layers
   let at = 0; // index of the chosen step
+  const details = { isOpen: false };
   const input = h("input", {
     type: "text",
     value: text,
@@ -118,7 +119,7 @@ function createInside(all, source, text) {
         `${shown.indexOf(step) + 1}. ${step.title}${where} `,
         h("code", { class: "note" }, shapeOf(step)),
       ),
-      sourceOf(step, source),
+      sourceOf(step, source, details),
       h("p", { class: "inside-says" }, step.says),
       drawStep(step, { model, tokens, pass, head, target }),
     );
