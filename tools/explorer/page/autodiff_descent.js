@@ -8,8 +8,6 @@ const RATES = [0.001, 0.01, 0.03, 0.1, 0.3, 1];
 export class Descent {
   // onstep is called when the reader asks for a step.
   constructor(onstep) {
-    this.rate = 0.01;
-    this.ticked = null; // names of the variables to change; null: all
     this.history = []; // the result before the first step and after each one
     this.rates = h(
       "select",
@@ -22,6 +20,7 @@ export class Descent {
       RATES.map((rate) => h("option", { value: rate }, String(rate))),
     );
     this.button = h("button", { type: "button", onclick: onstep }, "One step downhill");
+    this.choose({});
     this.ticks = h("fieldset", { class: "autodiff-ticks" });
     this.outcome = h("div", { class: "autodiff-outcome" });
     this.elements = [
@@ -31,7 +30,7 @@ export class Descent {
     ];
   }
 
-  // Another example: rate and ticked may be undefined.
+  // What suits another example. ticked: names of the variables to change; null: all.
   choose({ rate = 0.01, ticked = null }) {
     this.rate = rate;
     this.ticked = ticked && new Set(ticked);
@@ -83,10 +82,12 @@ export class Descent {
 
   show() {
     const points = this.history.map((y, step) => [step, y]).filter(([, y]) => Number.isFinite(y));
+    const results = points.map(([, y]) => y);
     const options = {
       width: 420,
       height: 170,
-      title: `The result at each step: ${points.map(([, y]) => fixedNumber(y)).join(", ")}`,
+      title: `The result at each step: ${results.map(fixedNumber).join(", ")}`,
+      yRange: [Math.min(0, ...results), Math.max(0, ...results)],
       xLabel: "step",
       yLabel: "result",
     };

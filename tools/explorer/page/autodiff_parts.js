@@ -34,10 +34,10 @@ const inSum = (x) => (x < 0 ? `(${fixedNumber(x)})` : fixedNumber(x));
 
 function describePass(turn, { child, index, local, amount, before, after }) {
   const [from, slope, part, sum] = [before, local, amount, after].map(fixedNumber);
-  return (
-    `To ${child.name}: ${slope} (${reasonFor(turn, index)}) × ${inSum(turn.grad)} = ${part}. ` +
-    `Gradient of ${child.name}: ${from} + ${inSum(amount)} = ${sum}.`
-  );
+  const reason = reasonFor(turn, index);
+  const product = `${child.name}: ${slope} (${reason}) × ${inSum(turn.grad)} = ${part}`;
+  if (child.isConstant) return `To the number ${product}, which nobody needs.`;
+  return `To ${product}. Gradient of ${child.name}: ${from} + ${inSum(amount)} = ${sum}.`;
 }
 
 // All nodes with their numbers, for those who cannot see the graph.

@@ -25,6 +25,7 @@ export class BackwardWalk {
   makeElements() {
     const button = (text, onclick) => h("button", { type: "button", onclick }, text);
     const move = (target) => () => {
+      if (!this.graph) return;
       this.stop();
       this.goTo(target());
     };
@@ -79,7 +80,6 @@ export class BackwardWalk {
   }
 
   goTo(step) {
-    if (!this.graph) return;
     this.step = Math.max(0, Math.min(step, this.end()));
     this.onchange();
     announce([...this.sentences.children].map((line) => line.textContent).join(" "));

@@ -69,7 +69,7 @@ class Evaluation {
     const result = this.of(tree);
     if (name === null) return asValue(result);
     if (this.first.has(name)) {
-      const problem = `${name} is set here, but it was used before: choose another name,`;
+      const problem = `${name} is set here, but it was used before: rename it`;
       throw new ExpressionError(problem, this.text, at);
     }
     if (this.names.has(name)) {

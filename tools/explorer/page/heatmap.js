@@ -1,12 +1,10 @@
 // A table of next characters as coloured cells. A row is the character before, a column the next.
 import { shade } from "./charts.js";
-import { announce, h, mark, setStyle, svg } from "./dom.js";
+import { announce, h, mark, MOVES, setStyle, svg } from "./dom.js";
 
 const CELL = 20;
 const [LEFT, TOP] = [46, 22];
 const MOST = 80; // rows and columns: more cells would be too small to tell apart
-
-const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // symbols: of the columns; the last one is the end. A row has the same ids, and the last one is
 // the beginning. onselect(row, column): the reader went to a cell. describe(row, column): its text.
@@ -25,7 +23,7 @@ export function createHeatmap({ symbols, title, onselect, describe }) {
     svg("text", { x: LEFT - 6, y: TOP + at(r) + 15, "text-anchor": "end" }, name(id, "start")),
   );
   const columnNames = shown.map((id, c) =>
-    svg("text", { x: LEFT + at(c) + CELL / 2, y: TOP - 6, "text-anchor": "middle" }, name(id, "end")),
+    svg("text", { x: LEFT + at(c) + 10, y: TOP - 6, "text-anchor": "middle" }, name(id, "end")),
   );
   const frame = svg("rect", { class: "heatmap-frame", width: CELL - 1, height: CELL - 1 });
   const [width, height] = [LEFT + at(shown.length) + 8, TOP + at(shown.length)];

@@ -2,14 +2,14 @@
 import { lineChart } from "./charts.js";
 import { choice, data, h, show } from "./dom.js";
 import { header } from "./data.js";
-import { isTry } from "./loss_table.js";
 import { sizedBox } from "./sized.js";
 
-const MOST_AT_FIRST = 6;
+const MOST_AT_FIRST = 12;
 
 // The rows that have a curve. The steps of an n-gram are lengths, so it has none here.
 export function rowsWithCurve(group) {
-  return group.rows.filter((row) => row.result.curve?.length > 1 && !row.folder.includes("/ngram/"));
+  const isNGram = (row) => row.folder.includes("/ngram/");
+  return group.rows.filter((row) => row.result.curve?.length > 1 && !isNGram(row));
 }
 
 // [[x, loss], ...] from a result. column: 1 for the train loss, 2 for the val loss.
@@ -22,7 +22,7 @@ export function curvePoints(result, column, overSteps) {
 
 // One row's lines: its val loss, and its train loss if the reader wants it or if the run measured
 // its val loss only once.
-function linesOf(row, number, options) {
+function curvesOf(row, number, options) {
   const val = curvePoints(row.result, 2, options.overSteps);
   const train = curvePoints(row.result, 1, options.overSteps);
   const colour = header.colours[row.stage] ?? "var(--accent)";
@@ -33,12 +33,18 @@ function linesOf(row, number, options) {
   return lines.filter((line) => line.points.length);
 }
 
+// At first, the chart shows the models that the page has, or else the group's first runs.
+function rowsAtFirst(rows) {
+  const folders = new Set(header.runs.flatMap((run) => run.models.map((entry) => entry.folder)));
+  const models = rows.filter((row) => folders.has(row.folder));
+  return (models.length ? models : rows).slice(0, MOST_AT_FIRST);
+}
+
 // A section with the choices and the chart. isTwo: there are two runs.
 export function createLossCurves(group, isTwo) {
   const rows = rowsWithCurve(group);
   if (!rows.length) return null;
-  const first = rows.filter((row) => !isTry(row)).slice(0, MOST_AT_FIRST);
-  const chosen = new Set(first.length ? first : rows.slice(0, MOST_AT_FIRST));
+  const chosen = new Set(rowsAtFirst(rows));
   const options = { overSteps: false, logX: true, logY: false, withTrain: false };
   const levels = group.baselines
     .filter((baseline) => baseline.val !== null)
@@ -46,7 +52,7 @@ export function createLossCurves(group, isTwo) {
   const seen = group.unit === "nats/point" ? "points" : "characters";
 
   const draw = (width) => {
-    const lines = rows.flatMap((row, i) => (chosen.has(row) ? linesOf(row, i + 1, options) : []));
+    const lines = rows.flatMap((row, i) => (chosen.has(row) ? curvesOf(row, i + 1, options) : []));
     const drawn = options.logX ? lines.flatMap((l) => l.points).some(([x]) => x > 0) : lines.length;
     if (!drawn) return h("p", { class: "note" }, "Choose a run below.");
     const count = chosen.size === 1 ? "1 run" : `${chosen.size} runs`;

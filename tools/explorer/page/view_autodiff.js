@@ -198,7 +198,7 @@ class AutodiffPlayground {
   }
 
   render(panel) {
-    const hint = `+ - * / **, ${FUNCTIONS.join(", ")}; a line for each step. The last is the result.`;
+    const hint = `+ - * / **, ${FUNCTIONS.join(", ")}. The last line is the result.`;
     const part = (kind, title, ...children) =>
       h("section", { class: `autodiff-${kind}` }, title ? h("h2", {}, title) : null, ...children);
     show(
