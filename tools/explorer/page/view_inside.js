@@ -13,6 +13,8 @@ import { firstText } from "./word_surprise.js";
 const LONGEST_INSIDE = 40; // characters of a name
 const STEP_KEYS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
+const limitName = (text) => [...text].slice(0, LONGEST_INSIDE).join("");
+
 function named(label, control) {
   return h("div", { class: "field" }, h("span", { class: "label" }, label), control);
 }
@@ -33,7 +35,7 @@ function createInside(all, source, text) {
   const details = { isOpen: false };
   const input = h("input", {
     type: "text",
-    value: text,
+    value: limitName(text),
     maxlength: String(LONGEST_INSIDE),
     autocomplete: "off",
     autocapitalize: "off",
@@ -46,7 +48,7 @@ function createInside(all, source, text) {
   const switches = createSwitches(all);
 
   function use(value) {
-    input.value = value;
+    input.value = limitName(value);
     update();
   }
 
