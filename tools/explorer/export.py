@@ -230,12 +230,21 @@ def collect_run(run, number):
 def collect_source():
     """The functions of 05_microgpt/main.py that compute the next letter: {name: {first, text}}.
 
-    first: the number of a function's first line.
+    first: the number of a function's first line. Empty if the file cannot be read just now, for
+    example because the learner is in the middle of changing it.
     """
-    code = (ROOT / "05_microgpt/main.py").read_text(encoding="utf-8")
+    try:
+        code = (ROOT / "05_microgpt/main.py").read_text(encoding="utf-8")
+        functions = ast.parse(code).body
+    except (OSError, ValueError, SyntaxError):
+        return {}
+    lines = code.split("\n")
     return {
-        node.name: {"first": node.lineno, "text": ast.get_source_segment(code, node)}
-        for node in ast.parse(code).body
+        node.name: {
+            "first": node.lineno,
+            "text": "\n".join(lines[node.lineno - 1 : node.end_lineno]),
+        }
+        for node in functions
         if isinstance(node, ast.FunctionDef) and node.name in PASS
     }
 

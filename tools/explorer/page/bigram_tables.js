@@ -19,9 +19,11 @@ export function createBigramTables(tables) {
   const before = (r) => (symbols[r] === null ? "At the beginning" : `After ${spoken(symbols[r])}`);
   function describe(r, c) {
     const parts = tables.map(({ label }, i) => {
-      const count = counts[i]?.[r][c];
-      const times = count === undefined ? "" : `${count.toLocaleString("en")} of ${sumOfRow(counts[i][r]).toLocaleString("en")} times, `;
-      return `${label}: ${times}P ${P[i][r][c].toFixed(3)}`;
+      const likely = `P ${P[i][r][c].toFixed(3)}`;
+      if (!counts[i]) return `${label}: ${likely}`;
+      const [times, all] = [counts[i][r][c], sumOfRow(counts[i][r])];
+      const share = `${times.toLocaleString("en")} of ${all.toLocaleString("en")} times`;
+      return `${label}: ${share}, ${likely}`;
     });
     return `${before(r)} comes ${spoken(symbols[c])}. ${parts.join("; ")}.`;
   }
@@ -29,21 +31,20 @@ export function createBigramTables(tables) {
   function drawRow(r) {
     show(summary, `The whole row: ${before(r).toLowerCase()}`);
     const ids = [...symbols.keys()].sort((a, b) => P[0][r][b] - P[0][r][a]);
-    const titles = tables.flatMap(({ label }, i) => (counts[i] ? [`${label}: times`, `${label}: P`] : [`${label}: P`]));
+    const titles = tables.flatMap(({ label }, i) =>
+      counts[i] ? [`${label}: times`, `${label}: P`] : [`${label}: P`],
+    );
+    const headers = ["next", ...titles].map((title) => h("th", { scope: "col" }, data(title)));
     const cells = (c) =>
       tables.flatMap((_, i) => {
         const p = h("td", {}, P[i][r][c].toFixed(3));
         return counts[i] ? [h("td", {}, counts[i][r][c].toLocaleString("en")), p] : [p];
       });
-    show(
-      rowTable,
-      h(
-        "table",
-        { class: "losses-table" },
-        h("thead", {}, h("tr", {}, ["next", ...titles].map((title) => h("th", { scope: "col" }, data(title))))),
-        h("tbody", {}, ids.map((c) => h("tr", {}, h("th", { scope: "row" }, mark(symbols[c])), cells(c)))),
-      ),
+    const lines = ids.map((c) =>
+      h("tr", {}, h("th", { scope: "row" }, mark(symbols[c])), cells(c)),
     );
+    const head = h("thead", {}, h("tr", {}, headers));
+    show(rowTable, h("table", { class: "losses-table" }, head, h("tbody", {}, lines)));
   }
 
   let rowShown = null;
@@ -52,9 +53,10 @@ export function createBigramTables(tables) {
     readout.textContent = describe(r, c);
     if (r !== rowShown) drawRow((rowShown = r));
   }
-  const maps = tables.map(({ label }) =>
-    createHeatmap({ symbols, title: `${label}: P of the next character`, onselect: select, describe }),
-  );
+  const maps = tables.map(({ label }) => {
+    const title = `${label}: P of the next character`;
+    return createHeatmap({ symbols, title, onselect: select, describe });
+  });
   maps.forEach((map, i) => map.fill(P[i]));
   select(symbols.length - 1, 0);
   const rest = maps[0].rest;
@@ -67,7 +69,7 @@ export function createBigramTables(tables) {
       { class: "losses-pair" },
       tables.map(({ label }, i) => h("article", {}, h("h3", {}, data(label)), maps[i].node)),
     ),
-    rest ? h("p", { class: "note" }, `${rest} more characters do not fit into the pictures.`) : null,
+    rest ? h("p", { class: "note" }, `The pictures leave out ${rest} characters.`) : null,
     details,
   );
 }

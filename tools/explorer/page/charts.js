@@ -94,11 +94,7 @@ export function lineChart(series, options) {
     13,
   );
   const endNames = ends.map((line, i) =>
-    svg(
-      "text",
-      { x: x(line.points.at(-1)[0]) + 6, y: endHeights[i] + 4, style: { fill: line.colour } },
-      line.end,
-    ),
+    svg("text", { x: x(line.points.at(-1)[0]) + 6, y: endHeights[i] + 4 }, line.end),
   );
   const lines = shown.map((line) =>
     svg(

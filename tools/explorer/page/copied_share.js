@@ -1,6 +1,6 @@
 // How many of 200 drawn names are known, at several temperatures.
 import { lineChart, legend } from "./charts.js";
-import { announce, h, show, takeTurns } from "./dom.js";
+import { announce, h, runButton, show, takeTurns } from "./dom.js";
 import { originOf } from "./known.js";
 import { seeded } from "./numbers.js";
 
@@ -83,20 +83,17 @@ function shareChart(results) {
 
 // A button that draws with the chosen model; the results of several models stay side by side.
 export function createShares(known, chosenModel) {
-  const label = `Draw ${SAMPLES} names at ${TEMPERATURES.length} temperatures`;
-  const button = h("button", { type: "button" }, label);
   const progress = h("span", { class: "note" });
   const shown = h("div", { class: "copied-shares" });
   let results = [];
-  let running = false;
 
-  async function drawShares(model) {
+  async function drawShares(model, isStopped) {
     results = results.filter((result) => result.model !== model);
     for (const temperature of TEMPERATURES) {
       const tell = (n) => {
         progress.textContent = `${model.label}, temperature ${temperature}: ${n} of ${SAMPLES}`;
       };
-      const counts = await countOrigins(model, known, temperature, tell, () => !running);
+      const counts = await countOrigins(model, known, temperature, tell, isStopped);
       if (!counts) return "stopped";
       results.push({ model, temperature, counts });
       show(
@@ -108,14 +105,10 @@ export function createShares(known, chosenModel) {
     return `${model.label}: done`;
   }
 
-  button.addEventListener("click", async () => {
-    if (running) return void (running = false);
-    running = true;
-    button.textContent = "Stop";
-    progress.textContent = await drawShares(chosenModel());
+  const label = `Draw ${SAMPLES} names at ${TEMPERATURES.length} temperatures`;
+  const button = runButton(label, async (isStopped) => {
+    progress.textContent = await drawShares(chosenModel(), isStopped);
     announce(progress.textContent);
-    running = false;
-    button.textContent = label;
   });
   return h("div", {}, button, " ", progress, shown);
 }

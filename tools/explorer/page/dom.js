@@ -137,6 +137,21 @@ export function takeTurns() {
   };
 }
 
+// A button that starts work(isStopped), and asks it to stop when it is pressed again.
+export function runButton(label, work) {
+  let run = null;
+  const button = h("button", { type: "button", onclick: toggle }, label);
+  async function toggle() {
+    if (run) return void (run.stopped = true);
+    const mine = (run = { stopped: false });
+    button.textContent = "Stop";
+    await work(() => mine.stopped);
+    button.textContent = label;
+    run = null;
+  }
+  return button;
+}
+
 // Tells screen readers what has changed.
 export function announce(text) {
   const region = document.getElementById("announcer");

@@ -66,18 +66,17 @@ export function nearestSymbols(model, id, count = 4) {
 
 // The map in words, for those who cannot see it.
 export function nearestTable(model) {
-  const row = (id) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, mark(model.symbols[id])),
-      h("td", {}, nearestSymbols(model, id).map(([other]) => mark(model.symbols[other])).join("  ")),
-    );
+  const name = (id) => mark(model.symbols[id]);
+  const row = (id) => {
+    const nearest = nearestSymbols(model, id).map(([other]) => name(other));
+    return h("tr", {}, h("th", { scope: "row" }, name(id)), h("td", {}, nearest.join("  ")));
+  };
+  const titles = ["token", "nearest tokens"].map((title) => h("th", { scope: "col" }, title));
   return h(
     "table",
-    {},
+    { class: "losses-table" },
     h("caption", {}, "Distances count all numbers of the vectors, not only the two of the map."),
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "token"), h("th", { scope: "col" }, "nearest tokens"))),
+    h("thead", {}, h("tr", {}, titles)),
     h("tbody", {}, model.symbols.map((_, id) => row(id))),
   );
 }

@@ -25,7 +25,7 @@ export function createHeatmap({ symbols, title, onselect, describe }) {
     svg("text", { x: LEFT - 6, y: TOP + at(r) + 15, "text-anchor": "end" }, name(id, "start")),
   );
   const columnNames = shown.map((id, c) =>
-    svg("text", { x: LEFT + at(c) + CELL / 2, y: TOP - 6, "text-anchor": "middle" }, name(id, "end")),
+    svg("text", { x: LEFT + at(c) + 10, y: TOP - 6, "text-anchor": "middle" }, name(id, "end")),
   );
   const frame = svg("rect", { class: "heatmap-frame", width: CELL - 1, height: CELL - 1 });
   const [width, height] = [LEFT + at(shown.length) + 8, TOP + at(shown.length)];

@@ -148,13 +148,14 @@ export function passSteps(pass, probs) {
   ];
 }
 
-// Where the learner's main.py has a line: {number, text}, or null if it no longer has it.
-// source: {function: {first: number of its first line, text}}.
+// Where the learner's main.py has a line, or null if it no longer has it. source: {name of a
+// function: {first: number of its first line, text}}.
+// -> {name, lines: those of the function, at: index of the line in them, number: in the file}
 export function findLine(source, line, nth = 0) {
-  for (const { first, text } of Object.values(source ?? {})) {
+  for (const [name, { first, text }] of Object.entries(source)) {
     const lines = text.split("\n");
-    const found = [...lines.keys()].filter((k) => codeOf(lines[k]) === line);
-    if (found.length > nth) return { number: first + found[nth], text: lines[found[nth]].trim() };
+    const at = [...lines.keys()].filter((k) => codeOf(lines[k]) === line)[nth];
+    if (at !== undefined) return { name, lines, at, number: first + at };
   }
   return null;
 }

@@ -2,14 +2,14 @@
 import { lineChart } from "./charts.js";
 import { choice, data, h, show } from "./dom.js";
 import { header } from "./data.js";
-import { isTry } from "./loss_table.js";
 import { sizedBox } from "./sized.js";
 
-const MOST_AT_FIRST = 6;
+const MOST_AT_FIRST = 12;
 
 // The rows that have a curve. The steps of an n-gram are lengths, so it has none here.
 export function rowsWithCurve(group) {
-  return group.rows.filter((row) => row.result.curve?.length > 1 && !row.folder.includes("/ngram/"));
+  const isNGram = (row) => row.folder.includes("/ngram/");
+  return group.rows.filter((row) => row.result.curve?.length > 1 && !isNGram(row));
 }
 
 // [[x, loss], ...] from a result. column: 1 for the train loss, 2 for the val loss.
@@ -33,12 +33,18 @@ function linesOf(row, number, options) {
   return lines.filter((line) => line.points.length);
 }
 
+// At first, the chart shows the models that the page has, or else the group's first runs.
+function rowsAtFirst(rows) {
+  const folders = new Set(header.runs.flatMap((run) => run.models.map((entry) => entry.folder)));
+  const models = rows.filter((row) => folders.has(row.folder));
+  return (models.length ? models : rows).slice(0, MOST_AT_FIRST);
+}
+
 // A section with the choices and the chart. isTwo: there are two runs.
 export function createLossCurves(group, isTwo) {
   const rows = rowsWithCurve(group);
   if (!rows.length) return null;
-  const first = rows.filter((row) => !isTry(row)).slice(0, MOST_AT_FIRST);
-  const chosen = new Set(first.length ? first : rows.slice(0, MOST_AT_FIRST));
+  const chosen = new Set(rowsAtFirst(rows));
   const options = { overSteps: false, logX: true, logY: false, withTrain: false };
   const levels = group.baselines
     .filter((baseline) => baseline.val !== null)

@@ -21,7 +21,7 @@ const LOSS_COLUMNS = [
   { key: "seconds", title: "seconds", text: (s) => (s < 10 ? s.toFixed(1) : whole(Math.round(s))) },
 ];
 
-export function isTry(row) {
+function isTry(row) {
   return row.folder.includes("/tries/");
 }
 
@@ -51,7 +51,7 @@ function nameCell(row) {
     "th",
     { scope: "row" },
     data(row.label),
-    notes.map((note) => h("span", { class: "losses-tag" }, note)),
+    notes.map((note) => [" ", h("span", { class: "losses-tag" }, note)]),
   );
 }
 
@@ -77,7 +77,7 @@ export function createLossTable(group, isTwo) {
   const has = (key) => all.some((row) => row[key] !== null && row[key] !== undefined);
   const columns = LOSS_COLUMNS.filter(({ key }) => (key === "run" ? isTwo : has(key)));
   const losses = group.rows.map((row) => row.val).filter((val) => val !== null);
-  const lowest = Math.min(...losses);
+  const lowest = losses.length > 1 ? Math.min(...losses) : null;
   const body = h("tbody", {});
   let sorted = { key: null, descending: false };
 

@@ -4,6 +4,7 @@ import { svg } from "./dom.js";
 
 const [COLUMNS, ROWS] = [56, 42];
 const WIDTH_OF_MOONS = 560;
+const SQUARE = { width: 8, height: 8 };
 
 // The score of a point [x, y]: above 0 for label 1. layers: [2, 8, 8, 1]. weights: in the order of
 // parameters(), for each neuron its w and then its b.
@@ -66,14 +67,24 @@ export function createMoonMap({ layers, points }) {
   const marks = points.map(([x, y, label]) =>
     label > 0
       ? svg("circle", { class: "moons-one moons-point", cx: px(x), cy: py(y), r: 4.5 })
-      : svg("rect", { class: "moons-other moons-point", x: px(x) - 4, y: py(y) - 4, width: 8, height: 8 }),
+      : svg("rect", { class: "moons-other moons-point", x: px(x) - 4, y: py(y) - 4, ...SQUARE }),
   );
-  const title = "The plane of the two moons, and the line between the labels";
-  const box = `0 0 ${WIDTH_OF_MOONS} ${height}`;
-  const node = svg("svg", { class: "moons", viewBox: box, role: "img", "aria-label": title }, cells, line, marks);
+  const node = svg(
+    "svg",
+    {
+      class: "moons",
+      viewBox: `0 0 ${WIDTH_OF_MOONS} ${height}`,
+      role: "img",
+      "aria-label": "The plane of the two moons, and the line between the labels",
+    },
+    cells,
+    line,
+    marks,
+  );
 
   function show(weights) {
-    const scores = gridY.map((y) => gridX.map((x) => moonScore(layers, weights, [toX(x), toY(y)])));
+    const scoreAt = (x, y) => moonScore(layers, weights, [toX(x), toY(y)]);
+    const scores = gridY.map((y) => gridX.map((x) => scoreAt(x, y)));
     const pieces = [];
     cells.forEach((row, r) =>
       row.forEach((cell, c) => {
@@ -83,10 +94,8 @@ export function createMoonMap({ layers, points }) {
         const p = 1 / (1 + Math.exp(-mean));
         cell.setAttribute("class", p > 0.5 ? "moons-one" : "moons-other");
         cell.setAttribute("opacity", (0.5 * Math.abs(2 * p - 1)).toFixed(3));
-        const ends = crossings(corners);
-        for (let k = 0; k + 1 < ends.length; k += 2) {
-          pieces.push(`M${ends[k].map((v) => v.toFixed(1))}L${ends[k + 1].map((v) => v.toFixed(1))}`);
-        }
+        const ends = crossings(corners).map((end) => end.map((v) => v.toFixed(1)).join());
+        for (let k = 0; k + 1 < ends.length; k += 2) pieces.push(`M${ends[k]}L${ends[k + 1]}`);
       }),
     );
     line.setAttribute("d", pieces.join(""));

@@ -1,5 +1,5 @@
 // Drawing whole names with every model of "Next letter".
-import { announce, data, h, pause, show } from "./dom.js";
+import { announce, data, h, pause, runButton, show } from "./dom.js";
 import { howToAddNames, loadNames, originOf, originTag } from "./known.js";
 import { UnknownCharacter } from "./models.js";
 import { seeded } from "./numbers.js";
@@ -24,27 +24,22 @@ function nameItem(known, name) {
 // A button that draws ten names with each card's model, one name a turn, and stops on request.
 // seed(), settings: as for createCard().
 export function createNamesRun(cards, seed, settings) {
-  const button = h("button", { type: "button" }, `Draw ${NAMES_PER_MODEL} names with each model`);
   const progress = h("span", { class: "note" });
   const hint = h("div", {});
-  let running = false;
 
-  async function drawNames() {
-    running = true;
+  async function drawNames(isStopped) {
+    progress.textContent = "";
+    for (const card of cards) show(card.names);
     const known = await loadNames();
     show(hint, known ? null : howToAddNames());
     const beginning = settings.text();
-    const options = settings.options();
     let drawn = 0;
     let unseen = 0;
-    for (const card of cards) show(card.names);
     for (let i = 0; i < NAMES_PER_MODEL; i++) {
       for (const { model, names } of cards) {
-        if (!running) return;
-        const name = sampleOrNull(model, beginning, {
-          ...options,
-          random: randomOfName(seed(), i),
-        });
+        if (isStopped()) return;
+        const options = { ...settings.options(), random: randomOfName(seed(), i) };
+        const name = sampleOrNull(model, beginning, options);
         if (name === null) continue;
         names.append(nameItem(known, name));
         drawn += 1;
@@ -57,14 +52,7 @@ export function createNamesRun(cards, seed, settings) {
     announce(progress.textContent);
   }
 
-  button.addEventListener("click", async () => {
-    const label = button.textContent;
-    if (running) return void (running = false);
-    button.textContent = "Stop";
-    await drawNames();
-    running = false;
-    button.textContent = label;
-  });
+  const button = runButton(`Draw ${NAMES_PER_MODEL} names with each model`, drawNames);
   return h("div", { class: "next-run" }, button, progress, hint);
 }
 

@@ -32,7 +32,8 @@ function cleaned(vector, axes) {
 
 // Of its two directions, an axis takes the one whose largest number is positive.
 function pointed(axis) {
-  const largest = axis.reduce((best, value) => (Math.abs(value) > Math.abs(best) ? value : best), 0);
+  const larger = (a, b) => (Math.abs(b) > Math.abs(a) ? b : a);
+  const largest = axis.reduce(larger, 0);
   return largest < 0 ? axis.map((value) => -value) : axis;
 }
 

@@ -97,7 +97,7 @@ function lossTable(rows) {
       h(
         "tr",
         {},
-        ["", "P", "loss in nats", "mean so far", "rounds"].map((t) => h("th", { scope: "col" }, t)),
+        ["", "P", "nats", "mean", "rounds"].map((t) => h("th", { scope: "col" }, t)),
       ),
     ),
     h(

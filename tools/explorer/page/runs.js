@@ -3,7 +3,8 @@ import { header } from "./data.js";
 
 // The row of the loss table for a folder of a run, such as "05_microgpt/twin", or undefined.
 export function rowOfFolder(runIndex, folder) {
-  return header.runs[runIndex].groups.flatMap((group) => group.rows).find((row) => row.folder === folder);
+  const rows = header.runs[runIndex].groups.flatMap((group) => group.rows);
+  return rows.find((row) => row.folder === folder);
 }
 
 // The row of an entry of the header. Its key begins with the number of its run: "0:05_microgpt".
@@ -12,17 +13,16 @@ export function rowOfEntry(entry) {
 }
 
 // The groups of all runs. Rows are in one group only if data set, targets and unit are the same.
-// Each row gets `run`, the name of its run, and `id`, which no other row has.
+// Each row gets `run`, the name of its run.
 export function comparableGroups() {
   const groups = new Map();
-  header.runs.forEach((run, index) => {
+  for (const run of header.runs) {
     for (const group of run.groups) {
       const key = JSON.stringify([group.sha256, group.targets, group.unit]);
       if (!groups.has(key)) groups.set(key, { ...group, rows: [] });
-      const rows = group.rows.map((row) => ({ ...row, run: run.name, id: `${index}:${row.label}` }));
-      groups.get(key).rows.push(...rows);
+      groups.get(key).rows.push(...group.rows.map((row) => ({ ...row, run: run.name })));
     }
-  });
+  }
   return [...groups.values()];
 }
 

@@ -1,26 +1,20 @@
 // A model writes on, character by character, at two temperatures side by side.
-import { announce, data, h, pause, show } from "./dom.js";
+import { announce, data, h, pause, runButton, show } from "./dom.js";
 import { UnknownCharacter } from "./models.js";
 import { seeded } from "./numbers.js";
 import { temperatureSlider } from "./sampling.js";
 
 const LENGTH = 300;
 
+class NothingTyped extends Error {}
+
 // first: the slider of the first temperature. settings: {text(), setText(text), topK(), seed(),
-// model()}. -> the element.
+// model}. -> the element.
 export function createWriting(first, settings) {
   const second = temperatureSlider("A second temperature", 0.5, () => {});
   const columns = [first, second].map((temperature) => createColumn(temperature, settings));
-  const button = h("button", { type: "button" }, `Write ${LENGTH} characters`);
-  let running = false;
-
-  button.addEventListener("click", async () => {
-    if (running) return void (running = false);
-    running = true;
-    button.textContent = "Stop";
-    await Promise.all(columns.map((column) => column.write(() => running)));
-    running = false;
-    button.textContent = `Write ${LENGTH} characters`;
+  const button = runButton(`Write ${LENGTH} characters`, async (isStopped) => {
+    await Promise.all(columns.map((column) => column.write(isStopped)));
     announce("The writing has ended.");
   });
   return h(
@@ -52,38 +46,36 @@ function createColumn(temperature, settings) {
   take.addEventListener("click", () => settings.setText(whole));
   label();
 
-  async function write(isRunning) {
-    const beginning = settings.text();
-    if (!beginning)
-      return show(output, h("p", { class: "problem" }, "Type at least one character."));
+  // The characters that the model draws, one by one.
+  function characters(beginning) {
+    if (!beginning) throw new NothingTyped("type at least one character");
     const random = seeded(settings.seed());
-    const options = {
-      longest: LENGTH,
-      temperature: temperature.value(),
-      topK: settings.topK(),
-      random,
-    };
+    const options = { temperature: temperature.value(), topK: settings.topK(), random };
+    return settings.model.stream(beginning, { longest: LENGTH, ...options });
+  }
+
+  async function write(isStopped) {
+    const beginning = settings.text();
     const added = h("span", {});
     show(output, h("span", { class: "text-outside" }, data(beginning)), added);
-    label();
     whole = beginning;
-    take.hidden = false;
     let count = 0;
     try {
-      for (const ch of settings.model().stream(beginning, options)) {
+      for (const ch of characters(beginning)) {
         whole += ch;
         count += 1;
         added.append(ch);
         progress.textContent = `${count} of ${LENGTH} characters`;
         output.scrollTop = output.scrollHeight;
         await pause();
-        if (!isRunning()) break;
+        if (isStopped()) break;
       }
     } catch (error) {
-      if (!(error instanceof UnknownCharacter)) throw error;
+      if (!(error instanceof UnknownCharacter || error instanceof NothingTyped)) throw error;
       show(output, h("p", { class: "problem" }, error.message));
-      take.hidden = true;
+      progress.textContent = "";
     }
+    take.hidden = count === 0;
   }
 
   return { box, write };

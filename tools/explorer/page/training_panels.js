@@ -1,19 +1,17 @@
 // The panels that follow the slider. Each has a node, and update(k) for the k-th kept step.
-import { lineChart, shade } from "./charts.js";
+import { shade } from "./charts.js";
 import { data, h, mark, setStyle, show, spoken, svg } from "./dom.js";
 import { createMap } from "./embedding_map.js";
 import { createHeatmap } from "./heatmap.js";
-import { sizedBox } from "./sized.js";
-import { drawNames, isCut, meanLoss, someNames } from "./training_states.js";
+import { drawNames, isCut } from "./training_states.js";
 
 const MOST_BARS = 12;
-const BEFORE_1 = 0.5; // where a log axis shows step 0
 
-function panelOf(title, ...content) {
+export function panelOf(title, ...content) {
   return h("article", {}, h("h3", {}, title), content);
 }
 
-// ---- what comes next -------------------------------------------------------------------------
+// ---- what comes next ------------------------------------------------------------------------
 // The bars keep the order of the trained model, so that each stays in its place.
 export function createNextPanel(states) {
   const trained = states.at(-1).model;
@@ -43,8 +41,8 @@ function sumOf(row, ids) {
 }
 
 function createBar(symbols, ids, goal) {
-  const isRest = ids.length > 1;
-  const [shown, said] = isRest ? ["rest", "all others"] : [mark(symbols[ids[0]]), spoken(symbols[ids[0]])];
+  const [ch] = ids.map((id) => symbols[id]);
+  const [shown, said] = ids.length > 1 ? ["rest", "all others"] : [mark(ch), spoken(ch)];
   const length = h("span", {});
   const number = h("span", { class: "p" });
   const goalMark = h("span", { class: "training-goal", style: { left: `${100 * goal}%` } });
@@ -64,9 +62,9 @@ function createBar(symbols, ids, goal) {
   return { node, ids, set };
 }
 
-// ---- what the model has learned about each character -------------------------------------------
+// ---- what the model has learned about each character ----------------------------------------
 export function createPicturePanel(states) {
-  return states[0].model.tensors ? createMapPanel(states) : createTablePanel(states);
+  return states[0].model.logTable ? createTablePanel(states) : createMapPanel(states);
 }
 
 function createMapPanel(states) {
@@ -117,7 +115,7 @@ function createTablePanel(states) {
   return { node, update };
 }
 
-// ---- attention ---------------------------------------------------------------------------------
+// ---- attention ------------------------------------------------------------------------------
 export function createAttentionPanel(states) {
   const heads = h("div", { class: "training-heads" });
   const node = panelOf(
@@ -127,7 +125,8 @@ export function createAttentionPanel(states) {
       "p",
       { class: "note" },
       "A row is a token; its cells are the attention weights on itself and on the earlier tokens.",
-      " They add up to 1; darker is more. An untrained head looks at all tokens about equally.",
+      " They add up to 1; a stronger colour is more. An untrained head looks at all tokens about",
+      " equally.",
     ),
   );
   let [text, maps] = ["", []];
@@ -136,13 +135,16 @@ export function createAttentionPanel(states) {
     text = now;
     maps = states.map(({ model }) => model.attention(text));
   }
-  const update = (k) =>
-    show(
-      heads,
-      maps[k].map((layer, l) => layer.map((rows, i) => headMap(text, rows, `layer ${l}, head ${i}`))),
+  const update = (k) => {
+    const layers = maps[k].map((layer, l) =>
+      layer.map((rows, i) => headMap(text, rows, `layer ${l}, head ${i}`)),
     );
+    show(heads, layers);
+  };
   return { node, setText, update };
 }
+
+const HEAD_CELL = { width: 19, height: 19 };
 
 function headMap(text, rows, name) {
   const cell = 20;
@@ -157,15 +159,18 @@ function headMap(text, rows, name) {
     svg(
       "svg",
       { viewBox: `0 0 ${left + size} ${size + 18}`, role: "img", "aria-label": words },
-      tokens.map((token, t) => [
-        svg("text", { x: left - 6, y: t * cell + 15, "text-anchor": "end" }, token),
-        svg("text", { x: left + t * cell + 9, y: size + 14, "text-anchor": "middle" }, t ? token : ""),
-      ]),
+      tokens.map((token, t) => {
+        const [x, y] = [left + t * cell + 9, t * cell + 15];
+        return [
+          svg("text", { x: left - 6, y, "text-anchor": "end" }, token),
+          t ? svg("text", { x, y: size + 14, "text-anchor": "middle" }, token) : null,
+        ];
+      }),
       rows.map((row, t) =>
         [...row].map((weight, s) =>
           svg(
             "rect",
-            { x: left + s * cell, y: t * cell, width: 19, height: 19, style: { fill: shade(weight) } },
+            { x: left + s * cell, y: t * cell, ...HEAD_CELL, style: { fill: shade(weight) } },
             svg("title", {}, `${tokens[t]} looks at ${tokens[s]}: ${weight.toFixed(3)}`),
           ),
         ),
@@ -175,10 +180,11 @@ function headMap(text, rows, name) {
   );
 }
 
-// ---- samples -----------------------------------------------------------------------------------
+// ---- samples --------------------------------------------------------------------------------
 export function createSamplesPanel(states, names) {
   const known = new Set(names?.train);
-  const list = h("ul", { class: "training-names" }, Array.from({ length: 5 }, () => h("li", {}, "…")));
+  const waiting = Array.from({ length: 5 }, () => h("li", {}, "…"));
+  const list = h("ul", { class: "training-names" }, waiting);
   const node = panelOf(
     "Five names",
     list,
@@ -206,82 +212,4 @@ export function createSamplesPanel(states, names) {
     );
   }
   return { node, update };
-}
-
-// ---- losses ------------------------------------------------------------------------------------
-// row: of the loss table, or undefined.
-export function createCurvePanel({ steps, row, unit }) {
-  const curve = row?.result.curve ?? [];
-  const at = (step) => Math.max(step, BEFORE_1);
-  const points = (column) => curve.filter((r) => r[column] !== null).map((r) => [at(r[0]), r[column]]);
-  const own = []; // [step, loss], computed here
-  let k = 0;
-  const series = () =>
-    [
-      { name: "train loss", colour: "var(--soft)", points: points(1), dashed: true },
-      { name: "val loss, whole split", colour: "var(--ink)", points: points(2) },
-      { name: "on 200 val names, computed here", colour: "var(--accent)", points: own.map(([s, loss]) => [at(s), loss]) },
-    ].filter((line) => line.points.length);
-  const draw = (width) => {
-    const lines = series();
-    if (!lines.length) return h("p", { class: "note" }, "No losses are known for this run.");
-    return h(
-      "div",
-      {},
-      lineChart(lines, {
-        width: Math.min(width, 960),
-        height: 260,
-        title: `Loss along the training, now at step ${steps[k]}`,
-        xLabel: "step (the left edge is step 0)",
-        yLabel: unit,
-        logX: true,
-        xRange: [BEFORE_1, Math.max(2, steps.at(-1) ?? 2)],
-        marks: steps[k] === null ? [] : [{ x: at(steps[k]) }],
-      }),
-      h(
-        "ul",
-        { class: "legend" },
-        lines.map((line) =>
-          h(
-            "li",
-            {},
-            h("span", {
-              class: line.dashed ? "training-key training-dashed" : "training-key",
-              style: { "border-color": line.colour },
-            }),
-            line.name,
-          ),
-        ),
-      ),
-    );
-  };
-  const sized = sizedBox(draw, 300);
-  const sentence = h("p", { class: "training-loss" });
-  const node = panelOf("The loss", sentence, sized.box);
-
-  function update(now) {
-    k = now;
-    const whole = curve.findLast((r) => r[0] === steps[k] && r[2] !== null);
-    const some = own.find(([step]) => step === steps[k]);
-    let loss = "";
-    if (whole) loss = `: ${whole[2].toFixed(3)} ${unit} on the whole val split`;
-    else if (some) loss = `: ${some[1].toFixed(3)} ${unit} on 200 val names`;
-    show(sentence, `The line marks step ${stepText(steps[k])}${loss}.`);
-    sized.redraw();
-  }
-  // Adds the loss of each kept step, one after the other.
-  async function score(states, valNames) {
-    const names = someNames(valNames);
-    for (const { step, model } of states) {
-      const loss = step === null ? null : await meanLoss(model, names);
-      if (loss === null) return;
-      own.push([step, loss]);
-      update(k);
-    }
-  }
-  return { node, update, score };
-}
-
-export function stepText(step) {
-  return step === null ? "the end" : step.toLocaleString("en");
 }

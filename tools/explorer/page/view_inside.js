@@ -1,207 +1,216 @@
 // Inside microGPT: one forward pass with its numbers, step by step, and switches for its parts.
-import { strip } from "./charts.js";
 import { announce, choice, data, debounce, field, h, show } from "./dom.js";
 import { drawStep, tokenName, tokenSpoken } from "./inside_details.js";
-import { findLine, passSteps, recordPass } from "./inside_steps.js";
-import { switchesOf } from "./inside_switches.js";
+import { shapeOf, sourceOf, stepList } from "./inside_list.js";
+import { passSteps, recordPass } from "./inside_steps.js";
+import { createSwitches } from "./inside_switches.js";
 import { UnknownCharacter } from "./models.js";
 import { softmax } from "./numbers.js";
 import { models } from "./state.js";
-import { largestOf } from "./vectors.js";
 import { seenBy } from "./word_evidence.js";
+import { firstText } from "./word_surprise.js";
 
 const LONGEST_INSIDE = 40; // characters of a name
-
-// The shape of what a step gives, as main.py's comments write it.
-function shapeOf(step) {
-  if (step.heads) return `${step.heads.length} × list[${step.heads[0].length}]`;
-  return `list[${step.vector.length}]`;
-}
-
-function sourceLine(step, source) {
-  const found = findLine(source, step.line, step.nth);
-  if (!found) return h("p", { class: "note" }, "main.py no longer has the line of this step.");
-  const at = step.part ? found.text.indexOf(step.part) : -1;
-  const text = at < 0 ? found.text : [
-    found.text.slice(0, at), h("mark", {}, step.part), found.text.slice(at + step.part.length),
-  ];
-  return h("div", { class: "scroll inside-line" },
-    h("span", { class: "note" }, `main.py, line ${found.number} `), h("code", {}, text));
-}
-
-// The list of steps. Only the chosen one is a stop of the Tab key; the arrow keys move on.
-function stepList(steps, chosen, { head, isDeep, onchoose }) {
-  return h("ol", { class: "inside-steps", "aria-label": "Steps; the arrow keys move" },
-    steps.map((step, i) => {
-      const numbers = step.heads ? step.heads[head] : step.vector;
-      const picture = strip(numbers, largestOf(numbers), "");
-      picture.setAttribute("aria-hidden", "true");
-      picture.setAttribute("preserveAspectRatio", "none");
-      const isFirst = step.group !== steps[i - 1]?.group;
-      const where = step.layer !== undefined && isDeep ? `, layer ${step.layer}` : "";
-      return h("li", {},
-        isFirst ? h("span", { class: "inside-group" }, step.group, where) : null,
-        h("button", {
-          type: "button",
-          "aria-current": step === chosen ? "step" : null,
-          tabindex: step === chosen ? "0" : "-1",
-          onclick: () => onchoose(step),
-        },
-          h("span", { class: "inside-number" }, String(i + 1)),
-          h("span", {}, step.title),
-          h("code", { class: "note" }, shapeOf(step)),
-          picture));
-    }));
-}
-
-function createInside(all, header, text) {
-  let model = all[0];
-  let position = null; // null: the last letter but one at first
-  let layer = 0;
-  let head = 0;
-  let at = 0; // of all steps, those of every layer
-  let steps = [];
-  const input = h("input", { type: "text", value: text || "emma", maxlength: String(LONGEST_INSIDE),
-    autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
-  const [places, layers, heads, list, detail, problem] =
-    Array.from({ length: 6 }, () => h("div", {}));
-  const switches = switchesOf(all);
-
-  function tokensOf() {
-    return [model.BOS, ...model.encode(input.value)];
-  }
-
-  // What the step list and the details show: everything up to the chosen position.
-  function compute() {
-    const whole = tokensOf();
-    if (position === null || position >= whole.length) position = Math.min(2, whole.length - 1);
-    const tokens = seenBy(model, whole.slice(0, position + 1));
-    const pass = recordPass(model, tokens);
-    const probs = softmax(pass.logits);
-    steps = passSteps(pass, probs);
-    return { model, tokens, pass, probs, head, target: whole[position + 1] ?? model.BOS };
-  }
-
-  function update() {
-    layer = Math.min(layer, model.n_layer - 1);
-    head = Math.min(head, model.n_head - 1);
-    try {
-      const context = compute();
-      at = Math.min(at, steps.length - 1);
-      show(problem);
-      drawChoices();
-      draw(context);
-      switches.update(model, input.value, position);
-    } catch (error) {
-      if (!(error instanceof UnknownCharacter)) throw error;
-      show(problem, unknown(error));
-    }
-  }
-
-  function unknown(error) {
-    const lower = input.value.toLowerCase();
-    const use = () => {
-      input.value = lower;
-      update();
-    };
-    return h("p", { class: "problem", role: "alert" }, data(error.message), ". ",
-      error.lower ? h("button", { type: "button", onclick: use }, "Use ", data(lower)) : null);
-  }
-
-  function drawChoices() {
-    const letters = tokensOf().map((token, i) => [
-      i, h("span", { "aria-label": tokenSpoken(model, token) }, tokenName(model, token)),
-    ]);
-    const numbers = (n) => Array.from({ length: n }, (_, i) => [i, String(i)]);
-    show(places, named("Position: after which letter?", choice("Position", letters, position,
-      (chosen) => ((position = chosen), update()))));
-    show(layers, model.n_layer > 1 ? named("Layer", choice("Layer", numbers(model.n_layer), layer,
-      chooseLayer)) : null);
-    show(heads, model.n_head > 1 ? named("Head", choice("Head", numbers(model.n_head), head,
-      (chosen) => ((head = chosen), update()))) : null);
-  }
-
-  // The same step of another layer.
-  function chooseLayer(chosen) {
-    const { id } = steps[at];
-    layer = chosen;
-    if (steps[at].layer !== undefined) at = steps.findIndex((s) => s.id === id && s.layer === layer);
-    update();
-  }
-
-  function choose(step, keepFocus) {
-    at = steps.indexOf(step);
-    if (step.layer !== undefined) layer = step.layer;
-    update();
-    if (keepFocus) list.querySelector("[aria-current]").focus();
-    announce(`Step ${at + 1}: ${step.title}. ${step.says}`);
-  }
-
-  function move(by, keepFocus) {
-    const next = steps[at + by];
-    if (next) choose(next, keepFocus);
-  }
-
-  function draw(context) {
-    const step = steps[at];
-    const shown = steps.filter((s) => s.layer === undefined || s.layer === layer);
-    show(list, stepList(shown, step, {
-      head, isDeep: model.n_layer > 1, onchoose: (chosen) => choose(chosen, true),
-    }));
-    const where = step.layer !== undefined && model.n_layer > 1 ? `, layer ${step.layer}` : "";
-    show(detail,
-      h("h3", {}, `${shown.indexOf(step) + 1}. ${step.title}${where} `,
-        h("code", { class: "note" }, shapeOf(step))),
-      sourceLine(step, header.source),
-      h("p", { class: "inside-says" }, step.says),
-      drawStep(step, context));
-  }
-
-  input.addEventListener("input", debounce(update));
-  list.addEventListener("keydown", (event) => {
-    const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    move(by, true);
-  });
-  const pick = all.length > 1
-    ? named("Model", choice("Model", all.map((m) => [m, m.label]), model, (chosen) => {
-        model = chosen;
-        at = Math.min(at, 3);
-        update();
-      }))
-    : null;
-  const turn = h("div", { class: "inside-turn" },
-    h("button", { type: "button", onclick: () => move(-1) }, "← Previous step"),
-    h("button", { type: "button", onclick: () => move(1) }, "Next step →"));
-  update();
-  return [
-    h("div", { class: "inside-controls" }, field("A name", input), pick, places, layers, heads),
-    problem,
-    h("div", { class: "inside-pass" }, list,
-      h("div", {}, turn, h("section", { class: "inside-detail", "aria-label": "The step" }, detail))),
-    switches.box,
-  ];
-}
+const STEP_KEYS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
 function named(label, control) {
   return h("div", { class: "field" }, h("span", { class: "label" }, label), control);
 }
 
+function numbersTo(n) {
+  return Array.from({ length: n }, (_, i) => [i, String(i)]);
+}
+
+// all: the microGPTs of the page. source: as from collect_source() in export.py.
+// -> {parts, use(text)}
+function createInside(all, source, text) {
+  let model = all[0];
+  let position = 2; // index of the last token that is read; 0 is BOS
+  let layer = 0;
+  let head = 0;
+  let steps = []; // of all layers
+  let at = 0; // index of the chosen step
+  const input = h("input", {
+    type: "text",
+    value: text,
+    maxlength: String(LONGEST_INSIDE),
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+  });
+  const [places, layers, heads] = [h("div", {}), h("div", {}), h("div", {})];
+  const problem = h("div", {});
+  const list = h("div", { onkeydown: moveByKey });
+  const detail = h("section", { class: "inside-detail", "aria-label": "The step" });
+  const switches = createSwitches(all);
+
+  function use(value) {
+    input.value = value;
+    update();
+  }
+
+  function update() {
+    try {
+      const whole = [model.BOS, ...model.encode(input.value)];
+      position = Math.min(position, whole.length - 1);
+      layer = Math.min(layer, model.n_layer - 1);
+      head = Math.min(head, model.n_head - 1);
+      drawChoices(whole);
+      drawPass(whole);
+      switches.update(model, input.value, position);
+      show(problem);
+    } catch (error) {
+      if (!(error instanceof UnknownCharacter)) throw error;
+      const lower = input.value.toLowerCase();
+      const button = h("button", { type: "button", onclick: () => use(lower) }, "Use ", data(lower));
+      const line = h("p", { class: "problem", role: "alert" }, data(error.message), ". ");
+      if (error.lower) line.append(button);
+      show(problem, line);
+    }
+  }
+
+  function drawChoices(whole) {
+    const letters = whole.map((token, i) => [
+      i,
+      h("span", { "aria-label": tokenSpoken(model, token) }, tokenName(model, token)),
+    ]);
+    const options = [
+      [places, "Position: after which letter?", letters, position, (i) => (position = i)],
+      [layers, "Layer", numbersTo(model.n_layer), layer, chooseLayer],
+      [heads, "Head", numbersTo(model.n_head), head, (i) => (head = i)],
+    ];
+    for (const [box, label, values, chosen, set] of options) {
+      const onchange = (value) => {
+        set(value);
+        update();
+      };
+      const [name] = label.split(":");
+      show(box, values.length > 1 ? named(label, choice(name, values, chosen, onchange)) : null);
+    }
+  }
+
+  // The same step of another layer.
+  function chooseLayer(chosen) {
+    layer = chosen;
+    const step = steps[at];
+    if (step.layer !== undefined) {
+      at = steps.findIndex((s) => s.id === step.id && s.layer === layer);
+    }
+  }
+
+  function drawPass(whole) {
+    const tokens = seenBy(model, whole.slice(0, position + 1));
+    const pass = recordPass(model, tokens);
+    steps = passSteps(pass, softmax(pass.logits));
+    at = Math.min(at, steps.length - 1);
+    const step = steps[at];
+    const isDeep = model.n_layer > 1;
+    const shown = steps.filter((s) => s.layer === undefined || s.layer === layer);
+    const onchoose = (chosen) => choose(chosen, true);
+    show(list, stepList(shown, step, { head, isDeep, onchoose }));
+    const where = step.layer !== undefined && isDeep ? `, layer ${step.layer}` : "";
+    const target = whole[position + 1] ?? model.BOS;
+    show(
+      detail,
+      h(
+        "h3",
+        {},
+        `${shown.indexOf(step) + 1}. ${step.title}${where} `,
+        h("code", { class: "note" }, shapeOf(step)),
+      ),
+      sourceOf(step, source),
+      h("p", { class: "inside-says" }, step.says),
+      drawStep(step, { model, tokens, pass, head, target }),
+    );
+  }
+
+  function choose(step, isFocused) {
+    at = steps.indexOf(step);
+    if (step.layer !== undefined) layer = step.layer;
+    update();
+    if (isFocused) list.querySelector("[aria-current]").focus({ preventScroll: true });
+    announce(`${step.title}. ${step.says}`);
+  }
+
+  function move(by, isFocused) {
+    const next = steps[at + by];
+    if (next) choose(next, isFocused);
+  }
+
+  function moveByKey(event) {
+    const by = STEP_KEYS[event.key];
+    if (!by) return;
+    event.preventDefault();
+    move(by, true);
+  }
+
+  function chooseModel(chosen) {
+    const { id } = steps[at] ?? {};
+    model = chosen;
+    layer = 0;
+    at = 0;
+    update();
+    at = Math.max(0, steps.findIndex((step) => step.id === id));
+    update();
+  }
+
+  input.addEventListener("input", debounce(update));
+  const pick = choice("Model", all.map((m) => [m, m.label]), model, chooseModel);
+  const turn = h(
+    "div",
+    { class: "inside-turn" },
+    h("button", { type: "button", onclick: () => move(-1) }, "← Previous step"),
+    h("button", { type: "button", onclick: () => move(1) }, "Next step →"),
+  );
+  update();
+  const parts = [
+    h(
+      "div",
+      { class: "inside-controls" },
+      field("A name", input),
+      all.length > 1 ? named("Model", pick) : null,
+      places,
+      layers,
+      heads,
+    ),
+    problem,
+    h("div", { class: "inside-pass" }, list, h("div", {}, turn, detail)),
+    switches.box,
+  ];
+  return { parts, use };
+}
+
 async function renderInside(panel, header, text) {
   const all = (await models()).filter((model) => model.kind === "microgpt");
   if (!all.length) {
-    show(panel, h("p", {}, "There is no microGPT on this page yet. Train one with ",
-      h("code", {}, "make stage 5"), ", then write the page again with ",
-      h("code", {}, "make explore"), "."));
+    show(
+      panel,
+      h(
+        "p",
+        {},
+        "There is no microGPT on this page yet. Train one with ",
+        h("code", {}, "make stage 5"),
+        ", then write the page again with ",
+        h("code", {}, "make explore"),
+        ".",
+      ),
+    );
     return;
   }
-  show(panel,
-    h("p", {}, "This is what microGPT computes after one letter of a name, with its real numbers: ",
-      "red is positive, blue is negative, and a stronger colour is a larger number. Point at a strip, or focus it and use the ",
-      "arrow keys, to read its numbers. Go through the steps once: at which of them does the model ",
-      "look at the letters before?"),
-    createInside(all, header, text));
+  const inside = createInside(all, header.source, text || firstText(all, "emma"));
+  panel.addEventListener("text", (event) => inside.use(event.detail));
+  show(
+    panel,
+    h(
+      "p",
+      { class: "inside-intro" },
+      "This is what microGPT computes after one letter of a name, with its real numbers. Red is ",
+      "positive, blue is negative, and a stronger colour is a larger number. To read the numbers of ",
+      "a strip, point at it, or focus it and use the arrow keys. Go through the steps once: at which ",
+      "of them does the model look at earlier letters?",
+    ),
+    inside.parts,
+  );
 }
 
 export const insideView = { id: "inside", title: "Inside microGPT", render: renderInside };

@@ -14,17 +14,18 @@ function lossSections(header) {
   const models = groups.filter((group) => group.unit === "nats/char");
   const others = groups.filter((group) => group.unit !== "nats/char");
   return [...models, ...others].map((group) => [
-    h("h3", {}, data(groupTitle(group))),
+    h("h3", { class: "losses-title" }, data(groupTitle(group))),
     createLossTable(group, isTwo),
     createLossCurves(group, isTwo),
   ]);
 }
 
-// ---- 02 and 03 ---------------------------------------------------------------------------------
+// ---- 02 and 03 ------------------------------------------------------------------------------
 // Pairs of both stages; a model whose characters differ from the first one's is left out.
 async function bigramSection() {
   const tables = entries().filter((entry) => entry.kind === "counts" || entry.kind === "learned");
-  const loaded = await Promise.all(tables.map(async (entry) => ({ label: entry.label, model: await loadModel(entry) })));
+  const load = async (entry) => ({ label: entry.label, model: await loadModel(entry) });
+  const loaded = await Promise.all(tables.map(load));
   const known = loaded.filter(({ model }) => model);
   if (!known.length) return null;
   const alphabet = JSON.stringify(known[0].model.chars);
@@ -34,15 +35,15 @@ async function bigramSection() {
     h(
       "p",
       {},
-      "Rows are the character before, columns the next one; darker is likelier. Stage 02 counted its",
-      " table, and stage 03 found its own by gradient descent. Where do they differ most? Point at a",
-      " cell, or move over the cells with the arrow keys.",
+      "Rows are the character before, columns the next one. The stronger the colour, the likelier",
+      " the pair. Stage 02 counted its table; stage 03 found its own by gradient descent. Where do",
+      " they differ most? Point at a cell, or move over the cells with the arrow keys.",
     ),
     createBigramTables(alike),
   ];
 }
 
-// ---- 04 to 06 ----------------------------------------------------------------------------------
+// ---- 04 to 06 -------------------------------------------------------------------------------
 function mapSection() {
   const kinds = ["mlp", "microgpt", "gpt"];
   const all = [...entries(), ...entries(true)].filter((entry) => kinds.includes(entry.kind));
@@ -53,10 +54,13 @@ function mapSection() {
     const turn = ++opened;
     const model = await loadModel(entry);
     if (turn !== opened) return;
-    if (!model) return show(place, h("p", {}, "The numbers of this model did not fit into the page."));
+    if (!model) {
+      show(place, h("p", {}, "The numbers of this model did not fit into the page."));
+      return;
+    }
     const map = createMap([model], `${entry.label}: a map of the tokens' vectors`);
     const size = embeddingsOf(model)[0].length;
-    const share = Math.round(100 * map.share);
+    const share = `${Math.round(100 * map.share)}% of the spread`;
     const details = h("details", {}, h("summary", {}, "The nearest tokens of each token"));
     details.addEventListener("toggle", () => {
       if (details.childElementCount === 1) details.append(nearestTable(model));
@@ -64,7 +68,7 @@ function mapSection() {
     show(
       place,
       map.node,
-      h("p", { class: "note" }, `Two directions of ${size}: ${share}% of the spread. Vowels have a circle.`),
+      h("p", { class: "note" }, `Two directions of ${size}: ${share}. Vowels have a circle.`),
       details,
     );
   }
@@ -93,8 +97,8 @@ async function renderLosses(panel, header) {
     h(
       "p",
       {},
-      "Every loss is the mean over a whole split; lower is better. Press the name of a column to sort",
-      " by it. Which model has a val loss far above its train loss? It has learned names by heart.",
+      "Every loss is the mean over a whole split; lower is better. Press the name of a column to",
+      " sort by it. Which model has a val loss far above its train loss? It knows names by heart.",
     ),
     lossSections(header),
     later,

@@ -74,7 +74,7 @@ async function renderNext(panel, header, text) {
     h("h2", { class: "unseen" }, "What each model expects"),
     h(
       "div",
-      { class: "models" },
+      { class: "models next-models" },
       cards.map((card) => card.box),
     ),
   );

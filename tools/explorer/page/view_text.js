@@ -31,9 +31,9 @@ function textIntro(model) {
   return h(
     "p",
     {},
-    `Type a text. The model reads its last ${model.block_size} characters and says what is next. `,
-    "The darker a character and the thicker its line, the more it surprised the model. Misspell a " +
-      "word: where does the surprise come, and how soon is the model sure again?",
+    `Type a text. The model reads its last ${model.block_size} characters and says what is next. ` +
+      "The darker a character and the thicker its line, the more it surprised the model. Misspell " +
+      "a word: where does the surprise come, and how soon is the model sure again?",
   );
 }
 
@@ -128,7 +128,7 @@ function showTextModel(part, model, text) {
     setText,
     topK: topK.value,
     seed: seed.value,
-    model: () => model,
+    model,
   });
   show(
     part,

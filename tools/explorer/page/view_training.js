@@ -5,29 +5,33 @@ import { UnknownCharacter } from "./models.js";
 import { createMoonMap, moonAccuracy } from "./moons.js";
 import { rowOfEntry, rowOfFolder } from "./runs.js";
 import { entries } from "./state.js";
+import { createCurvePanel, stepText } from "./training_curve.js";
 import {
   createAttentionPanel,
-  createCurvePanel,
   createNextPanel,
   createPicturePanel,
   createSamplesPanel,
-  stepText,
 } from "./training_panels.js";
-import { hasEarlier, loadStates } from "./training_states.js";
+import { hasEarlier, loadStates, someNames } from "./training_states.js";
 
 const PLAY_EVERY = 1100; // milliseconds
 
-// ---- what can be chosen ------------------------------------------------------------------------
+// ---- what can be chosen ---------------------------------------------------------------------
 // [{label, open(names)}, ...]; open() gives {steps, panels, question, setText, score}.
 function trainings(header) {
   const two = header.runs.length > 1;
   const moons = header.runs.flatMap((run, index) =>
     run.moons
-      ? [{ label: two ? `two moons (${run.name})` : "two moons", open: () => openMoons(run.moons, index) }]
+      ? {
+          label: two ? `two moons (${run.name})` : "two moons",
+          open: () => openMoons(run.moons, index),
+        }
       : [],
   );
-  const kept = entries().filter(hasEarlier);
-  return [...moons, ...kept.map((entry) => ({ label: entry.label, open: (names) => openModel(entry, names) }))];
+  const models = entries()
+    .filter(hasEarlier)
+    .map((entry) => ({ label: entry.label, open: (names) => openModel(entry, names) }));
+  return [...moons, ...models];
 }
 
 async function openModel(entry, names) {
@@ -35,27 +39,29 @@ async function openModel(entry, names) {
   const steps = states.map(({ step }) => step);
   const next = createNextPanel(states);
   const attention = entry.kind === "microgpt" ? createAttentionPanel(states) : null;
-  const curve = createCurvePanel({ steps, row: rowOfEntry(entry), unit: "nats/char" });
-  const panels = [next, curve, createPicturePanel(states), attention, createSamplesPanel(states, names)];
+  const valNames = names && someNames(names.val);
+  const curve = createCurvePanel({ steps, row: rowOfEntry(entry), unit: "nats/char", valNames });
+  const [picture, samples] = [createPicturePanel(states), createSamplesPanel(states, names)];
   const first = states[0].model;
   return {
     steps,
-    panels: panels.filter(Boolean),
+    panels: [next, curve, picture, attention, samples].filter(Boolean),
     question:
-      "Which does the model learn first: how common each character is, or what fits your beginning?",
+      "What does the model learn first: how common each character is, or what fits your beginning?",
     beginning: startOf(first, names),
     setText: (text) => {
       first.encode(text); // throws UnknownCharacter before anything changes
       next.setText(text);
       attention?.setText(text);
     },
-    score: () => names && curve.score(states, names.val),
+    score: () => curve.score(states),
   };
 }
 
 // A beginning that this model can read.
 function startOf(model, names) {
-  const candidates = ["christ", ...(names?.train.slice(0, 1) ?? []), model.chars.slice(0, 2).join("")];
+  const own = model.chars.slice(0, 2).join("");
+  const candidates = ["christ", ...(names?.train.slice(0, 1) ?? []), own];
   return candidates.find((text) => [...text].every((ch) => model.stoi.has(ch))) ?? "";
 }
 
@@ -85,10 +91,11 @@ async function openMoons(moons, index) {
   };
   const row = rowOfFolder(index, "01_micrograd");
   const curve = createCurvePanel({ steps, row, unit: "nats/point" });
-  return { steps, panels: [{ node, update }, curve], question: "When does the line bend round both moons?" };
+  const question = "When does the line bend round both moons?";
+  return { steps, panels: [{ node, update }, curve], question };
 }
 
-// ---- the page ----------------------------------------------------------------------------------
+// ---- the page -------------------------------------------------------------------------------
 function createPlayer(button, advance) {
   let timer = null;
   const stop = () => {
@@ -109,7 +116,8 @@ async function renderTraining(panel, header, text) {
   const all = trainings(header);
   if (!all.length) {
     const how = h("code", {}, "make stages");
-    show(panel, h("p", {}, "No model here has kept its weights along the training. Run ", how, " again."));
+    const why = "No model here has kept its weights along the training. Run ";
+    show(panel, h("p", {}, why, how, " again."));
     return;
   }
   const names = await loadJson("names");
@@ -134,8 +142,11 @@ async function renderTraining(panel, header, text) {
       show(problem);
     } catch (error) {
       if (!(error instanceof UnknownCharacter)) throw error;
-      const lower = input.value.toLowerCase();
-      const mend = h("button", { type: "button", onclick: () => ((input.value = lower), setText()) }, "Use small letters");
+      const lower = () => {
+        input.value = input.value.toLowerCase();
+        setText();
+      };
+      const mend = h("button", { type: "button", onclick: lower }, "Use small letters");
       show(problem, `${error.message} `, error.lower ? mend : null);
       return;
     }
@@ -154,6 +165,7 @@ async function renderTraining(panel, header, text) {
   async function open(chosen) {
     stop();
     const turn = ++opened;
+    grid.setAttribute("aria-busy", "true");
     const step = training?.steps[k] ?? 0;
     chosen.opened ??= chosen.open(names);
     const next = await chosen.opened;
@@ -170,10 +182,11 @@ async function renderTraining(panel, header, text) {
       oninput: update,
     });
     show(sliderPlace, control.box, play);
-    show(question, `Move the slider from the untrained model to the trained one. ${training.question}`);
+    show(question, `Move the slider from the untrained to the trained model. ${training.question}`);
     show(typedPlace, training.setText ? typed : null);
     show(problem);
     show(grid, training.panels.map((part) => part.node));
+    grid.setAttribute("aria-busy", "false");
     if (!training.setText) return update(k);
     training.setText(training.beginning); // what the panels show if the reader's cannot be read
     update(k);

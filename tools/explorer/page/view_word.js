@@ -4,7 +4,7 @@ import { models } from "./state.js";
 import { wordChart } from "./word_chart.js";
 import { wordReason } from "./word_reasons.js";
 import { wordScrambler } from "./word_scramble.js";
-import { biggestGap, gapSentence, nats, probability } from "./word_surprise.js";
+import { biggestGap, firstText, gapSentence, nats, probability } from "./word_surprise.js";
 import { surprises, targetOf, targetsOf } from "./word_surprise.js";
 import { wordTable } from "./word_table.js";
 
@@ -141,7 +141,7 @@ function createSurprises(all, { label, text, longest, isText }) {
     };
     show(table, wordTable(known, targets, cell, actions));
     show(look, HOW);
-    if (!isText) show(chart, wordChart(known, targets, chart.clientWidth || 640));
+    if (!isText) show(chart, wordChart(known, targets, box.clientWidth || 640));
     explain(cell, targets);
   }
 
@@ -162,7 +162,7 @@ async function renderWord(panel, header, text) {
   if (names.length) {
     const word = createSurprises(names, {
       label: "A word",
-      text: text || "isabella",
+      text: text || firstText(names, "isabella"),
       longest: LONGEST_NAME,
       isText: false,
     });
@@ -183,7 +183,7 @@ async function renderWord(panel, header, text) {
   if (texts.length) {
     const line = createSurprises(texts, {
       label: "A line",
-      text: "My name is Isabella, my lord.",
+      text: firstText(texts, "My name is Isabella, my lord."),
       longest: Math.min(...texts.map((model) => model.block_size)),
       isText: true,
     });

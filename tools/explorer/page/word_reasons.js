@@ -63,11 +63,19 @@ function countsReason(model, tokens, target) {
   const { smoothing } = model;
   const V = row.length;
   const times = row[target].toLocaleString("en");
+  const all = total.toLocaleString("en");
   return [
-    h("p", {}, `In train, ${quoted(model.symbols[target])} followed ${readQuoted(model, last)} ${times} ` +
-      `times out of ${total.toLocaleString("en")}. Smoothing adds ${smoothing} to each of the ${V} counts ` +
-      `of this row: (${times} + ${smoothing}) / (${total.toLocaleString("en")} + ${shortSum(V * smoothing)}). ` +
-      "The model looks at nothing else."),
+    h(
+      "p",
+      {},
+      `In train, ${quoted(model.symbols[target])} followed ${readQuoted(model, last)} ${times} `,
+      `times out of ${all}. `,
+      smoothing
+        ? `Smoothing adds ${smoothing} to each of the ${V} counts of this row: ` +
+            `P = (${times} + ${smoothing}) / (${all} + ${shortSum(V * smoothing)}). `
+        : "",
+      "The model looks at nothing else.",
+    ),
     rowCells(model, `How often each character followed ${readSpoken(model, last)} in train`, target,
       (id) => row[id] / most, (id) => [row[id].toLocaleString("en")]),
   ];

@@ -18,8 +18,10 @@ export function wordScrambler(models, input) {
     const rows = surprises(models, word).map((row, r) => [row, surprises(models, other)[r]]);
     const known = rows.filter(([row]) => row.losses);
     const sure = known.filter(([real, mixed]) => real.sum < mixed.sum).length;
-    show(result, sumsTable(known, sure, word, other));
-    announce(`${sure} of ${known.length} models prefer ${word} to ${other}.`);
+    const count = `${sure} of ${known.length} models prefer `;
+    const sentence = [count, data(word), " to ", data(other), ". These are the sums in nats:"];
+    show(result, h("p", {}, sentence), sumsTable(known, word, other));
+    announce(`${count}${word} to ${other}.`);
   }
 
   return {
@@ -31,19 +33,11 @@ export function wordScrambler(models, input) {
   };
 }
 
-function sumsTable(rows, sure, word, other) {
+function sumsTable(rows, word, other) {
   return h(
     "table",
     { class: "word-sums" },
-    h(
-      "caption",
-      {},
-      `${sure} of ${rows.length} models prefer `,
-      data(word),
-      " to ",
-      data(other),
-      ". These are the sums in nats:",
-    ),
+    h("caption", { class: "unseen" }, "Sums in nats"),
     h(
       "thead",
       {},

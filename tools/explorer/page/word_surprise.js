@@ -1,6 +1,7 @@
 // What a text costs each model, letter by letter, in nats.
 import { mark, spoken } from "./dom.js";
 import { UnknownCharacter } from "./models.js";
+import { seeded } from "./numbers.js";
 
 const DASHES = [null, "7 4", "2 3", "9 3 2 3"]; // of models that share a colour
 
@@ -36,7 +37,7 @@ export function biggestGap(rows) {
     const sorted = [...rows].sort((a, b) => a.losses[i] - b.losses[i]);
     return { i, least: sorted[0], most: sorted.at(-1) };
   });
-  const size = ({ i, least, most }) => most.losses[i] - least.losses[i];
+  const size = ({ i, least, most }) => most.losses[i] - least.losses[i] || 0; // 0: both infinite
   return gaps.reduce((a, b) => (size(b) > size(a) ? b : a));
 }
 
@@ -94,6 +95,15 @@ export function lineStyles(models) {
     used.set(colour, times + 1);
     return { colour, dash: DASHES[times % DASHES.length] };
   });
+}
+
+// A text to begin with: the given one, or one that a model draws if not all can read it.
+export function firstText(models, text) {
+  const canRead = (model) => [...text].every((ch) => model.stoi.has(ch));
+  if (models.every(canRead)) return text;
+  const model = models.at(-1);
+  const beginning = model.isText ? model.chars[0] : "";
+  return model.sample(beginning, { longest: 20, random: seeded(1) });
 }
 
 // Another order of the letters, or null if there is none.
