@@ -49,13 +49,13 @@ class Blob:
     title: str  # for the line that says what was left out
 
 
-def pack(tensors):
+def pack(tensors, planes=3):
     """The bytes of tensors, and where each one is in them: {name: {"shape", "at", "largest"}}.
 
     A number takes three bytes: a whole number from 1 to 2**24 - 1 that stands for -largest to
     largest. This moves a log-probability by less than 1e-5. All first bytes come first, then all
     second ones, then all third ones: so they compress better. at: the index of the first number.
-    Raises NoModel for weights of a training that diverged.
+    planes: with 2, the third bytes are left out. Raises NoModel if the training diverged.
     """
     where, arrays, at = {}, [], 0
     for name, tensor in tensors.items():
@@ -67,8 +67,8 @@ def pack(tensors):
         arrays.append(np.rint(array.ravel() / largest * HALF) + HALF + 1)
         at += array.size
     numbers = np.concatenate(arrays).astype(np.uint32)
-    planes = [(numbers >> shift & 0xFF).astype(np.uint8).tobytes() for shift in (16, 8, 0)]
-    return b"".join(planes), where
+    content = [(numbers >> shift & 0xFF).astype(np.uint8).tobytes() for shift in (16, 8, 0)[:planes]]
+    return b"".join(content), where
 
 
 # ---- models ----------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def export_model(run, folder, key):
     blobs = [Blob(key, zlib.compress(content, 9), entry["title"])]
     for step in read_kept_steps(place):
         weights, _ = tensors_of(folder, module.load(place, step))
-        content, where = pack(weights)
+        content, where = pack(weights, planes=2)  # for looking: the page has room for no more
         blob = f"{key}@{step}"
         blobs.append(Blob(blob, zlib.compress(content, 9), f"{entry['title']}, step {step}"))
         entry["earlier"].append({"step": step, "key": blob, "tensors": where})

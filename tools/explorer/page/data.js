@@ -1,6 +1,7 @@
 // The header and the blobs of the page: tensors, counts and names.
 
 const HALF = 2 ** 23 - 1; // as in export.py
+const MIDDLE = 0x80; // in place of a third byte that was left out
 
 export const header = JSON.parse(document.getElementById("header").textContent);
 
@@ -27,17 +28,22 @@ export async function loadJson(key) {
   return bytes && JSON.parse(new TextDecoder().decode(bytes));
 }
 
+function sizeOf(shape) {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
 // The tensors of a model: {name: {shape, data: Float32Array}}. export.py says how they are packed.
 export async function loadTensors(key, where) {
   const bytes = await loadBytes(key);
   if (!bytes) return null;
-  const n = bytes.length / 3;
+  const n = Object.values(where).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const tensors = {};
   for (const [name, { shape, at, largest }] of Object.entries(where)) {
-    const size = shape.reduce((product, length) => product * length, 1);
+    const size = sizeOf(shape);
     const numbers = new Float32Array(size);
     for (let i = 0; i < size; i++) {
-      const whole = (bytes[at + i] << 16) | (bytes[n + at + i] << 8) | bytes[2 * n + at + i];
+      const last = bytes[2 * n + at + i] ?? MIDDLE;
+      const whole = (bytes[at + i] << 16) | (bytes[n + at + i] << 8) | last;
       numbers[i] = ((whole - HALF - 1) / HALF) * largest;
     }
     tensors[name] = { shape, data: numbers };

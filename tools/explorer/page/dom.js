@@ -157,3 +157,11 @@ export function announce(text) {
   const region = document.getElementById("announcer");
   if (region) region.textContent = text;
 }
+
+// Rows and columns to move by, for the arrow keys in a table of cells.
+export const MOVES = {
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+};

@@ -1,12 +1,10 @@
 // A table of next characters as coloured cells. A row is the character before, a column the next.
 import { shade } from "./charts.js";
-import { announce, h, mark, setStyle, svg } from "./dom.js";
+import { announce, h, mark, MOVES, setStyle, svg } from "./dom.js";
 
 const CELL = 20;
 const [LEFT, TOP] = [46, 22];
 const MOST = 80; // rows and columns: more cells would be too small to tell apart
-
-const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // symbols: of the columns; the last one is the end. A row has the same ids, and the last one is
 // the beginning. onselect(row, column): the reader went to a cell. describe(row, column): its text.

@@ -22,7 +22,7 @@ export function curvePoints(result, column, overSteps) {
 
 // One row's lines: its val loss, and its train loss if the reader wants it or if the run measured
 // its val loss only once.
-function linesOf(row, number, options) {
+function curvesOf(row, number, options) {
   const val = curvePoints(row.result, 2, options.overSteps);
   const train = curvePoints(row.result, 1, options.overSteps);
   const colour = header.colours[row.stage] ?? "var(--accent)";
@@ -52,7 +52,7 @@ export function createLossCurves(group, isTwo) {
   const seen = group.unit === "nats/point" ? "points" : "characters";
 
   const draw = (width) => {
-    const lines = rows.flatMap((row, i) => (chosen.has(row) ? linesOf(row, i + 1, options) : []));
+    const lines = rows.flatMap((row, i) => (chosen.has(row) ? curvesOf(row, i + 1, options) : []));
     const drawn = options.logX ? lines.flatMap((l) => l.points).some(([x]) => x > 0) : lines.length;
     if (!drawn) return h("p", { class: "note" }, "Choose a run below.");
     const count = chosen.size === 1 ? "1 run" : `${chosen.size} runs`;

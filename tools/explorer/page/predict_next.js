@@ -128,10 +128,10 @@ function lossTable(rows) {
 export function pickTarget(words, beginning, random = Math.random) {
   const fitting = words.filter((word) => word.startsWith(beginning));
   if (!fitting.length) return null;
-  return targetOf(fitting[Math.floor(random() * fitting.length)], beginning);
+  return givenWord(fitting[Math.floor(random() * fitting.length)], beginning);
 }
 
-function targetOf(word, beginning) {
+function givenWord(word, beginning) {
   return { word, next: [...word.slice(beginning.length)][0] ?? null };
 }
 
@@ -243,7 +243,7 @@ export function startRounds(answers, models, settings) {
 
 function drawTarget(model, beginning) {
   if ([...beginning].some((ch) => !model.stoi.has(ch))) return null;
-  return targetOf(model.sample(beginning), beginning);
+  return givenWord(model.sample(beginning), beginning);
 }
 
 function noTarget(beginning) {

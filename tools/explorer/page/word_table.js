@@ -1,11 +1,10 @@
 // The table of surprises: a row for each model, a column for each letter.
 import { shade } from "./charts.js";
-import { h, mark, spoken, svg } from "./dom.js";
+import { h, mark, MOVES, spoken, svg } from "./dom.js";
 import { cellLabel, leastLosses, lineStyles, nats } from "./word_surprise.js";
 
 const FULL_COST = 5; // nats that get the strongest colour
 const STRONGEST = 0.5; // share of the colour; with more of it the numbers would be hard to read
-const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 // A short piece of a model's line in the chart.
 export function lineKey({ colour, dash }) {
