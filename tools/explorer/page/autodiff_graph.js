@@ -25,7 +25,7 @@ function nodeLines(node) {
 }
 
 // The widest that a box may get while its numbers change, so that nothing jumps.
-function sizeOf(node) {
+function boxSize(node) {
   return [Math.max(titleOf(node).length, 14) * LETTER + 14, BOX_HEIGHT];
 }
 
@@ -34,7 +34,7 @@ let lastLayout = { key: null, layout: null };
 
 function layoutOf(nodes) {
   const key = nodes.map(titleOf).join("\n");
-  if (lastLayout.key !== key) lastLayout = { key, layout: layoutGraph(nodes, sizeOf), nodes };
+  if (lastLayout.key !== key) lastLayout = { key, layout: layoutGraph(nodes, boxSize), nodes };
   const { layout, nodes: old } = lastLayout;
   const now = new Map(old.map((node, i) => [node, nodes[i]]));
   return {
