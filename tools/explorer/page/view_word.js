@@ -1,5 +1,7 @@
 // A word: what each of its letters costs every model, and why.
 import { announce, data, debounce, field, h, mark, pause, show } from "./dom.js";
+import { hideUntil, predictSwitch } from "./predict.js";
+import { surpriseQuestion } from "./predict_word.js";
 import { models } from "./state.js";
 import { wordChart } from "./word_chart.js";
 import { wordReason } from "./word_reasons.js";
@@ -79,11 +81,15 @@ function createSurprises(all, { label, text, longest, isText }) {
     scrambler?.result,
     h("div", { class: "word-below" }, isText ? null : chart, why),
   );
+  const predict = isText ? null : predictSwitch();
+  let round = null; // what "Predict first" asks about: the word and its losses
+  const gate = isText ? null : hideUntil(answers, surpriseQuestion(() => round, use));
   const box = h(
     "div",
     { class: "word-box" },
-    h("div", { class: "word-controls" }, field(label, input), scrambler?.button),
+    h("div", { class: "word-controls" }, field(label, input), scrambler?.button, predict),
     problems,
+    gate?.box,
     answers,
   );
   let chosen = null; // {model, i}: the cell whose reasons are shown
@@ -126,6 +132,8 @@ function createSurprises(all, { label, text, longest, isText }) {
     const targets = targetsOf(value, isText);
     const rows = surprises(all, value);
     const known = rows.filter((row) => row.losses);
+    round = { symbols: [...value, null], rows: known };
+    gate?.restart();
     show(problems, problemLines(rows, value, use));
     scrambler?.changed(value);
     if (!targets.length) return showNothing("Type at least two characters.");
