@@ -67,8 +67,8 @@ def pack(tensors, planes=3):
         arrays.append(np.rint(array.ravel() / largest * HALF) + HALF + 1)
         at += array.size
     numbers = np.concatenate(arrays).astype(np.uint32)
-    content = [(numbers >> shift & 0xFF).astype(np.uint8).tobytes() for shift in (16, 8, 0)[:planes]]
-    return b"".join(content), where
+    parts = [(numbers >> shift & 0xFF).astype(np.uint8).tobytes() for shift in (16, 8, 0)]
+    return b"".join(parts[:planes]), where
 
 
 # ---- models ----------------------------------------------------------------------------------

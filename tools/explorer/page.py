@@ -1,8 +1,8 @@
 """Put header, blobs, styles and modules into one HTML file.
 
 The JavaScript in page/ is written as ES modules, which a browser cannot load from one file. So
-this file joins them in the order of their imports and takes the import lines and the word export
-away. All names at the top of a module are different in all modules; a test checks that.
+this file joins them in the order of their imports. Each becomes a function that returns what the
+module exports.
 """
 
 import base64
@@ -14,23 +14,29 @@ from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent / "page"
 LARGEST = 6_000_000  # bytes
-IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+\.js)";\n', re.MULTILINE)
-EXPORT = re.compile(r"^export (?=function|async function|const|class)", re.MULTILINE)
+IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+\.js)";$', re.MULTILINE)
+EXPORT = re.compile(r"^export ((?:async )?(?:function\*?|const|class) (\w+))", re.MULTILINE)
 
 
 def join_modules(first="app.js"):
     """The text of a module and of all that it imports, each once and after what it needs."""
-    parts, seen = [], set()
+    parts, seen = ["const modules = {};"], set()
 
     def add(name):
         if name in seen:
             return
         seen.add(name)
         source = (PAGE / name).read_text(encoding="utf-8")
-        for imported in IMPORT.findall(source):
+        for _, imported in IMPORT.findall(source):
             add(imported)
-        source = EXPORT.sub("", IMPORT.sub("", source))
-        parts.append(f"// ---- {name} ----\n{source}")
+        body = IMPORT.sub(r'const \1 = modules["\2"];', source)
+        exported = ", ".join(found[1] for found in EXPORT.findall(body))
+        body = EXPORT.sub(r"\1", body)
+        if name == first:  # the only one that waits for something, which a function could not
+            parts.append(f"// ---- {name} ----\n{{\n{body}}}\n")
+        else:
+            body = f"(() => {{\n{body}return {{ {exported} }};\n}})();"
+            parts.append(f'// ---- {name} ----\nmodules["{name}"] = {body}\n')
 
     add(first)
     return "\n".join(parts)

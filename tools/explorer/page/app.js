@@ -30,7 +30,7 @@ function startTheme() {
 }
 
 // The part of the address after #: a view's id, and perhaps a text after a slash.
-export function place() {
+function place() {
   const [id, ...rest] = location.hash.slice(1).split("/");
   let text = "";
   try {
