@@ -58,6 +58,12 @@ class AutodiffPlayground {
   }
 
   // ---- what the reader does ----
+  // Another text from the page's address.
+  write(text) {
+    this.input.value = text;
+    this.type();
+  }
+
   type() {
     this.example.selectedIndex = 0;
     this.look = LOOK;
@@ -257,7 +263,9 @@ class AutodiffPlayground {
 }
 
 function renderAutodiff(panel, header, text) {
-  new AutodiffPlayground(text).render(panel);
+  const playground = new AutodiffPlayground(text);
+  playground.render(panel);
+  panel.addEventListener("text", (event) => playground.write(event.detail));
 }
 
 export const autodiffView = { id: "autodiff", title: "Autodiff", render: renderAutodiff };
