@@ -36,8 +36,9 @@ GRAPH = """const graphOf = (text, turnsOf = sortedTurns) => {
 def script(browser):
     """script("return x + 1", 2) runs JavaScript beside the modules of the playground."""
     page = browser.new_page()
-    modules = join_modules("evaluate.js") + join_modules("autodiff_graph.js") + GRAPH
-    yield lambda body, x=None: page.evaluate(f"(x) => {{ {modules}\n{body} }}", x)
+    exports = "Object.assign(globalThis, ...Object.values(modules));"
+    page.evaluate(f"() => {{ {join_modules('view_autodiff.js')} {exports} }}")
+    yield lambda body, x=None: page.evaluate(f"(x) => {{ {GRAPH}\n{body} }}", x)
     page.close()
 
 
