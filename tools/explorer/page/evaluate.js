@@ -112,7 +112,7 @@ function nameNodes(nodes, taken) {
 }
 
 // How a node was computed from its children: "a * b"; empty for a leaf.
-export function formulaOf({ op, children: [a, b] }) {
+function formulaOf({ op, children: [a, b] }) {
   if (!a) return "";
   if (b) return `${a.name} ${op} ${b.name}`;
   return op.startsWith("**") ? `${a.name} ** ${op.slice(2)}` : `${op}(${a.name})`;
