@@ -60,6 +60,7 @@ function costsTable(rows, name, count) {
     h(
       "table",
       { class: "inside-cost" },
+      h("caption", { class: "unseen" }, "The cost of what is switched off, in nats"),
       h(
         "thead",
         {},
