@@ -13,12 +13,12 @@ const MOST_LETTERS = 60; // more buttons than this are no help
 
 // P of a symbol that has `chips` of the `placed` chips. What was not placed, at least 0.1, is
 // spread evenly over all symbols, so that no symbol gets 0.
-export function chipProbability(chips, placed, symbols) {
+function chipProbability(chips, placed, symbols) {
   return chips * WORTH + (1 - placed * WORTH) / symbols;
 }
 
 // Which letters get a button: all, or the most frequent ones of a large alphabet.
-export function offeredLetters(symbols, names) {
+function offeredLetters(symbols, names) {
   if (symbols.length <= MOST_LETTERS) return symbols;
   const times = new Map(symbols.map((symbol) => [symbol, 0]));
   for (const name of names) {
@@ -126,7 +126,7 @@ function lossTable(rows) {
 }
 
 // A name that goes on after `beginning`, and its next letter (null: the end), or null if none does.
-export function pickTarget(words, beginning, random = Math.random) {
+function pickTarget(words, beginning, random = Math.random) {
   const fitting = words.filter((word) => word.startsWith(beginning));
   if (!fitting.length) return null;
   return givenWord(fitting[Math.floor(random() * fitting.length)], beginning);
