@@ -92,13 +92,14 @@ function lossTable(rows) {
   return h(
     "table",
     { class: "predict-table" },
+    h("caption", {}, `Rounds so far: ${scoreOf("next", rows[0].label).rounds}`),
     h(
       "thead",
       {},
       h(
         "tr",
         {},
-        ["", "P", "nats", "mean", "rounds"].map((t) => h("th", { scope: "col" }, t)),
+        ["", "P", "nats", "mean"].map((t) => h("th", { scope: "col" }, t)),
       ),
     ),
     h(
@@ -118,7 +119,6 @@ function lossTable(rows) {
           h("td", {}, Math.exp(-loss).toFixed(3)),
           h("td", {}, loss.toFixed(2)),
           h("td", {}, rounds ? (sum / rounds).toFixed(2) : "–"),
-          h("td", {}, rounds),
         );
       }),
     ),
