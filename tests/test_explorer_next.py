@@ -2,12 +2,9 @@
 
 import math
 import re
-import shutil
 
 import pytest
 
-from explorer.export import collect
-from explorer.page import build_page
 from stages import load_stage
 from trained_models import load_model
 
@@ -287,11 +284,8 @@ def test_a_word_asks_which_letter_surprises_most(explorer_page, explorer_out):
 # --- other pages ---
 
 
-def test_a_page_without_names_draws_and_predicts_too(explorer_page, explorer_out, tmp_path):
-    shutil.copytree(explorer_out / "02_bigram_counts", tmp_path / "02_bigram_counts")
-    path = tmp_path / "explorer.html"
-    path.write_bytes(build_page(*collect(tmp_path, None, None))[0])
-    page = explorer_page("next/k", path)
+def test_a_page_without_names_draws_and_predicts_too(counts_page):
+    page = counts_page("next/k")
     page.get_by_role("button", name="Draw 10 names").click()
     page.wait_for_selector("text=make explore")
     page.wait_for_selector("text=20 names")
