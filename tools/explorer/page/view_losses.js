@@ -1,7 +1,7 @@
 // Losses and pictures: all runs in tables and curves, the bigram tables, the embedding maps.
 import { createBigramTables } from "./bigram_tables.js";
 import { choice, data, h, pause, show } from "./dom.js";
-import { createMap, embeddingsOf, nearestTable } from "./embedding_map.js";
+import { createMap, embeddingsOf, isVowel, nearestTable } from "./embedding_map.js";
 import { createLossCurves } from "./loss_curves.js";
 import { createLossTable } from "./loss_table.js";
 import { loadModel } from "./models.js";
@@ -65,10 +65,11 @@ function mapSection() {
     details.addEventListener("toggle", () => {
       if (details.childElementCount === 1) details.append(nearestTable(model));
     });
+    const vowels = model.symbols.some(isVowel) ? " Vowels have a circle." : "";
     show(
       place,
       map.node,
-      h("p", { class: "note" }, `Two directions of ${size}: ${share}. Vowels have a circle.`),
+      h("p", { class: "note" }, `Two directions of ${size}: ${share}.${vowels}`),
       details,
     );
   }
