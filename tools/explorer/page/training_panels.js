@@ -2,7 +2,7 @@
 import { shade } from "./charts.js";
 import { data, h, mark, setStyle, show, spoken, svg } from "./dom.js";
 import { createMap, isVowel } from "./embedding_map.js";
-import { createHeatmap } from "./heatmap.js";
+import { createHeatmap, likeliestStart } from "./heatmap.js";
 import { drawNames, isCut } from "./training_states.js";
 
 const MOST_BARS = 12;
@@ -93,7 +93,7 @@ function createTablePanel(states) {
   const { symbols } = states[0].model;
   const tables = states.map(({ model }) => model.logTable.map((row) => row.map(Math.exp)));
   const readout = h("p", { class: "note training-readout" });
-  const place = [symbols.length - 1, 0];
+  const place = [symbols.length - 1, likeliestStart(tables.at(-1))];
   let k = 0;
   const before = (r) => (symbols[r] === null ? "At the beginning" : `After ${spoken(symbols[r])}`);
   const describe = (r, c) => {
