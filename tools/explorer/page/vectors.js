@@ -50,7 +50,11 @@ export function vectorStrip(numbers, label, options = {}) {
     });
   const picture = svg(
     "svg",
-    { class: "vector-cells", viewBox: `-1 -1 ${columns * VECTOR_CELL + 1} ${rows * VECTOR_CELL + 1}` },
+    {
+      class: "vector-cells",
+      viewBox: `-1 -1 ${columns * VECTOR_CELL + 1} ${rows * VECTOR_CELL + 1}`,
+      "aria-hidden": "true", // the strip says its numbers
+    },
     cells(numbers, columns, most),
     frame,
     cursor,

@@ -207,7 +207,8 @@ async function renderTraining(panel, header, text) {
   const first = all.findLast((one) => one.run === all[0].run);
   const models = choice("Model", all.map((one) => [one, one.label]), first, open);
   const choices = h("div", { class: "training-choices" }, models, typedPlace);
-  show(panel, question, choices, problem, sliderPlace, grid);
+  const heading = h("h2", { class: "unseen" }, "The model at this step");
+  show(panel, question, choices, problem, sliderPlace, heading, grid);
   await open(first);
 }
 

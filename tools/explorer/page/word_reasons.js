@@ -118,6 +118,7 @@ function ngramReason(model, text, i, target) {
       `${best.adds.toFixed(3)} of ${P.toFixed(3)}.`),
     h("div", { class: "scroll" },
       h("table", { class: "word-lengths" },
+        h("caption", { class: "unseen" }, "What each length of context adds"),
         h("thead", {}, h("tr", {},
           ["last letters", "times in train", `then ${name}`, "followed most by", "adds to P"].map((head) =>
             h("th", { scope: "col" }, head)))),
@@ -166,6 +167,7 @@ function gptReason(model, tokens) {
       "Attention is only part of the reason, because the MLP and the residual add to it."),
     h("div", { class: "scroll" },
       h("table", { class: isLong ? "word-attention word-long" : "word-attention" },
+        h("caption", { class: "unseen" }, "Attention weights, a row for each head"),
         h("thead", {}, h("tr", {},
           h("th", { scope: "col" }, model.n_layer > 1 ? "layer, head" : "head"),
           isLong ? h("th", { scope: "col" }, "most weight") : null,
