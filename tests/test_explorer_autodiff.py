@@ -393,6 +393,15 @@ def test_a_text_in_the_address_is_text(view):
         button(page, name).click()  # there is no graph, and nothing happens
 
 
+def test_another_address_brings_another_expression(view):
+    page = view("x = 2; x ** 3")
+    assert row(page, "x") == ["2.000", "12.000", "12.000"]
+    page.evaluate("() => { location.hash = 'autodiff/x%20*%205%20%2B%201'; }")
+    page.get_by_text("v2 = v1 + 1").wait_for()
+    assert page.get_by_role("textbox", name="Expression").input_value() == "x * 5 + 1"
+    assert row(page, "x") == ["2.000", "5.000", "5.000"]
+
+
 def test_a_slider_changes_text_numbers_and_gradients(view):
     page = view("a = 3; a * a * k")
     slider = page.get_by_role("slider", name="value of a")
