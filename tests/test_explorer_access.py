@@ -250,6 +250,7 @@ def test_the_theme_can_be_chosen_by_keyboard_and_stays(explorer_page):
     page.get_by_role("button", name="Dark").press("Enter")
     dark = page.evaluate(ground)
     assert dark != light
+    page.wait_for_timeout(500)  # Chromium writes its storage a moment later
     page.reload()
     page.wait_for_selector("html[data-ready]")
     assert page.evaluate(ground) == dark
