@@ -277,7 +277,7 @@ def test_a_word_asks_which_letter_surprises_most(explorer_page, explorer_out):
     assert page.locator(".word-table").first.is_visible()
     page.get_by_role("button", name="Another name").click()
     group.wait_for()
-    name = page.get_by_label("A word").input_value()
+    name = page.get_by_role("textbox", name="A word").input_value()
     assert name in read_splits(explorer_out)["val"]
     group.get_by_role("button").nth((worst + 1) % 3).click()
     answer.get_by_text("of 2 rounds.").wait_for()

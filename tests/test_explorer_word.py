@@ -285,6 +285,20 @@ def test_a_running_text_costs_what_it_costs_in_python(explorer_page, explorer_ou
     assert [float(cell) for cell in cells] == pytest.approx(expected, abs=0.006)
 
 
+def test_the_answers_stay_hidden_until_the_reader_has_guessed(explorer_page):
+    page = explorer_page(f"word/{WORD}")
+    table = page.locator(".word-table").first
+    assert table.is_visible()
+    page.get_by_role("button", name="Predict first").click()
+    assert not table.is_visible() and not page.locator(".word-gap").first.is_visible()
+    question = page.get_by_role("region", name="Predict first")
+    question.get_by_role("button", name="letter 2, n").click()
+    assert table.is_visible()
+    page.get_by_role("textbox", name="A word").fill("emma")
+    question.get_by_role("button", name="letter 1, e").wait_for()
+    assert not table.is_visible()
+
+
 @pytest.mark.parametrize("width", [360, 2560])
 def test_the_page_does_not_scroll_sideways(explorer_page, width):
     page = explorer_page("word/isabella", viewport={"width": width, "height": 800})

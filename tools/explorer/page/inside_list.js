@@ -11,7 +11,8 @@ export function shapeOf(step) {
 }
 
 // The quoted line, with the piece that the step is about marked, and the function that it is in.
-export function sourceOf(step, source) {
+// details: {isOpen}, whether the reader has opened the function; kept from step to step.
+export function sourceOf(step, source, details) {
   const found = findLine(source, step.line, step.nth);
   if (!found) return h("p", { class: "note" }, "main.py no longer has the line of this step.");
   return [
@@ -23,7 +24,11 @@ export function sourceOf(step, source) {
     ),
     h(
       "details",
-      { class: "inside-source" },
+      {
+        class: "inside-source",
+        open: details.isOpen,
+        ontoggle: (event) => (details.isOpen = event.target.open),
+      },
       h("summary", {}, h("code", {}, `${found.name}()`), " in your main.py"),
       h(
         "pre",

@@ -144,7 +144,7 @@ export function createSwitches(all) {
     const beginning = [...name].slice(0, position).join("");
     show(
       bars,
-      h("h3", {}, "What comes after ", beginning ? data(beginning) : "the start", "?"),
+      h("h3", {}, "What comes after ", beginning ? ["“", data(beginning), "”"] : "the start", "?"),
       nextTable(model, probs(new Set()), probs(off), target),
     );
     measure(name, new Set(off));

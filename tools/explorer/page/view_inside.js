@@ -13,6 +13,8 @@ import { firstText } from "./word_surprise.js";
 const LONGEST_INSIDE = 40; // characters of a name
 const STEP_KEYS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
+const limitName = (text) => [...text].slice(0, LONGEST_INSIDE).join("");
+
 function named(label, control) {
   return h("div", { class: "field" }, h("span", { class: "label" }, label), control);
 }
@@ -30,9 +32,10 @@ function createInside(all, source, text) {
   let head = 0;
   let steps = []; // of all layers
   let at = 0; // index of the chosen step
+  const details = { isOpen: false };
   const input = h("input", {
     type: "text",
-    value: text,
+    value: limitName(text),
     maxlength: String(LONGEST_INSIDE),
     autocomplete: "off",
     autocapitalize: "off",
@@ -45,7 +48,7 @@ function createInside(all, source, text) {
   const switches = createSwitches(all);
 
   function use(value) {
-    input.value = value;
+    input.value = limitName(value);
     update();
   }
 
@@ -118,7 +121,7 @@ function createInside(all, source, text) {
         `${shown.indexOf(step) + 1}. ${step.title}${where} `,
         h("code", { class: "note" }, shapeOf(step)),
       ),
-      sourceOf(step, source),
+      sourceOf(step, source, details),
       h("p", { class: "inside-says" }, step.says),
       drawStep(step, { model, tokens, pass, head, target }),
     );

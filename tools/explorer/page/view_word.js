@@ -56,10 +56,11 @@ function summary(rows, gap, targets, isText) {
 // An input with its table, chart and reasons. all: the models that answer, of names or of a text.
 // -> {box, use(text)}
 function createSurprises(all, { label, text, longest, isText }) {
+  const limit = (value) => [...value].slice(0, longest).join("");
   const input = h("input", {
     type: "text",
     class: isText ? "word-text" : null,
-    value: text,
+    value: limit(text),
     maxlength: String(longest),
     autocomplete: "off",
     autocapitalize: "off",
@@ -81,19 +82,23 @@ function createSurprises(all, { label, text, longest, isText }) {
     scrambler?.result,
     h("div", { class: "word-below" }, isText ? null : chart, why),
   );
-  const predict = isText ? null : predictSwitch();
-  let round = null; // what "Predict first" asks about: the word and its losses
-  const gate = isText ? null : hideUntil(answers, surpriseQuestion(() => round, use));
+  let chosen = null; // {model, i}: the cell whose reasons are shown
+  let round = null; // what surpriseQuestion() asks about
+  let turn = 0;
+  const question = isText ? null : hideUntil(answers, surpriseQuestion(() => round, use));
   const box = h(
     "div",
     { class: "word-box" },
-    h("div", { class: "word-controls" }, field(label, input), scrambler?.button, predict),
+    h(
+      "div",
+      { class: "word-controls" },
+      field(label, input),
+      isText ? null : [scrambler.button, predictSwitch()],
+    ),
     problems,
-    gate?.box,
+    question?.box,
     answers,
   );
-  let chosen = null; // {model, i}: the cell whose reasons are shown
-  let turn = 0;
 
   function explain({ row, i }, targets) {
     chosen = { model: row.model, i };
@@ -132,10 +137,11 @@ function createSurprises(all, { label, text, longest, isText }) {
     const targets = targetsOf(value, isText);
     const rows = surprises(all, value);
     const known = rows.filter((row) => row.losses);
-    round = { symbols: [...value, null], rows: known };
-    gate?.restart();
     show(problems, problemLines(rows, value, use));
     scrambler?.changed(value);
+    const asked = known.map(({ model, losses }) => ({ label: model.label, losses }));
+    round = { symbols: targets, rows: asked };
+    question?.restart();
     if (!targets.length) return showNothing("Type at least two characters.");
     if (!known.length) return showNothing("No model can read this.");
     const gap = biggestGap(known);
@@ -154,7 +160,7 @@ function createSurprises(all, { label, text, longest, isText }) {
   }
 
   function use(value) {
-    input.value = value;
+    input.value = limit(value);
     update();
   }
 
