@@ -466,6 +466,17 @@ def test_walking_back_step_by_step(view):
     assert row(page, "a")[1] == "-8.000"
 
 
+def test_the_graph_scrolls_to_the_node_whose_turn_it_is(view):
+    page = view(viewport={"width": 360, "height": 800})
+    button(page, "First").click()
+    right_end = page.locator(".autodiff-scroll").bounding_box()["x"] + 328
+    for _ in range(2):
+        button(page, "Next").click()
+    turn = page.locator(".autodiff-turn").bounding_box()
+    assert 0 < turn["x"] < turn["x"] + turn["width"] < right_end
+    assert page.evaluate("() => scrollX") == 0
+
+
 def test_playing_ends_at_the_last_step(view):
     page = view()
     page.clock.install()

@@ -19,7 +19,10 @@ class AutodiffPlayground {
     this.values = new Map(); // of variables that the text does not set
     this.graph = null; // as evaluateExpression() returns it
     this.variables = null; // the table of variables; null: it has to be made
-    this.walk = new BackwardWalk(() => this.refresh());
+    this.walk = new BackwardWalk(() => {
+      this.refresh();
+      this.scrollToTurn();
+    });
     this.descent = new Descent(() => this.descend());
     this.tellResult = debounce(() => announce(this.resultSentence()), 600);
     this.makeElements();
@@ -184,6 +187,14 @@ class AutodiffPlayground {
     show(this.nodesBox, nodesTable(this.graph));
     this.showVariables(state.isComplete);
     this.descent.show();
+  }
+
+  // On a narrow screen, a part of the graph is out of sight.
+  scrollToTurn() {
+    const turn = this.graphBox.querySelector(".autodiff-turn");
+    if (!turn) return;
+    const [box, node] = [this.graphBox, turn].map((element) => element.getBoundingClientRect());
+    this.graphBox.scrollLeft += (node.left + node.right - box.left - box.right) / 2;
   }
 
   showVariables(isComplete) {
