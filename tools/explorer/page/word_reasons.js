@@ -162,7 +162,7 @@ function gptReason(model, tokens) {
   const isLong = seen.length > MANY;
   return [
     h("p", {}, "Each head takes a weighted mean of the characters so far. These are its attention ",
-      "weights, which add up to 1: a darker cell means that the head takes more from this character. ",
+      "weights, which add up to 1: the stronger the colour, the more the head takes from this character. ",
       "Attention is only part of the reason, because the MLP and the residual add to it."),
     h("div", { class: "scroll" },
       h("table", { class: isLong ? "word-attention word-long" : "word-attention" },
