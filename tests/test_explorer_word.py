@@ -4,9 +4,9 @@ import json
 import math
 import re
 
-import ngrams
 import pytest
 
+import ngrams
 from explorer.export import TITLES
 from trained_models import load_model
 

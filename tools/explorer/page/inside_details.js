@@ -31,9 +31,16 @@ function meanSquare(vector) {
 
 function normDrawing(before, after) {
   return [
-    strips([[before, "before"], [after, "after"]]),
-    h("p", { class: "note" }, `The mean square was ${meanSquare(before).toFixed(3)} and is now `,
-      `${meanSquare(after).toFixed(3)}.`),
+    strips([
+      [before, "before"],
+      [after, "after"],
+    ]),
+    h(
+      "p",
+      { class: "note" },
+      `The mean square was ${meanSquare(before).toFixed(3)} and is now `,
+      `${meanSquare(after).toFixed(3)}.`,
+    ),
   ];
 }
 
@@ -47,7 +54,11 @@ function projection(step, context) {
   return [
     strips([[layerOf(step, context).norm1, "x, after rmsnorm"]]),
     vectorStrip(step.vector, step.id, { part: [from, to] }),
-    h("p", { class: "note" }, `Framed: the part of head ${context.head}, numbers ${from} to ${to - 1}.`),
+    h(
+      "p",
+      { class: "note" },
+      `Framed: the part of head ${context.head}, numbers ${from} to ${to - 1}.`,
+    ),
   ];
 }
 
@@ -68,8 +79,12 @@ function headsTable(step, { model, tokens, head }, colour, caption) {
           {},
           h("th", { scope: "col" }, "head"),
           tokens.map((token) =>
-            h("th", { scope: "col" },
-              h("span", { "aria-label": tokenSpoken(model, token) }, tokenName(model, token)))),
+            h(
+              "th",
+              { scope: "col" },
+              h("span", { "aria-label": tokenSpoken(model, token) }, tokenName(model, token)),
+            ),
+          ),
         ),
       ),
       h(
@@ -95,10 +110,16 @@ function scoresDrawing(step, context) {
   const most = largestOf(...step.heads);
   return [
     headsTable(step, context, (x) => halfSigned(x, most), "Scores"),
-    h("p", { class: "note" }, `Head ${head}: the products of q and k, added up and divided by `,
-      `√${to - from}.`),
+    h(
+      "p",
+      { class: "note" },
+      `Head ${head}: the products of q and k, added up and divided by `,
+      `√${to - from}.`,
+    ),
     vectorStrip(layer.q.slice(from, to), `q of head ${head}`),
-    strips(tokens.map((token, t) => [layer.keys[t].slice(from, to), `k of ${tokenName(model, token)}`])),
+    strips(
+      tokens.map((token, t) => [layer.keys[t].slice(from, to), `k of ${tokenName(model, token)}`]),
+    ),
   ];
 }
 
@@ -114,9 +135,12 @@ function mixedDrawing(step, context) {
   const att = layer.att[head];
   return [
     h("p", { class: "note" }, `Head ${head}: each value times its weight, added up.`),
-    strips(tokens.map((token, t) => [
-      layer.values[t].slice(from, to), `${att[t].toFixed(2)} × v of ${tokenName(model, token)}`,
-    ])),
+    strips(
+      tokens.map((token, t) => [
+        layer.values[t].slice(from, to),
+        `${att[t].toFixed(2)} × v of ${tokenName(model, token)}`,
+      ]),
+    ),
     vectorStrip(step.vector, "all heads side by side", { part: [from, to] }),
   ];
 }
@@ -124,29 +148,46 @@ function mixedDrawing(step, context) {
 function reluDrawing(step, context) {
   const zeros = step.vector.filter((x) => x === 0).length;
   return [
-    strips([[layerOf(step, context).mlp_fc1, "before"], [step.vector, "after"]]),
+    strips([
+      [layerOf(step, context).mlp_fc1, "before"],
+      [step.vector, "after"],
+    ]),
     h("p", { class: "note" }, `${zeros} of ${step.vector.length} numbers are now 0.`),
   ];
 }
 
 // Bars of the likeliest next letters, with the true one marked.
 function probsDrawing(step, { model, target }) {
-  const order = [...step.vector.keys()].sort((a, b) => step.vector[b] - step.vector[a]).slice(0, 12);
+  const order = [...step.vector.keys()]
+    .sort((a, b) => step.vector[b] - step.vector[a])
+    .slice(0, 12);
   if (!order.includes(target)) order.push(target);
   return [
-    h("ol", { class: "bars" }, order.map((id) => {
-      const p = step.vector[id];
-      const name = `${spoken(model.symbols[id])}: ${p.toFixed(3)}`;
-      return h("li", {
-        class: id === target ? "inside-true" : null,
-        "aria-label": id === target ? `${name}, the letter that follows` : name,
-      },
-        h("span", { class: "char" }, mark(model.symbols[id])),
-        h("span", { class: "bar" }, h("span", { style: { width: `${100 * p}%` } })),
-        h("span", { class: "p" }, p.toFixed(3)));
-    })),
-    h("p", { class: "note" }, "Framed: what really follows, ", data(mark(model.symbols[target])),
-      `. It costs −log ${step.vector[target].toFixed(3)} = ${(-Math.log(step.vector[target])).toFixed(2)} nats.`),
+    h(
+      "ol",
+      { class: "bars" },
+      order.map((id) => {
+        const p = step.vector[id];
+        const name = `${spoken(model.symbols[id])}: ${p.toFixed(3)}`;
+        return h(
+          "li",
+          {
+            class: id === target ? "inside-true" : null,
+            "aria-label": id === target ? `${name}, the letter that follows` : name,
+          },
+          h("span", { class: "char" }, mark(model.symbols[id])),
+          h("span", { class: "bar" }, h("span", { style: { width: `${100 * p}%` } })),
+          h("span", { class: "p" }, p.toFixed(3)),
+        );
+      }),
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "Framed: what really follows, ",
+      data(mark(model.symbols[target])),
+      `. It costs −log ${step.vector[target].toFixed(3)} = ${(-Math.log(step.vector[target])).toFixed(2)} nats.`,
+    ),
   ];
 }
 
@@ -154,9 +195,19 @@ function logitsDrawing(step, { model }) {
   const order = [...step.vector.keys()].sort((a, b) => step.vector[b] - step.vector[a]);
   return [
     vectorStrip(step.vector, "logits"),
-    h("p", { class: "note" }, "The largest: ", order.slice(0, 5).map((id, k) =>
-      [k ? ", " : "", data(mark(model.symbols[id])), ` ${signed(step.vector[id], 2)}`]),
-      ". The cells are in the order of the alphabet, with the end last."),
+    h(
+      "p",
+      { class: "note" },
+      "The largest: ",
+      order
+        .slice(0, 5)
+        .map((id, k) => [
+          k ? ", " : "",
+          data(mark(model.symbols[id])),
+          ` ${signed(step.vector[id], 2)}`,
+        ]),
+      ". The cells are in the order of the alphabet, with the end last.",
+    ),
   ];
 }
 
@@ -165,7 +216,11 @@ const DRAWINGS = {
     vectorStrip(vector, `wte[${tokens.at(-1)}], the row of ${tokenName(model, tokens.at(-1))}`),
   position: ({ vector }, { tokens }) => vectorStrip(vector, `wpe[${tokens.length - 1}]`),
   sum: ({ vector }, { pass }) =>
-    strips([[pass.first.wte, "token"], [pass.first.wpe, "+ position"], [vector, "= sum"]]),
+    strips([
+      [pass.first.wte, "token"],
+      [pass.first.wpe, "+ position"],
+      [vector, "= sum"],
+    ]),
   embedded: ({ vector }, { pass }) => normDrawing(pass.first.sum, vector),
   norm1: (step, context) => normDrawing(layerOf(step, context).input, step.vector),
   q: projection,
@@ -178,10 +233,17 @@ const DRAWINGS = {
   ],
   mixed: mixedDrawing,
   attn_wo: (step, context) =>
-    strips([[layerOf(step, context).mixed, "all heads side by side"], [step.vector, "after attn_wo"]]),
+    strips([
+      [layerOf(step, context).mixed, "all heads side by side"],
+      [step.vector, "after attn_wo"],
+    ]),
   add1: (step, context) => {
     const layer = layerOf(step, context);
-    return strips([[layer.input, "residual"], [layer.attn_wo, "+ attention"], [step.vector, "= x"]]);
+    return strips([
+      [layer.input, "residual"],
+      [layer.attn_wo, "+ attention"],
+      [step.vector, "= x"],
+    ]);
   },
   norm2: (step, context) => normDrawing(layerOf(step, context)["after attention"], step.vector),
   mlp_fc1: (step, context) => [
@@ -196,7 +258,9 @@ const DRAWINGS = {
   add2: (step, context) => {
     const layer = layerOf(step, context);
     return strips([
-      [layer["after attention"], "residual"], [layer.mlp_fc2, "+ MLP"], [step.vector, "= x"],
+      [layer["after attention"], "residual"],
+      [layer.mlp_fc2, "+ MLP"],
+      [step.vector, "= x"],
     ]);
   },
   logits: logitsDrawing,

@@ -1,7 +1,14 @@
 // Switch off parts of a microGPT: what changes for the next letter, and what it costs.
 import { hasBlob, loadJson } from "./data.js";
 import { announce, data, h, mark, show, spoken } from "./dom.js";
-import { hasParts, meanWithout, partName, partsOf, spreadNames, sumWithout } from "./inside_parts.js";
+import {
+  hasParts,
+  meanWithout,
+  partName,
+  partsOf,
+  spreadNames,
+  sumWithout,
+} from "./inside_parts.js";
 
 const SHOWN = 8; // letters
 
@@ -45,7 +52,11 @@ function nextTable(model, before, after, target) {
         h(
           "tr",
           { class: id === target ? "inside-true" : null },
-          h("th", { scope: "row", "aria-label": spoken(model.symbols[id]) }, mark(model.symbols[id])),
+          h(
+            "th",
+            { scope: "row", "aria-label": spoken(model.symbols[id]) },
+            mark(model.symbols[id]),
+          ),
           pairOfBars(before[id], after[id], largest(order[0])),
         ),
       ),
@@ -133,7 +144,10 @@ export function createSwitches(all) {
           draw();
         },
       });
-    show(boxes, partsOf(model).map((part) => h("label", {}, box(part), ` ${partName(part, model)}`)));
+    show(
+      boxes,
+      partsOf(model).map((part) => h("label", {}, box(part), ` ${partName(part, model)}`)),
+    );
   }
 
   function draw() {
@@ -182,7 +196,8 @@ export function createSwitches(all) {
         drawTable();
       };
       const before = await meanOf(model, readable, new Set(), onprogress, isOld);
-      const after = before === null ? null : await meanOf(model, readable, parts, onprogress, isOld);
+      const after =
+        before === null ? null : await meanOf(model, readable, parts, onprogress, isOld);
       if (after === null || isOld()) return;
       row.many = costChange(before, after, parts);
       drawTable();

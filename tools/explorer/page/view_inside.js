@@ -65,7 +65,12 @@ function createInside(all, source, text) {
     } catch (error) {
       if (!(error instanceof UnknownCharacter)) throw error;
       const lower = input.value.toLowerCase();
-      const button = h("button", { type: "button", onclick: () => use(lower) }, "Use ", data(lower));
+      const button = h(
+        "button",
+        { type: "button", onclick: () => use(lower) },
+        "Use ",
+        data(lower),
+      );
       const line = h("p", { class: "problem", role: "alert" }, data(error.message), ". ");
       if (error.lower) line.append(button);
       show(problem, line);
@@ -153,12 +158,20 @@ function createInside(all, source, text) {
     layer = 0;
     at = 0;
     update();
-    at = Math.max(0, steps.findIndex((step) => step.id === id));
+    at = Math.max(
+      0,
+      steps.findIndex((step) => step.id === id),
+    );
     update();
   }
 
   input.addEventListener("input", debounce(update));
-  const pick = choice("Model", all.map((m) => [m, m.label]), model, chooseModel);
+  const pick = choice(
+    "Model",
+    all.map((m) => [m, m.label]),
+    model,
+    chooseModel,
+  );
   const turn = h(
     "div",
     { class: "inside-turn" },

@@ -85,7 +85,12 @@ function createSurprises(all, { label, text, longest, isText }) {
   let chosen = null; // {model, i}: the cell whose reasons are shown
   let round = null; // what surpriseQuestion() asks about
   let turn = 0;
-  const question = isText ? null : hideUntil(answers, surpriseQuestion(() => round));
+  const question = isText
+    ? null
+    : hideUntil(
+        answers,
+        surpriseQuestion(() => round),
+      );
   const box = h(
     "div",
     { class: "word-box" },

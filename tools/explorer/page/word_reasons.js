@@ -76,8 +76,13 @@ function countsReason(model, tokens, target) {
         : "",
       "The model looks at nothing else.",
     ),
-    rowCells(model, `How often each character followed ${readSpoken(model, last)} in train`, target,
-      (id) => row[id] / most, (id) => [row[id].toLocaleString("en")]),
+    rowCells(
+      model,
+      `How often each character followed ${readSpoken(model, last)} in train`,
+      target,
+      (id) => row[id] / most,
+      (id) => [row[id].toLocaleString("en")],
+    ),
   ];
 }
 
@@ -96,12 +101,25 @@ function learnedReason(model, tokens, target, all) {
   const counts = isSame ? counted.logTable[last].map(Math.exp) : null;
   const names = counts ? "logit, P learned, P counted" : "logit, P learned";
   return [
-    h("p", {}, `Training has set the logits that follow ${readQuoted(model, last)}; softmax turns them ` +
-      "into probabilities. ", counts ? "They come close to the counted ones, although this model " +
-      "never counts. " : "", `Each cell shows: ${names}.`),
-    rowCells(model, `What can follow ${readSpoken(model, last)}: ${names}`, target,
+    h(
+      "p",
+      {},
+      `Training has set the logits that follow ${readQuoted(model, last)}; softmax turns them ` +
+        "into probabilities. ",
+      counts ? "They come close to the counted ones, although this model " + "never counts. " : "",
+      `Each cell shows: ${names}.`,
+    ),
+    rowCells(
+      model,
+      `What can follow ${readSpoken(model, last)}: ${names}`,
+      target,
       (id) => probs[id] / most,
-      (id) => [signed(logits[id], 2), probs[id].toFixed(3), ...(counts ? [counts[id].toFixed(3)] : [])]),
+      (id) => [
+        signed(logits[id], 2),
+        probs[id].toFixed(3),
+        ...(counts ? [counts[id].toFixed(3)] : []),
+      ],
+    ),
   ];
 }
 
@@ -112,23 +130,56 @@ function ngramReason(model, text, i, target) {
   const name = quoted(model.symbols[target]);
   const P = shares.reduce((sum, share) => sum + share.adds, 0);
   return [
-    h("p", {}, `The model asks how often the last ${model.n - 1} letters were followed by ${name} in ` +
-      "train, then the last ones without the first of them, and so on. Each length adds a part to P; longer ones " +
-      `that were seen often leave little to the shorter ones. Here ${lengthName(best)} decides: it adds ` +
-      `${best.adds.toFixed(3)} of ${P.toFixed(3)}.`),
-    h("div", { class: "scroll" },
-      h("table", { class: "word-lengths" },
-        h("thead", {}, h("tr", {},
-          ["last letters", "times in train", `then ${name}`, "followed most by", "adds to P"].map((head) =>
-            h("th", { scope: "col" }, head)))),
-        h("tbody", {}, shares.filter((share) => share.context).map((share) =>
-          h("tr", { class: share === best ? "word-best" : null },
-            h("th", { scope: "row" }, data(letters(share.context) || "none")),
-            h("td", {}, share.times.toLocaleString("en")),
-            h("td", {}, share.followed.toLocaleString("en")),
-            h("td", { class: "word-most" }, share.most.map(([id, times]) =>
-              h("span", {}, mark(model.symbols[id]), ` ${times.toLocaleString("en")}`))),
-            h("td", {}, share.adds.toFixed(3))))))),
+    h(
+      "p",
+      {},
+      `The model asks how often the last ${model.n - 1} letters were followed by ${name} in ` +
+        "train, then the last ones without the first of them, and so on. Each length adds a part to P; longer ones " +
+        `that were seen often leave little to the shorter ones. Here ${lengthName(best)} decides: it adds ` +
+        `${best.adds.toFixed(3)} of ${P.toFixed(3)}.`,
+    ),
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: "word-lengths" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["last letters", "times in train", `then ${name}`, "followed most by", "adds to P"].map(
+              (head) => h("th", { scope: "col" }, head),
+            ),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          shares
+            .filter((share) => share.context)
+            .map((share) =>
+              h(
+                "tr",
+                { class: share === best ? "word-best" : null },
+                h("th", { scope: "row" }, data(letters(share.context) || "none")),
+                h("td", {}, share.times.toLocaleString("en")),
+                h("td", {}, share.followed.toLocaleString("en")),
+                h(
+                  "td",
+                  { class: "word-most" },
+                  share.most.map(([id, times]) =>
+                    h("span", {}, mark(model.symbols[id]), ` ${times.toLocaleString("en")}`),
+                  ),
+                ),
+                h("td", {}, share.adds.toFixed(3)),
+              ),
+            ),
+        ),
+      ),
+    ),
   ];
 }
 
@@ -144,14 +195,36 @@ function mlpReason(model, tokens) {
   const most = largestOf(...rows);
   const hidden = model.hidden(tokens);
   return [
-    h("p", {}, `The MLP sees the last ${model.block_size} characters, each as a row of its embedding `,
+    h(
+      "p",
+      {},
+      `The MLP sees the last ${model.block_size} characters, each as a row of its embedding `,
       "table. All rows together go through the hidden layer. Letters that push the hidden layer alike ",
-      "make the model expect alike."),
-    context.map((token, place) => h("div", { class: "word-context" },
-      vectorStrip(rows[place], `wte[${read(model, token)}]`, { most, shape: `(${rows[place].length})` }),
-      h("p", { class: "note" }, "In this place most like it: ",
-        likeness(model, place, token).slice(0, 3).map(({ id, cosine }, k) =>
-          [k ? ", " : "", data(read(model, id)), ` ${signed(cosine, 2)}`]), "."))),
+      "make the model expect alike.",
+    ),
+    context.map((token, place) =>
+      h(
+        "div",
+        { class: "word-context" },
+        vectorStrip(rows[place], `wte[${read(model, token)}]`, {
+          most,
+          shape: `(${rows[place].length})`,
+        }),
+        h(
+          "p",
+          { class: "note" },
+          "In this place most like it: ",
+          likeness(model, place, token)
+            .slice(0, 3)
+            .map(({ id, cosine }, k) => [
+              k ? ", " : "",
+              data(read(model, id)),
+              ` ${signed(cosine, 2)}`,
+            ]),
+          ".",
+        ),
+      ),
+    ),
     vectorStrip(hidden, "hidden layer", { most: 1, shape: `(${hidden.length})` }),
   ];
 }
@@ -161,24 +234,68 @@ function gptReason(model, tokens) {
   const rows = attentionRows(model, seen);
   const isLong = seen.length > MANY;
   return [
-    h("p", {}, "Each head takes a weighted mean of the characters so far. These are its attention ",
+    h(
+      "p",
+      {},
+      "Each head takes a weighted mean of the characters so far. These are its attention ",
       "weights, which add up to 1: the stronger the colour, the more the head takes from this character. ",
-      "Attention is only part of the reason, because the MLP and the residual add to it."),
-    h("div", { class: "scroll" },
-      h("table", { class: isLong ? "word-attention word-long" : "word-attention" },
-        h("thead", {}, h("tr", {},
-          h("th", { scope: "col" }, model.n_layer > 1 ? "layer, head" : "head"),
-          isLong ? h("th", { scope: "col" }, "most weight") : null,
-          seen.map((token) => h("th", { scope: "col" }, h("span", { "aria-label": readSpoken(model, token) },
-            read(model, token)))))),
-        h("tbody", {}, rows.map(({ layer, head, att }) => h("tr", {},
-          h("th", { scope: "row" }, model.n_layer > 1 ? `${layer}, ${head}` : `${head}`),
-          isLong ? h("td", { class: "word-most" }, mostWeight(att).map((t) =>
-            h("span", {}, read(model, seen[t]), ` ${att[t].toFixed(2)}`))) : null,
-          [...att].map((weight) => h("td", {
-            style: { background: shade(0.5 * weight) },
-            title: weight.toFixed(3),
-          }, isLong ? null : weight.toFixed(2)))))))),
+      "Attention is only part of the reason, because the MLP and the residual add to it.",
+    ),
+    h(
+      "div",
+      { class: "scroll" },
+      h(
+        "table",
+        { class: isLong ? "word-attention word-long" : "word-attention" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, model.n_layer > 1 ? "layer, head" : "head"),
+            isLong ? h("th", { scope: "col" }, "most weight") : null,
+            seen.map((token) =>
+              h(
+                "th",
+                { scope: "col" },
+                h("span", { "aria-label": readSpoken(model, token) }, read(model, token)),
+              ),
+            ),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows.map(({ layer, head, att }) =>
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, model.n_layer > 1 ? `${layer}, ${head}` : `${head}`),
+              isLong
+                ? h(
+                    "td",
+                    { class: "word-most" },
+                    mostWeight(att).map((t) =>
+                      h("span", {}, read(model, seen[t]), ` ${att[t].toFixed(2)}`),
+                    ),
+                  )
+                : null,
+              [...att].map((weight) =>
+                h(
+                  "td",
+                  {
+                    style: { background: shade(0.5 * weight) },
+                    title: weight.toFixed(3),
+                  },
+                  isLong ? null : weight.toFixed(2),
+                ),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
   ];
 }
 
