@@ -1,20 +1,14 @@
 // What a step of the forward pass looks like: its vectors, or a row for each head.
 import { shade, signedShade } from "./charts.js";
 import { data, h, mark, spoken } from "./dom.js";
+import { dataTable, tokenHead, tokenName } from "./tables.js";
 import { largestOf, signed, vectorStrip } from "./vectors.js";
+import { nats, probability } from "./word_surprise.js";
 
 // context: {model, tokens, head, target, probs, pass}. target: the id of the true next letter.
 export function drawStep(step, context) {
   const draw = DRAWINGS[step.id];
   return draw ? draw(step, context) : vectorStrip(step.vector, step.title);
-}
-
-export function tokenName(model, token) {
-  return token === model.BOS ? "start" : mark(model.symbols[token]);
-}
-
-export function tokenSpoken(model, token) {
-  return token === model.BOS ? "the start" : spoken(model.symbols[token]);
 }
 
 const layerOf = (step, { pass }) => pass.layers[step.layer];
@@ -64,43 +58,13 @@ function projection(step, context) {
 
 // A table with a row for each head and a column for each letter so far.
 function headsTable(step, { model, tokens, head }, colour, caption) {
-  return h(
-    "div",
-    { class: "scroll" },
-    h(
-      "table",
-      { class: "inside-heads" },
-      h("caption", { class: "unseen" }, caption),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("th", { scope: "col" }, "head"),
-          tokens.map((token) =>
-            h(
-              "th",
-              { scope: "col" },
-              h("span", { "aria-label": tokenSpoken(model, token) }, tokenName(model, token)),
-            ),
-          ),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        step.heads.map((row, number) =>
-          h(
-            "tr",
-            { class: number === head ? "inside-chosen" : null },
-            h("th", { scope: "row" }, String(number)),
-            [...row].map((x) => h("td", { style: { background: colour(x) } }, signed(x, 2))),
-          ),
-        ),
-      ),
-    ),
-  );
+  const rows = step.heads.map((numbers, i) => ({
+    head: String(i),
+    name: i === head ? "inside-chosen" : null,
+    cells: [...numbers].map((x) => h("td", { style: { background: colour(x) } }, signed(x, 2))),
+  }));
+  const heads = ["head", ...tokens.map((token) => tokenHead(model, token))];
+  return dataTable(heads, rows, { name: "inside-heads", caption });
 }
 
 function scoresDrawing(step, context) {
@@ -158,6 +122,7 @@ function reluDrawing(step, context) {
 
 // Bars of the likeliest next letters, with the true one marked.
 function probsDrawing(step, { model, target }) {
+  const p = step.vector[target];
   const order = [...step.vector.keys()]
     .sort((a, b) => step.vector[b] - step.vector[a])
     .slice(0, 12);
@@ -186,7 +151,7 @@ function probsDrawing(step, { model, target }) {
       { class: "note" },
       "Framed: what really follows, ",
       data(mark(model.symbols[target])),
-      `. It costs −log ${step.vector[target].toFixed(3)} = ${(-Math.log(step.vector[target])).toFixed(2)} nats.`,
+      `. It costs −log ${probability(p)} = ${nats(-Math.log(p))} nats.`,
     ),
   ];
 }

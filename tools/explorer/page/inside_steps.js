@@ -71,7 +71,7 @@ function attentionSteps(layer, i) {
       title: "rmsnorm",
       line: "x = rmsnorm(x)",
       vector: layer.norm1,
-      says: "Attention reads a copy with a mean square of 1. The vector itself is kept as residual.",
+      says: "Attention reads a copy with a mean square of 1. The vector itself is kept for later.",
     },
     {
       id: "q",
@@ -99,7 +99,7 @@ function attentionSteps(layer, i) {
       title: "scores",
       line: "scores = linear([qi * scale for qi in query], keys)",
       heads: layer.scores,
-      says: "Each head compares its query with its key of every letter so far: a large score is a good match.",
+      says: "Each head compares its query with the key of every letter so far.",
     },
     {
       id: "att",
@@ -114,7 +114,7 @@ function attentionSteps(layer, i) {
       line: "return weighted_mean(values, att), att",
       part: "weighted_mean(values, att)",
       vector: layer.mixed,
-      says: "Each head takes the mean of the values with these weights. The results of all heads are put side by side.",
+      says: "Each head takes the mean of the values with its weights. The heads come side by side.",
     },
     {
       id: "attn_wo",

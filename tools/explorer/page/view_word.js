@@ -212,8 +212,8 @@ async function renderWord(panel, header, text) {
       h(
         "p",
         { class: "word-intro" },
-        "The Shakespeare GPT reads a running text, with capitals, spaces and line ends. It needs a ",
-        "character before it can guess the next one, so the first one has no cost. Where is it ",
+        "The Shakespeare GPT reads a running text, with capitals, spaces and line ends. It needs ",
+        "a character before it can guess the next one, so the first one has no cost. Where is it ",
         "sure, and where is it surprised?",
       ),
       line.box,
