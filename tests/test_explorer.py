@@ -257,7 +257,7 @@ def test_every_view_opens_with_a_single_model(explorer_page, explorer_out, tmp_p
     path.write_bytes(build_page(*collect(tmp_path, None, None))[0])
     page = explorer_page(view, path)
     page.wait_for_timeout(100)
-    assert page.locator("main section").inner_text().strip()
+    assert page.locator("main > section").inner_text().strip()
 
 
 # --- what the reader meets ---

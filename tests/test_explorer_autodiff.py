@@ -36,8 +36,9 @@ GRAPH = """const graphOf = (text, turnsOf = sortedTurns) => {
 def script(browser):
     """script("return x + 1", 2) runs JavaScript beside the modules of the playground."""
     page = browser.new_page()
-    modules = join_modules("evaluate.js") + join_modules("autodiff_graph.js") + GRAPH
-    yield lambda body, x=None: page.evaluate(f"(x) => {{ {modules}\n{body} }}", x)
+    exports = "Object.assign(globalThis, ...Object.values(modules));"
+    page.evaluate(f"() => {{ {join_modules('view_autodiff.js')} {exports} }}")
+    yield lambda body, x=None: page.evaluate(f"(x) => {{ {GRAPH}\n{body} }}", x)
     page.close()
 
 
@@ -245,10 +246,22 @@ def test_nudging_agrees_with_the_gradients(script):
       });
     });"""
     pairs = [pair for found in script(body, texts) if found for pair in found]
-    smooth = [(grad, slope) for grad, slope in pairs if abs(grad) < 1e3]
-    assert len(smooth) > 40
-    assert sum(slope == pytest.approx(grad, rel=1e-4, abs=1e-4) for grad, slope in smooth) > 40
+    compared = [(grad, nudged) for grad, nudged in pairs if nudged and abs(grad) < 1e3]
+    assert len(compared) > 40
+    for grad, nudged in compared:
+        assert nudged["slope"] == pytest.approx(grad, rel=1e-4, abs=1e-4)
+        assert nudged["error"] < 1e-6
     assert script("return slopeByNudging('x = 0; log(x + 1e-9)', new Map(), 'x', 0);") is None
+
+
+def test_nudging_says_how_much_rounding_may_change(script):
+    slope, error = script(
+        "const { slope, error } = slopeByNudging('x = 1; x + 1e9', new Map(), 'x', 1);"
+        "return [slope, error];"
+    )
+    assert slope != pytest.approx(1, abs=1e-4) and slope == pytest.approx(1, abs=error)
+    large = script("return slopeByNudging('x = 1e7; 3 * x', new Map(), 'x', 1e7);")
+    assert large["slope"] == pytest.approx(3, abs=1e-6)
 
 
 def test_new_numbers_are_written_into_the_text(script):

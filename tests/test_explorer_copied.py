@@ -45,10 +45,8 @@ def test_the_nearest_names_are_those_of_least_edits(explorer_page, splits, name)
         assert other in splits["train"] and distance == distances[i]
         assert len(described.split(", ")) == distance
         assert items.nth(i).inner_text().endswith(f" {distance} edit{'s' * (distance != 1)}")
-        kept = items.nth(i).evaluate(
-            "e => [...e.querySelectorAll('[role=img] > :not(del)')].map(s => s.textContent).join('')"
-        )
-        assert kept == other
+        kept = items.nth(i).locator("[role=img] > :not(del)").all_inner_texts()
+        assert "".join(kept) == other
     note = page.locator(".copied-columns article").nth(1).locator(".note").first.inner_text()
     assert note.startswith(f"{distances.count(distances[0])} train name")
 

@@ -198,7 +198,9 @@ def test_answers_are_hidden_until_the_reader_has_committed(explorer_page, explor
     page.wait_for_selector(".predict-table")
     assert page.locator(".next-models .bars-list").first.is_visible()
     text = page.locator(".predict-box p").first.inner_text()
-    name, letter = re.search(r"The name is (\S+) \(val\): after \S+ comes (the end|\S)\.", text).groups()
+    name, letter = re.search(
+        r"The name is (\S+) \(val\): after \S+ comes (the end|\S)\.", text
+    ).groups()
     assert name in splits["val"] and name.startswith(beginning)
     assert letter == (name[1:2] or "the end")
 
@@ -252,6 +254,33 @@ def test_chips_can_be_taken_back_and_run_out(explorer_page):
         page.get_by_role("button", name="Take back").click()
     assert page.get_by_text("9 chips left").is_visible()
     assert page.get_by_role("button", name="Take back").is_disabled()
+
+
+def test_a_word_asks_which_letter_surprises_most(explorer_page, explorer_out):
+    page = explorer_page("word/kazia")
+    page.get_by_role("button", name="Predict first: off").first.click()
+    group = page.get_by_role("group", name="The letter that surprises most")
+    group.wait_for()
+    assert not page.locator(".word-table").first.is_visible()
+    assert group.get_by_role("button").all_inner_texts() == [*"kazia", "end"]
+    losses = page.evaluate(
+        "() => explorer.models().then((all) => all.map((model) => model.losses('kazia')))"
+    )
+    assert len(losses) == 7
+    means = [sum(column) / len(losses) for column in zip(*losses, strict=True)]
+    worst = means.index(max(means))
+    group.get_by_role("button").nth(worst).click()
+    answer = page.locator(".predict-box").first
+    assert f"Yes: {'the end' if worst == 5 else 'letter'}" in answer.inner_text()
+    assert f"{means[worst]:.2f} nats" in answer.inner_text()
+    assert "Right in 1 of 1 rounds." in answer.inner_text()
+    assert page.locator(".word-table").first.is_visible()
+    page.get_by_role("button", name="Another name").click()
+    group.wait_for()
+    name = page.get_by_role("textbox", name="A word").input_value()
+    assert name in read_splits(explorer_out)["val"]
+    group.get_by_role("button").nth((worst + 1) % 3).click()
+    answer.get_by_text("of 2 rounds.").wait_for()
 
 
 # --- other pages ---

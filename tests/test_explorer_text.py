@@ -29,10 +29,10 @@ def articles(page, title):
 
 
 def bars_of(page):
-    rows = articles(page, "The next character").locator(
-        ".bars-list li:not(.bars-others) button"
-    )
-    return [(row.locator(".char").inner_text(), row.locator(".p").inner_text()) for row in rows.all()]
+    rows = articles(page, "The next character").locator(".bars-list li:not(.bars-others) button")
+    return [
+        (row.locator(".char").inner_text(), row.locator(".p").inner_text()) for row in rows.all()
+    ]
 
 
 def mark(ch):

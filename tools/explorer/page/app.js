@@ -71,7 +71,7 @@ function about() {
       ? h(
           "details",
           {},
-          h("summary", {}, `${missing.length} models are not on this page yet`),
+          h("summary", {}, `Models that are not on this page yet: ${missing.length}`),
           h("ul", {}, missing.map(({ folder, how }) => h("li", {}, h("code", {}, folder), `: ${how}`))),
           h("p", {}, "Then write the page again: ", h("code", {}, "make explore")),
         )
@@ -80,10 +80,19 @@ function about() {
   );
 }
 
+// The address has the view's id, so the link to the view's content must not change it.
+function startSkipLink() {
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    main.focus();
+  });
+}
+
 // For the browser's console: (await explorer.models())[0].rows("emma"), for example.
 globalThis.explorer = { header, entries, loadModel, models };
 
 startTheme();
+startSkipLink();
 show(
   document.getElementById("tabs"),
   VIEWS.map((view) => h("a", { href: `#${view.id}`, dataset: { view: view.id } }, view.title)),

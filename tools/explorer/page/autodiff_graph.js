@@ -20,12 +20,12 @@ function titleOf(node) {
   return title.length > LONGEST_TITLE ? `${title.slice(0, LONGEST_TITLE - 1)}…` : title;
 }
 
-function linesOf(node) {
+function nodeLines(node) {
   return [titleOf(node), `data ${fixedNumber(node.data)}`, `grad ${fixedNumber(node.grad)}`];
 }
 
 // The widest that a box may get while its numbers change, so that nothing jumps.
-function sizeOf(node) {
+function boxSize(node) {
   return [Math.max(titleOf(node).length, 14) * LETTER + 14, BOX_HEIGHT];
 }
 
@@ -34,7 +34,7 @@ let lastLayout = { key: null, layout: null };
 
 function layoutOf(nodes) {
   const key = nodes.map(titleOf).join("\n");
-  if (lastLayout.key !== key) lastLayout = { key, layout: layoutGraph(nodes, sizeOf), nodes };
+  if (lastLayout.key !== key) lastLayout = { key, layout: layoutGraph(nodes, boxSize), nodes };
   const { layout, nodes: old } = lastLayout;
   const now = new Map(old.map((node, i) => [node, nodes[i]]));
   return {
@@ -87,7 +87,7 @@ function drawNode(node, { x, y, width, height }, { isTurn, isVariable, isReached
   if (node.isConstant) kinds.push("autodiff-constant");
   if (!isReached) kinds.push("autodiff-waiting");
   const middle = x + width / 2;
-  const [title, value, grad] = linesOf(node);
+  const [title, value, grad] = nodeLines(node);
   const line = (kind, shift, text) =>
     svg("text", { class: kind, x: middle, y: y + shift, "text-anchor": "middle" }, text);
   return svg(
@@ -115,7 +115,7 @@ export function drawGraph({ nodes, variables, result }, { turn, passed, reached 
       role: "img",
       "aria-label":
         `The graph of ${result.name}: ${nodes.length} nodes. A table below has the same numbers.`,
-      style: { "min-width": `${0.85 * width}px`, "max-width": `${1.5 * width}px` },
+      style: { "min-width": `${0.85 * width}px`, "max-width": `${1.25 * width}px` },
     },
     inFront.map((edge) => drawEdge(edge, isPassing(edge) ? passed[edge.index] : undefined)),
     nodes.map((node) =>

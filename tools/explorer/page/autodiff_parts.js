@@ -66,9 +66,9 @@ export function nodesTable({ nodes }) {
 }
 
 // Whether a gradient and a slope by nudging agree. Nudging is right to about six digits.
-function agrees(grad, slope) {
+function agrees(grad, { slope, error }) {
   if (Object.is(grad, slope)) return true; // both are NaN, or the same infinity
-  return Math.abs(grad - slope) <= 1e-4 * Math.max(1, Math.abs(grad), Math.abs(slope));
+  return Math.abs(grad - slope) <= error + 1e-4 * Math.max(1, Math.abs(grad), Math.abs(slope));
 }
 
 const SLIDER_REACH = 5; // sliders go from -5 to 5, or further for a larger number
@@ -76,7 +76,7 @@ const SLIDER_REACH = 5; // sliders go from -5 to 5, or further for a larger numb
 // The variables with their sliders. The rows stay while the numbers change, so that a slider that
 // is being dragged is not replaced.
 // variables: as evaluateExpression() returns them. oninput(name, number).
-// -> {table, update(rows)}; a row is {name, number, grad, slope, isComplete}.
+// -> {table, update(rows)}; a row is {name, number, grad, nudged, isComplete}.
 export function variablesTable(variables, oninput) {
   const lines = new Map(
     variables.map(({ name, value }) => [name, variableLine(name, value, oninput)]),
@@ -110,8 +110,8 @@ function variableLine(name, value, oninput) {
     input.setAttribute("aria-valuetext", fixedNumber(row.number));
     output.textContent = fixedNumber(row.number);
     grad.textContent = fixedNumber(row.grad);
-    const differs = row.isComplete && row.slope !== null && !agrees(row.grad, row.slope);
-    const found = row.slope === null ? "none" : fixedNumber(Number(row.slope.toFixed(9)));
+    const differs = row.isComplete && row.nudged !== null && !agrees(row.grad, row.nudged);
+    const found = row.nudged === null ? "none" : fixedNumber(Number(row.nudged.slope.toFixed(9)));
     slope.textContent = differs ? `≠ ${found}` : found;
     slope.classList.toggle("problem", differs);
   };

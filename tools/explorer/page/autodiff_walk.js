@@ -121,7 +121,7 @@ export class BackwardWalk {
     const reached = new Set(step > 0 ? [result, ...done.flatMap((v) => v.children)] : []);
     const lines =
       this.step === null
-        ? [`All ${turns.length} turns are done. Press First, then Next, to see them one by one.`]
+        ? ["All turns are done. Press First, then Next, to see them one by one."]
         : describeStep({ result, step, turns, turn, passed });
     show(this.sentences, lines.map((line) => h("li", {}, data(line))));
     this.counter.textContent = `step ${step} of ${this.end()}`;

@@ -44,7 +44,8 @@ export function createBigramTables(tables) {
       h("tr", {}, h("th", { scope: "row" }, mark(symbols[c])), cells(c)),
     );
     const head = h("thead", {}, h("tr", {}, headers));
-    show(rowTable, h("table", { class: "losses-table" }, head, h("tbody", {}, lines)));
+    const caption = h("caption", { class: "unseen" }, "What follows, likeliest first");
+    show(rowTable, h("table", { class: "losses-table" }, caption, head, h("tbody", {}, lines)));
   }
 
   let rowShown = null;

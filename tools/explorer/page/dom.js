@@ -37,20 +37,30 @@ export function data(text) {
 // A visible mark for a character; null is the end of a name.
 export function mark(ch) {
   if (ch === null) return "end";
-  return { " ": "␣", "\n": "↵", "\t": "⇥" }[ch] ?? visible(ch);
+  return { " ": "␣", "\n": "↵", "\t": "⇥" }[ch] ?? visibleCharacter(ch);
 }
 
 // A screen reader's name for a character.
 export function spoken(ch) {
   if (ch === null) return "end of the name";
-  return { " ": "space", "\n": "line end", "\t": "tab" }[ch] ?? visible(ch);
+  return { " ": "space", "\n": "line end", "\t": "tab" }[ch] ?? visibleCharacter(ch);
+}
+
+// A character on its own: an accent sits on a circle, and what has no width is shown as its code.
+function visibleCharacter(ch) {
+  if (/^\p{M}$/u.test(ch)) return `◌${ch}`;
+  return /^[\p{Cf}\p{Z}]$/u.test(ch) ? codeOf(ch) : visible(ch);
+}
+
+function codeOf(ch) {
+  return `\\u${ch.codePointAt(0).toString(16).padStart(4, "0")}`;
 }
 
 // Control characters and marks that turn text round are shown as their code.
 export function visible(text) {
   return text.replace(
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]/gu,
-    (ch) => `\\u${ch.codePointAt(0).toString(16).padStart(4, "0")}`,
+    codeOf,
   );
 }
 

@@ -112,18 +112,22 @@ function nameNodes(nodes, taken) {
 }
 
 // How a node was computed from its children: "a * b"; empty for a leaf.
-export function formulaOf({ op, children: [a, b] }) {
+function formulaOf({ op, children: [a, b] }) {
   if (!a) return "";
   if (b) return `${a.name} ${op} ${b.name}`;
   return op.startsWith("**") ? `${a.name} ** ${op.slice(2)}` : `${op}(${a.name})`;
 }
 
-// d result / d variable by a nudge to both sides, as slope() in lesson 01; null if one of the two
-// results does not exist.
-export function slopeByNudging(text, values, name, number, nudge = 1e-6) {
+// d result / d variable by a nudge to both sides, as slope() in lesson 01. The nudge is a millionth,
+// or a millionth of a number above 1. -> {slope, error}, where error is what rounding may do to it,
+// or null if one of the two results does not exist.
+export function slopeByNudging(text, values, name, number) {
   const resultAt = (x) => evaluateExpression(text, new Map(values).set(name, x)).result.data;
+  const nudge = 1e-6 * Math.max(1, Math.abs(number));
   try {
-    return (resultAt(number + nudge) - resultAt(number - nudge)) / (2 * nudge);
+    const [above, below] = [resultAt(number + nudge), resultAt(number - nudge)];
+    const error = (4 * Number.EPSILON * Math.max(Math.abs(above), Math.abs(below))) / nudge;
+    return { slope: (above - below) / (2 * nudge), error };
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
     return null;

@@ -28,6 +28,10 @@ export function originTag(known, name) {
   return h("span", { class: `known-tag known-${origin}` }, origin);
 }
 
+export function noNamesModel() {
+  return h("p", {}, "No model of names is trained yet: ", h("code", {}, "make stage 2"));
+}
+
 // What to do where the page holds no names.
 export function howToAddNames() {
   return h(

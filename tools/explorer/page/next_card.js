@@ -51,8 +51,8 @@ export function createCard(model, settings) {
     bars.update(model.symbols, probs, ids);
     const sum = probs.reduce((a, b) => a + b, 0);
     const more = probs.length - ids.length;
-    const rest = more ? `+${more}: the other letters. ` : "";
-    total.textContent = `${rest}Sum: ${sum.toFixed(3)}`;
+    const rest = more ? `+${more}: all others; ` : "";
+    total.textContent = `${rest}sum ${sum.toFixed(3)}`;
   }
 
   function highlight(symbol) {

@@ -2,6 +2,7 @@
 import { createBars, largestIds } from "./bars.js";
 import { announce, data, h, mark, show, spoken } from "./dom.js";
 import { loadNames } from "./known.js";
+import { lastOfFirstRun } from "./state.js";
 import { addScore, hideUntil, resetButton, scoreOf } from "./predict.js";
 
 const CHIPS = 9;
@@ -210,7 +211,7 @@ function chipQuestion(beginning, letters, size, decide) {
 export function startRounds(answers, models, settings) {
   const symbols = [...new Set(models.flatMap((model) => model.symbols))];
   symbols.push(...symbols.splice(symbols.indexOf(null), 1)); // the end comes last
-  const last = models.at(-1);
+  const last = lastOfFirstRun(models);
 
   async function ask(commit) {
     const beginning = settings.text();

@@ -23,3 +23,9 @@ export async function models(isText = false) {
   const all = await Promise.all(entries(isText).map((entry) => loadModel(entry)));
   return all.filter((model) => model !== null);
 }
+
+// The last model of the first run, of some loaded models: as a rule the best one.
+export function lastOfFirstRun(all) {
+  const first = new Set(header.runs[0].models.map(({ key }) => key));
+  return all.filter((model) => first.has(model.key)).at(-1) ?? all.at(-1);
+}

@@ -58,6 +58,7 @@ export function vectorStrip(numbers, label, options = {}) {
     {
       class: "vector-cells",
       viewBox: `-1 -1 ${columns * VECTOR_CELL + 1} ${rows * VECTOR_CELL + 1}`,
+      "aria-hidden": "true", // the strip says its numbers
     },
     cells(numbers, columns, most),
     frame,

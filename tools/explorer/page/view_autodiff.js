@@ -8,13 +8,14 @@ import { announce, data, debounce, field, h, show } from "./dom.js";
 import { evaluateExpression, slopeByNudging, textWithValues } from "./evaluate.js";
 import { ExpressionError, FUNCTIONS } from "./expression.js";
 
+const LOOK = "Which variable has the largest gradient? A small change of it moves the result most.";
 const PIXELS_PER_UNIT = 60; // dragging a node by so many pixels changes it by 1
 
 class AutodiffPlayground {
   constructor(text) {
     const [example] = AUTODIFF_EXAMPLES;
     this.text = text || example.text;
-    this.look = text ? "" : example.look; // the sentence that says what to look for
+    this.look = text ? LOOK : example.look; // the sentence that says what to look for
     this.values = new Map(); // of variables that the text does not set
     this.graph = null; // as evaluateExpression() returns it
     this.variables = null; // the table of variables; null: it has to be made
@@ -22,6 +23,7 @@ class AutodiffPlayground {
     this.descent = new Descent(() => this.descend());
     this.tellResult = debounce(() => announce(this.resultSentence()), 600);
     this.makeElements();
+    this.example.selectedIndex = text ? 0 : 1;
   }
 
   makeElements() {
@@ -31,7 +33,6 @@ class AutodiffPlayground {
       h("option", { disabled: true }, "your own"),
       AUTODIFF_EXAMPLES.map(({ title }) => h("option", {}, title)),
     );
-    this.example.selectedIndex = this.look ? 1 : 0;
     this.input = h("textarea", {
       rows: 5,
       cols: 30,
@@ -57,9 +58,15 @@ class AutodiffPlayground {
   }
 
   // ---- what the reader does ----
+  // Another text from the page's address.
+  write(text) {
+    this.input.value = text;
+    this.type();
+  }
+
   type() {
     this.example.selectedIndex = 0;
-    this.look = "";
+    this.look = LOOK;
     this.start(this.input.value);
   }
 
@@ -191,7 +198,7 @@ class AutodiffPlayground {
         name,
         number: value.data,
         grad: value.grad,
-        slope: slopeByNudging(this.text, this.values, name, value.data),
+        nudged: slopeByNudging(this.text, this.values, name, value.data),
         isComplete,
       })),
     );
@@ -243,7 +250,7 @@ class AutodiffPlayground {
           h(
             "p",
             { class: "note" },
-            "By nudging: move the variable by 0.000001 to both sides, and see how far the result " +
+            "By nudging: move the variable by a millionth to both sides, and see how far the result " +
               "moves. This knows nothing of the chain rule, and should give the same number.",
           ),
         ),
@@ -256,7 +263,9 @@ class AutodiffPlayground {
 }
 
 function renderAutodiff(panel, header, text) {
-  new AutodiffPlayground(text).render(panel);
+  const playground = new AutodiffPlayground(text);
+  playground.render(panel);
+  panel.addEventListener("text", (event) => playground.write(event.detail));
 }
 
 export const autodiffView = { id: "autodiff", title: "Autodiff", render: renderAutodiff };

@@ -2,10 +2,10 @@
 import { coverByPieces, editSteps, nearestNames } from "./copied_match.js";
 import { createShares } from "./copied_share.js";
 import { announce, choice, data, debounce, field, h, mark, show, visible } from "./dom.js";
-import { howToAddNames, loadNames, originOf } from "./known.js";
+import { howToAddNames, loadNames, noNamesModel, originOf } from "./known.js";
 import { seeded } from "./numbers.js";
 import { seedField, temperatureSlider } from "./sampling.js";
-import { models } from "./state.js";
+import { lastOfFirstRun, models } from "./state.js";
 
 const NEAREST = 6;
 const HOLDERS = 3; // names shown for each piece
@@ -100,14 +100,21 @@ function pieceList(pieces) {
   );
 }
 
+// A name to begin with, which the models can read.
+function firstName(all, known) {
+  const example = "emmalina";
+  return [...example].every((ch) => all[0].stoi.has(ch)) ? example : known.val[0];
+}
+
 async function renderCopied(panel, header, text) {
   const [all, known] = await Promise.all([models(), loadNames()]);
+  if (!all.length) return show(panel, noNamesModel());
   if (!known) return show(panel, howToAddNames());
   const train = [...new Set(known.train)];
-  let model = all.at(-1);
+  let model = lastOfFirstRun(all);
   const input = h("input", {
     type: "text",
-    value: text || "emmalina",
+    value: text || firstName(all, known),
     maxlength: LONGEST,
     autocomplete: "off",
     autocapitalize: "off",

@@ -1,6 +1,7 @@
 // Type a beginning: what every names model expects next, side by side.
 import { debounce, field, h, show } from "./dom.js";
 import { createCard } from "./next_card.js";
+import { noNamesModel } from "./known.js";
 import { createNamesRun } from "./next_names.js";
 import { seeded } from "./numbers.js";
 import { predictSwitch } from "./predict.js";
@@ -30,17 +31,17 @@ function nextIntro() {
 
 const limitBeginning = (text) => [...text].slice(0, LONGEST_BEGINNING).join("");
 
+// A beginning that the first model can read.
+const firstBeginning = ({ stoi, chars }) => (stoi.has("e") && stoi.has("m") ? "em" : chars[0]);
+
 async function renderNext(panel, header, text) {
   const all = await models();
-  if (!all.length) {
-    show(panel, h("p", {}, "No model of names is trained yet: ", h("code", {}, "make stage 2")));
-    return;
-  }
+  if (!all.length) return show(panel, noNamesModel());
   const most = Math.max(...all.map((model) => model.symbols.length));
   const update = () => cards.forEach((card) => card.update());
   const input = h("input", {
     type: "text",
-    value: limitBeginning(text) || "em",
+    value: limitBeginning(text) || firstBeginning(all[0]),
     maxlength: LONGEST_BEGINNING,
     autocomplete: "off",
     autocapitalize: "off",

@@ -38,7 +38,7 @@ function textIntro(model) {
 }
 
 // A text that the model can read.
-function firstText(model) {
+function readableText(model) {
   const known = (text) => [...text].every((ch) => model.stoi.has(ch));
   return known(FIRST_TEXT) ? FIRST_TEXT : model.chars[0];
 }
@@ -66,7 +66,7 @@ function showTextModel(part, model, text) {
     spellcheck: "false",
     autocapitalize: "off",
   });
-  area.value = text || firstText(model);
+  area.value = text || readableText(model);
   const temperature = temperatureSlider("Temperature", 1, () => showBars());
   const topK = topKSlider(model.symbols.length, () => showBars());
   let random = seeded(42);

@@ -199,7 +199,8 @@ async function renderTraining(panel, header, text) {
   input.addEventListener("input", debounce(setText));
   const models = choice("Model", all.map((one) => [one, one.label]), all.at(-1), open);
   const choices = h("div", { class: "training-choices" }, models, typedPlace);
-  show(panel, question, choices, problem, sliderPlace, grid);
+  const heading = h("h2", { class: "unseen" }, "The model at this step");
+  show(panel, question, choices, problem, sliderPlace, heading, grid);
   await open(all.at(-1));
 }
 
