@@ -1,6 +1,7 @@
-"""The explorer's view "Inside microGPT": the numbers of a forward pass, and what each part costs."""
+"""The explorer's view "Inside microGPT": a forward pass in numbers, and what each part costs."""
 
 import copy
+import math
 import re
 import shutil
 
@@ -126,7 +127,9 @@ def test_the_steps_follow_the_lines_of_main_py_and_quote_them(page):
     assert attention == sorted(attention) and len(attention) == 3
 
 
-@pytest.mark.parametrize(("folder", "title"), [("05_microgpt", "microGPT"), ("05_microgpt/best", "best")])
+@pytest.mark.parametrize(
+    ("folder", "title"), [("05_microgpt", "microGPT"), ("05_microgpt/best", "best")]
+)
 def test_the_numbers_are_those_of_python(page, explorer_out, folder, title):
     module, model = load_model(explorer_out, folder)
     layer = model.config.n_layer - 1
@@ -233,7 +236,7 @@ def test_a_part_costs_what_it_costs_in_python(explorer_page, explorer_out, part)
         ch = bar.locator("th").inner_text()
         y = model.tokenizer.BOS if ch == "end" else model.tokenizer.stoi[ch]
         texts = bar.locator("td:not(.inside-bar)").all_inner_texts()
-        expected = [2.718281828 ** module.log_probs(m, NAME)[2][y] for m in (model, less)]
+        expected = [math.e ** module.log_probs(m, NAME)[2][y] for m in (model, less)]
         assert [float(text) for text in texts] == pytest.approx(expected, abs=0.001)
 
 

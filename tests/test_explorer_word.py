@@ -4,9 +4,9 @@ import json
 import math
 import re
 
-import ngrams
 import pytest
 
+import ngrams
 from explorer.export import TITLES
 from trained_models import load_model
 
@@ -159,7 +159,8 @@ def test_the_ngram_shows_each_length_and_the_parts_add_up_to_p(page, explorer_ou
     alphabet = load_model(explorer_out, "02_bigram_counts")[1].tokenizer
     P = math.exp(ngrams.log_probs(model, WORD)[3][alphabet.stoi["a"]])
     assert sum(adds for *_, adds in shown) == pytest.approx(P, abs=0.005)
-    assert max(shown, key=lambda row: row[3])[0] == why.locator("tr.word-best th").inner_text().replace(" ", "")
+    decides = max(shown, key=lambda row: row[3])[0]
+    assert why.locator("tr.word-best th").inner_text().replace(" ", "") == decides
 
 
 def names_of_train(page):
@@ -276,8 +277,7 @@ def test_a_running_text_costs_what_it_costs_in_python(explorer_page, explorer_ou
     text = "hear me speak.\n"[:14]
     page.get_by_label("A line").fill(text)
     expected = [
-        -row[model.tokenizer.stoi[ch]]
-        for row, ch in zip(module.log_probs(model, text), text[1:])
+        -row[model.tokenizer.stoi[ch]] for row, ch in zip(module.log_probs(model, text), text[1:])
     ]
     first = f"Shakespeare GPT, e: {expected[0]:.3f} nats"
     page.locator(f".word-cell[aria-label^='{first}']").first.wait_for()

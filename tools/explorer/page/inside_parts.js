@@ -28,7 +28,7 @@ export function partName(part, { n_layer }) {
 }
 
 // -log P of each letter of a name and of its end, in nats, with some parts off.
-export function lossesWithout(model, name, off) {
+function lossesWithout(model, name, off) {
   const targets = [...model.encode(name), model.BOS];
   return model.rowsWithout(name, off).map((row, i) => -row[targets[i]]);
 }

@@ -1,7 +1,9 @@
 // Switch off parts of a microGPT: what changes for the next letter, and what it costs.
 import { hasBlob, loadJson } from "./data.js";
 import { announce, data, h, mark, show, spoken } from "./dom.js";
-import { hasParts, meanWithout, partName, partsOf, spreadNames, sumWithout } from "./inside_parts.js";
+import { hasParts, partName, partsOf } from "./inside_parts.js";
+import { meanWithout, spreadNames, sumWithout } from "./inside_parts.js";
+import { dataTable } from "./tables.js";
 
 const SHOWN = 8; // letters
 
@@ -45,7 +47,11 @@ function nextTable(model, before, after, target) {
         h(
           "tr",
           { class: id === target ? "inside-true" : null },
-          h("th", { scope: "row", "aria-label": spoken(model.symbols[id]) }, mark(model.symbols[id])),
+          h(
+            "th",
+            { scope: "row", "aria-label": spoken(model.symbols[id]) },
+            mark(model.symbols[id]),
+          ),
           pairOfBars(before[id], after[id], largest(order[0])),
         ),
       ),
@@ -55,46 +61,23 @@ function nextTable(model, before, after, target) {
 
 // rows: [{model, one, many}], texts. count: the number of val names, or 0 if there are none.
 function costsTable(rows, name, count) {
+  const heads = ["model", h("th", { scope: "col" }, data(name), ", sum")];
+  if (count) heads.push(`${count} val names, per character`);
+  const lines = rows.map(({ model, one, many }) => ({
+    head: model.label,
+    cells: count ? [one, many] : [one],
+  }));
+  const missing = h(
+    "p",
+    { class: "note" },
+    "This page does not have the val names. ",
+    h("code", {}, "make explore ARGS='--data FILE'"),
+    " adds them.",
+  );
   return [
     h("h3", {}, "What does it cost, in nats?"),
-    h(
-      "table",
-      { class: "inside-cost" },
-      h("caption", { class: "unseen" }, "The cost of what is switched off, in nats"),
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          h("th", { scope: "col" }, "model"),
-          h("th", { scope: "col" }, data(name), ", sum"),
-          count ? h("th", { scope: "col" }, `${count} val names, per character`) : null,
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        rows.map(({ model, one, many }) =>
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, model.label),
-            h("td", {}, one),
-            count ? h("td", {}, many) : null,
-          ),
-        ),
-      ),
-    ),
-    count
-      ? null
-      : h(
-          "p",
-          { class: "note" },
-          "This page does not have the val names. ",
-          h("code", {}, "make explore ARGS='--data FILE'"),
-          " adds them.",
-        ),
+    dataTable(heads, lines, { name: "inside-cost", caption: "The cost of switching parts off" }),
+    count ? null : missing,
   ];
 }
 
@@ -134,7 +117,10 @@ export function createSwitches(all) {
           draw();
         },
       });
-    show(boxes, partsOf(model).map((part) => h("label", {}, box(part), ` ${partName(part, model)}`)));
+    show(
+      boxes,
+      partsOf(model).map((part) => h("label", {}, box(part), ` ${partName(part, model)}`)),
+    );
   }
 
   function draw() {
@@ -142,9 +128,10 @@ export function createSwitches(all) {
     const probs = (parts) => model.rowsWithout(name, parts)[position].map(Math.exp);
     const target = [...model.encode(name), model.BOS][position];
     const beginning = [...name].slice(0, position).join("");
+    const place = beginning ? ["“", data(beginning), "”"] : "the start";
     show(
       bars,
-      h("h3", {}, "What comes after ", beginning ? ["“", data(beginning), "”"] : "the start", "?"),
+      h("h3", {}, "What comes after ", place, "?"),
       nextTable(model, probs(new Set()), probs(off), target),
     );
     measure(name, new Set(off));
@@ -183,7 +170,8 @@ export function createSwitches(all) {
         drawTable();
       };
       const before = await meanOf(model, readable, new Set(), onprogress, isOld);
-      const after = before === null ? null : await meanOf(model, readable, parts, onprogress, isOld);
+      const after =
+        before === null ? null : await meanOf(model, readable, parts, onprogress, isOld);
       if (after === null || isOld()) return;
       row.many = costChange(before, after, parts);
       drawTable();

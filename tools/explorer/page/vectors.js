@@ -37,7 +37,12 @@ export function vectorStrip(numbers, label, options = {}) {
   const columns = columnsOf(numbers.length);
   const rows = Math.ceil(numbers.length / columns);
   const shown = h("output", { class: "vector-value", "aria-hidden": "true" });
-  const cursor = svg("rect", { class: "vector-cursor", width: VECTOR_CELL, height: VECTOR_CELL, x: -100 });
+  const cursor = svg("rect", {
+    class: "vector-cursor",
+    width: VECTOR_CELL,
+    height: VECTOR_CELL,
+    x: -100,
+  });
   let at = 0;
   const frame =
     part &&

@@ -1,12 +1,13 @@
 // Inside microGPT: one forward pass with its numbers, step by step, and switches for its parts.
 import { announce, choice, data, debounce, field, h, show } from "./dom.js";
-import { drawStep, tokenName, tokenSpoken } from "./inside_details.js";
+import { drawStep } from "./inside_details.js";
 import { shapeOf, sourceOf, stepList } from "./inside_list.js";
 import { passSteps, recordPass } from "./inside_steps.js";
 import { createSwitches } from "./inside_switches.js";
 import { UnknownCharacter } from "./models.js";
 import { softmax } from "./numbers.js";
 import { models } from "./state.js";
+import { tokenName, tokenSpoken } from "./tables.js";
 import { seenBy } from "./word_evidence.js";
 import { firstText } from "./word_surprise.js";
 
@@ -65,7 +66,12 @@ function createInside(all, source, text) {
     } catch (error) {
       if (!(error instanceof UnknownCharacter)) throw error;
       const lower = input.value.toLowerCase();
-      const button = h("button", { type: "button", onclick: () => use(lower) }, "Use ", data(lower));
+      const button = h(
+        "button",
+        { type: "button", onclick: () => use(lower) },
+        "Use ",
+        data(lower),
+      );
       const line = h("p", { class: "problem", role: "alert" }, data(error.message), ". ");
       if (error.lower) line.append(button);
       show(problem, line);
@@ -153,12 +159,20 @@ function createInside(all, source, text) {
     layer = 0;
     at = 0;
     update();
-    at = Math.max(0, steps.findIndex((step) => step.id === id));
+    at = Math.max(
+      0,
+      steps.findIndex((step) => step.id === id),
+    );
     update();
   }
 
   input.addEventListener("input", debounce(update));
-  const pick = choice("Model", all.map((m) => [m, m.label]), model, chooseModel);
+  const pick = choice(
+    "Model",
+    all.map((m) => [m, m.label]),
+    model,
+    chooseModel,
+  );
   const turn = h(
     "div",
     { class: "inside-turn" },
@@ -208,9 +222,9 @@ async function renderInside(panel, header, text) {
       "p",
       { class: "inside-intro" },
       "This is what microGPT computes after one letter of a name, with its real numbers. Red is ",
-      "positive, blue is negative, and a stronger colour is a larger number. To read the numbers of ",
-      "a strip, point at it, or focus it and use the arrow keys. Go through the steps once: at which ",
-      "of them does the model look at earlier letters?",
+      "positive, blue is negative, and a stronger colour is a larger number. To read the numbers ",
+      "of a strip, point at it, or focus it and use the arrow keys. Go through the steps once: at ",
+      "which of them does the model look at earlier letters?",
     ),
     inside.parts,
   );

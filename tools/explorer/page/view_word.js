@@ -85,7 +85,12 @@ function createSurprises(all, { label, text, longest, isText }) {
   let chosen = null; // {model, i}: the cell whose reasons are shown
   let round = null; // what surpriseQuestion() asks about
   let turn = 0;
-  const question = isText ? null : hideUntil(answers, surpriseQuestion(() => round, use));
+  const question = isText
+    ? null
+    : hideUntil(
+        answers,
+        surpriseQuestion(() => round),
+      );
   const box = h(
     "div",
     { class: "word-box" },
@@ -207,8 +212,8 @@ async function renderWord(panel, header, text) {
       h(
         "p",
         { class: "word-intro" },
-        "The Shakespeare GPT reads a running text, with capitals, spaces and line ends. It needs a ",
-        "character before it can guess the next one, so the first one has no cost. Where is it ",
+        "The Shakespeare GPT reads a running text, with capitals, spaces and line ends. It needs ",
+        "a character before it can guess the next one, so the first one has no cost. Where is it ",
         "sure, and where is it surprised?",
       ),
       line.box,

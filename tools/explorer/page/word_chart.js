@@ -19,7 +19,8 @@ export function wordChart(rows, targets, width) {
     h(
       "figcaption",
       {},
-      "The nats add up from left to right. The lower a line ends, the better its model predicts the word.",
+      "The nats add up from left to right. The lower a line ends, the better its model predicts ",
+      "the word.",
     ),
     lineChart(series, {
       width: Math.max(320, Math.min(640, width)),

@@ -1,11 +1,12 @@
 // A word against its own letters in another order, under all models.
 import { announce, data, h, show } from "./dom.js";
+import { dataTable } from "./tables.js";
 import { nats, scrambled, surprises } from "./word_surprise.js";
 
 // -> {button, result, changed(text)}; changed() takes the result away if it is of another word.
 // input: where the word is typed.
 export function wordScrambler(models, input) {
-  const result = h("div", { class: "scroll word-scrambled" });
+  const result = h("div", { class: "word-scrambled" });
   let word = null; // what the result is about
 
   function scramble() {
@@ -15,9 +16,10 @@ export function wordScrambler(models, input) {
       show(result, h("p", {}, "These letters have no other order."));
       return;
     }
-    const rows = surprises(models, word).map((row, r) => [row, surprises(models, other)[r]]);
+    const mixed = surprises(models, other);
+    const rows = surprises(models, word).map((row, r) => [row, mixed[r]]);
     const known = rows.filter(([row]) => row.losses);
-    const sure = known.filter(([real, mixed]) => real.sum < mixed.sum).length;
+    const sure = known.filter(([a, b]) => a.sum < b.sum).length;
     const count = `${sure} of ${known.length} models prefer `;
     const sentence = [count, data(word), " to ", data(other), ". These are the sums in nats:"];
     show(result, h("p", {}, sentence), sumsTable(known, word, other));
@@ -34,36 +36,12 @@ export function wordScrambler(models, input) {
 }
 
 function sumsTable(rows, word, other) {
-  return h(
-    "table",
-    { class: "word-sums" },
-    h("caption", { class: "unseen" }, "Sums in nats"),
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        ["model", data(word), data(other), "difference"].map((head) =>
-          h("th", { scope: "col" }, head),
-        ),
-      ),
-    ),
-    h(
-      "tbody",
-      {},
-      rows.map(([real, mixed]) =>
-        h(
-          "tr",
-          {},
-          h("th", { scope: "row" }, real.model.label),
-          [nats(real.sum), nats(mixed.sum), difference(mixed.sum - real.sum)].map((text) =>
-            h("td", {}, text),
-          ),
-        ),
-      ),
-    ),
-  );
+  const heads = ["model", data(word), data(other), "difference"];
+  const lines = rows.map(([real, mixed]) => ({
+    head: real.model.label,
+    cells: [nats(real.sum), nats(mixed.sum), difference(mixed.sum - real.sum)],
+  }));
+  return dataTable(heads, lines, { name: "word-sums", caption: "Sums in nats" });
 }
 
 function difference(number) {

@@ -41,13 +41,13 @@ export function biggestGap(rows) {
   return gaps.reduce((a, b) => (size(b) > size(a) ? b : a));
 }
 
-export function ordinal(n) {
+function ordinal(n) {
   const ending = n % 100 > 10 && n % 100 < 14 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
   return `${n}${ending}`;
 }
 
 // "the 3rd letter" or "the end of the name".
-export function placeOf(i, targets, isText) {
+function placeOf(i, targets, isText) {
   if (targets[i] === null) return "the end of the name";
   return isText ? `the ${ordinal(i + 2)} character` : `the ${ordinal(i + 1)} letter`;
 }
