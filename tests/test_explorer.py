@@ -82,6 +82,13 @@ def test_every_export_is_used_by_another_module_or_a_test():
 
 
 @pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.name)
+def test_a_module_uses_all_that_it_imports(path):
+    source = path.read_text(encoding="utf-8")
+    for name in re.findall(r"\w+", " ".join(names for names, _ in IMPORT.findall(source))):
+        assert len(re.findall(rf"\b{name}\b", source)) > 1, f"{name} is not used"
+
+
+@pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.name)
 def test_no_module_makes_html_from_text_or_asks_the_network(path):
     source = re.sub(r"//.*", "", path.read_text(encoding="utf-8"))
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function"

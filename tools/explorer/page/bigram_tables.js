@@ -1,5 +1,5 @@
 // Stage 02's counts beside the table that stage 03 learned.
-import { data, field, h, mark, show, spoken } from "./dom.js";
+import { data, h, mark, show, spoken } from "./dom.js";
 import { createHeatmap, likeliestStart } from "./heatmap.js";
 
 function sumOfRow(row) {

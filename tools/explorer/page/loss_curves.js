@@ -1,6 +1,6 @@
 // The losses along the training of chosen runs, over steps or over the characters seen.
 import { lineChart } from "./charts.js";
-import { choice, data, h, show } from "./dom.js";
+import { choice, data, h } from "./dom.js";
 import { header } from "./data.js";
 import { sizedBox } from "./sized.js";
 
