@@ -50,10 +50,12 @@ def read_result(path):
     dataset, baselines = result["dataset"], result.get("baselines", {})
     check("dataset.name", dataset.get("name"), str)
     check("dataset.sha256", dataset.get("sha256"), str)
+    check("variant", result.get("variant"), (str, type(None)))
     check("vocab_size", result.get("vocab_size", 0), int)
     check("baselines", baselines, dict)
     check("best", result.get("best", {}), dict)
     check("config", result.get("config", {}), dict)
+    check("config.seed", result.get("config", {}).get("seed"), (int, type(None)))
     by_split = {
         "targets": result["targets"],
         "loss": result["loss"],
@@ -66,6 +68,8 @@ def read_result(path):
         check(key, values, dict)
         for split, value in values.items():
             check(f"{key}.{split}", value, (int, float, type(None)))
+            if value is not None and abs(value) > sys.float_info.max:
+                raise ValueError(f"{key}.{split} is too large")
     return result
 
 

@@ -34,6 +34,8 @@ MOST_POINTS = 500  # of the moons
 HALF = 2**23 - 1
 PASS = ("attention", "gpt", "sample")  # the functions of a forward pass in 05_microgpt/main.py
 NGRAMS = "02_bigram_counts/ngram"
+# What reading JSON raises that a program or a hand spoiled.
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 class Problem(ValueError):
@@ -93,7 +95,7 @@ def read_kept_steps(place):
     try:
         steps = json.loads((place / "result.json").read_text(encoding="utf-8"))["kept_steps"]
         return [step for step in steps if type(step) is int]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *MALFORMED):
         return []
 
 
@@ -104,7 +106,21 @@ def counts_blob(key, counts, title):
 
 
 def export_model(run, folder, key):
-    """(entry, blobs) of a model: what the page's header says of it, and its numbers."""
+    """(entry, blobs) of a model: what the page's header says of it, and its numbers.
+
+    Raises NoModel if its file cannot be used.
+    """
+    try:
+        return read_model(run, folder, key)
+    except NoModel:
+        raise
+    except Exception as error:  # a broken file, or one edited by hand, can raise nearly anything
+        name = MODELS[folder][1]
+        problem = f"{name} cannot be used ({type(error).__name__}); run the stage again"
+        raise NoModel(problem) from error
+
+
+def read_model(run, folder, key):
     place = run / folder
     module, model = load_model(run, folder)
     entry = {"key": key, "folder": folder, "title": TITLES[folder], "chars": model.tokenizer.chars}
@@ -123,12 +139,25 @@ def export_model(run, folder, key):
     entry |= {"kind": kinds[folder[:2]], **settings, "tensors": where, "earlier": []}
     blobs = [Blob(key, zlib.compress(content, 9), entry["title"])]
     for step in read_kept_steps(place):
-        weights, _ = tensors_of(folder, module.load(place, step))
+        try:
+            weights, _ = tensors_of(folder, module.load(place, step))
+        except KeyError:
+            continue  # result.json and the model's file come from different runs
         content, where = pack(weights, planes=2)  # for looking: the page has room for no more
         blob = f"{key}@{step}"
         blobs.append(Blob(blob, zlib.compress(content, 9), f"{entry['title']}, step {step}"))
         entry["earlier"].append({"step": step, "key": blob, "tensors": where})
     return entry, blobs
+
+
+def is_ngram_of_names(saved):
+    """Whether a model.json holds counts that the page can use. Raises one of MALFORMED."""
+    config, counts = saved["config"], saved["counts"]
+    if config["text"] or config["smoothing"] != "kneser-ney":
+        return False
+    has_chars = all(len(ch) == 1 for ch in saved["chars"])
+    has_counts = all(type(times) is int and times > 0 for times in counts.values())
+    return has_chars and has_counts and config["n"] == max(map(len, counts))
 
 
 def export_ngram(run, key_of):
@@ -137,10 +166,9 @@ def export_ngram(run, key_of):
     for path in (run / NGRAMS).glob("*/model.json"):
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            config = saved["config"]
-            if not config["text"] and config["smoothing"] == "kneser-ney":
-                found[config["n"]] = (path.parent, saved)
-        except (OSError, ValueError, KeyError, TypeError):
+            if is_ngram_of_names(saved):
+                found[saved["config"]["n"]] = (path.parent, saved)
+        except (OSError, *MALFORMED):
             continue
     if not found:
         return None
@@ -158,15 +186,16 @@ def export_moons(run):
     if not has_model(run, "01_micrograd"):
         return None
     try:
-        _, (_, rows) = load_model(run, "01_micrograd")
-    except NoModel:
+        saved = json.loads((run / "01_micrograd/model.json").read_text(encoding="utf-8"))
+        layers, rows = saved["layers"], saved["weights"]
+        size = sum((n + 1) * m for n, m in zip(layers, layers[1:]))
+        rows = [row for row in rows if len(row[1]) == size and all(map(math.isfinite, row[1]))]
+        whole = all(type(n) is int for n in [*layers, *(step for step, _ in rows)])
+    except (OSError, *MALFORMED):
         return None
-    saved = json.loads((run / "01_micrograd/model.json").read_text(encoding="utf-8"))
-    points = read_moons(run / "01_micrograd")
-    rows = [row for row in rows if all(map(math.isfinite, row[1]))]
-    if not rows:
+    if not rows or not whole or layers[0] != 2:
         return None
-    return {"layers": saved["layers"], "weights": rows, "points": points}
+    return {"layers": layers, "weights": rows, "points": read_moons(run / "01_micrograd")}
 
 
 def read_moons(place):
@@ -177,9 +206,41 @@ def read_moons(place):
         if hashlib.sha256(content).hexdigest() != result["dataset"]["sha256"]:
             return []  # the run had other points
         lines = content.decode().splitlines()[: min(result["targets"]["train"], MOST_POINTS)]
-        return [[float(number) for number in line.split()] for line in lines]
-    except (OSError, ValueError, KeyError, TypeError):
+        points = [[float(number) for number in line.split()] for line in lines]
+        return [point for point in points if len(point) == 3 and all(map(math.isfinite, point))]
+    except (OSError, *MALFORMED):
         return []
+
+
+# ---- results ---------------------------------------------------------------------------------
+def finite(number):
+    """The number, or None if it is none or not finite."""
+    is_number = type(number) in (int, float) and abs(number) < math.inf
+    return number if is_number else None
+
+
+def read_curve(curve):
+    """The rows [step, train loss, val loss] of a curve; other rows, which only a hand can have
+    written, are left out."""
+    if not isinstance(curve, list):
+        return []
+    rows = [row for row in curve if isinstance(row, list) and len(row) == 3]
+    return [[*map(finite, row)] for row in rows if finite(row[0]) is not None]
+
+
+def export_groups(run):
+    """The loss table's groups, of each result only what the page shows."""
+    groups = group_rows(read_results(run)[0])
+    for group in groups:
+        for row in group["rows"]:
+            result = row["result"]
+            row["result"] = {
+                "curve": read_curve(result.get("curve")),
+                "steps": finite(result.get("steps")),
+                "chars_seen": finite(result["chars_seen"]),
+                "accuracy": result.get("accuracy", {}),
+            }
+    return groups
 
 
 # ---- a run -----------------------------------------------------------------------------------
@@ -220,7 +281,7 @@ def collect_run(run, number):
     header = {
         "models": models,
         "missing": [{"folder": folder, "how": how} for folder, how in lines],
-        "groups": group_rows(read_results(run)[0]),
+        "groups": export_groups(run),
         "moons": export_moons(run),
     }
     return header, blobs
@@ -270,7 +331,7 @@ def sha256_of(run):
         try:
             result = json.loads((run / folder / "result.json").read_text(encoding="utf-8"))
             return result["dataset"]["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *MALFORMED):
             continue
     return None
 

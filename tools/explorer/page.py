@@ -75,11 +75,11 @@ def build_page(header, blobs):
     script, style = join_modules(), join_styles()
     theme = (PAGE / "theme.js").read_text(encoding="utf-8")
     template = (PAGE / "page.html").read_text(encoding="utf-8")
-    head = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+    head = json.dumps(header, separators=(",", ":"))
     fixed = sum(len(text.encode()) for text in (script, style, template, head)) + 2000
     chosen, left_out = choose_blobs(blobs, LARGEST - fixed)
     header = {**header, "left_out": [blob.title for blob in left_out]}
-    head = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+    head = json.dumps(header, separators=(",", ":"))
     policy = "; ".join(
         [
             "default-src 'none'",
