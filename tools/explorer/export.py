@@ -177,7 +177,7 @@ def export_ngram(run, key_of):
     folder = place.relative_to(run).as_posix()
     entry = {"key": key_of(folder), "folder": folder, "title": f"{n}-gram", "kind": "ngram"}
     entry |= {"chars": saved["chars"], "n": n, "earlier": []}
-    content = json.dumps(saved["counts"], ensure_ascii=False, separators=(",", ":"))
+    content = json.dumps(saved["counts"], separators=(",", ":"))
     return entry, [Blob(entry["key"], zlib.compress(content.encode(), 9), entry["title"])]
 
 
@@ -312,17 +312,26 @@ def collect_source():
 
 # ---- names -----------------------------------------------------------------------------------
 def collect_names(run, data):
-    """The names of the splits that the models were trained on: {"train": [...], ...}, or None."""
+    """(names of the splits {"train": [...], ...} or None, the hash of their file or folder)."""
     names = load_stage("02_bigram_counts", "names")
+    common = load_stage("02_bigram_counts", "common")
     try:
         if data is not None:
-            return names.load_splits(data)
+            return names.load_splits(data), hash_of_read(data, common)
         for path in NAMES:
             if path.exists() and sha256_of(run) == hashlib.sha256(path.read_bytes()).hexdigest():
-                return names.load_splits(path)
-    except load_stage("02_bigram_counts", "common").BadInput as error:
+                return names.load_splits(path), sha256_of(run)
+    except common.BadInput as error:
         raise Problem(str(error)) from error
-    return None
+    return None, None
+
+
+def hash_of_read(data, common):
+    """The hash of a file or folder of names that was read, as a run's result.json has it."""
+    if not data.is_dir():
+        return common.read_hashes[data]
+    hashes = [common.read_hashes[data / f"{split}.txt"] for split in common.SPLITS]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def sha256_of(run):
@@ -348,7 +357,12 @@ def collect(run, compare, data):
         blobs += new
     if not headers[0]["models"]:
         raise Problem(f"{run} has no trained model: make stage 2 trains the first")
-    splits = collect_names(run, data)
+    splits, sha256 = collect_names(run, data)
+    for number, folder in enumerate(folders):
+        if splits and sha256_of(folder) not in (sha256, None):
+            how = "they are not those of this page, so train, val and test mean other names here"
+            names = f"the names that the models of {headers[number]['name']} learned"
+            headers[number]["missing"].append({"folder": names, "how": how})
     if splits:
         content = json.dumps(splits, ensure_ascii=False, separators=(",", ":")).encode()
         blobs.insert(0, Blob("names", zlib.compress(content, 9), "the names"))
