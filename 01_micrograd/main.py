@@ -28,6 +28,7 @@ class Config:
     noise: float = flag(0.1, "spread of the points around their moon, whose radius is 1", 0, 100)
     n_hidden: int = flag(8, "neurons in each of the two hidden layers", 1, 1000)
     learning_rate: float = flag(2.0, "weight change per unit of gradient; falls to 1/10", 0, 1000)
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json, model.json and moons.txt")
 
 
@@ -128,7 +129,7 @@ def train(config, model, points):
     def val_loss():
         return evaluate(model, points["val"])[0]
 
-    log = common.Log(config.steps, val_loss, train_loss)
+    log = common.Log(config.steps, val_loss, train_loss, state=[parameters, weights])
     for step in log:
         losses = [point_loss(model(x)[0], label) for x, label in points["train"]]
         loss = sum(losses) / len(losses)
@@ -177,6 +178,7 @@ def main():
     random.seed(config.seed)
     common.prepare_out(config.out)
     path, points = load_points(config)
+    common.begin_run(config, path)
     sizes = {name: len(points[name]) for name in SPLITS}
     layers = [2, config.n_hidden, config.n_hidden, 1]
     model = MLP(layers)

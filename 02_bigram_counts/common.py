@@ -1,4 +1,5 @@
-"""What a run needs apart from its model: flags, one-line errors, the log of the steps, result.json.
+"""What a run needs apart from its model: flags, one-line errors, the log of the steps, checkpoints,
+result.json.
 
 Every stage has a copy of this file. Nothing in it learns, so read main.py first.
 """
@@ -10,6 +11,7 @@ import json
 import math
 import os
 import platform
+import random
 import re
 import shlex
 import signal
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from bisect import bisect
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +35,8 @@ ROOT = next((up for up in FOLDER.parents if (up / "data").is_dir()), FOLDER.pare
 OUT = ROOT / "out" / FOLDER.relative_to(ROOT)  # where a run writes: out/02_bigram_counts
 SPLITS = ("train", "val", "test")
 LIBRARIES = ("matplotlib", "numpy", "rich", "tomli", "torch")  # of the stages and the tools
+CHECKPOINT_SECONDS = 10  # of training, between two checkpoints and before the first
+CHECKPOINT_VERSION = 1  # of the form of a checkpoint
 KEPT_STEPS = (0, *(k * 10**n for n in range(8) for k in (1, 3)))  # 0, 1, 3, 10, 30, ...
 KEPT_NUMBERS = 100_000  # a larger model's weights would make its file many times as large
 
@@ -133,6 +138,8 @@ def try_folder(values, usual):
     """
     words = []
     for name, value in values.items():
+        if name == "resume":
+            continue
         if isinstance(value, Path):  # a file may be given by another path than the default's
             same, value = value.resolve() == usual[name].resolve(), value.stem
         else:
@@ -168,6 +175,14 @@ def read_text(path):
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def hash_of_data(data):
+    """The sha256 of what was read from a file; of a folder, that of the hashes of its splits."""
+    if data.is_dir():
+        hashes = [read_hashes.get(data / f"{split}.txt", "") for split in SPLITS]
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return read_hashes.get(data)
+
+
 def prepare_out(out):
     """Make the output folder before the training, so that a run does not fail at the end."""
     try:
@@ -182,6 +197,7 @@ def write_files(folder, files):
 
     A reader finds the old files or the new ones, never a half-written file.
     """
+    folder.mkdir(parents=True, exist_ok=True)  # it may have been removed during the run
     parts = {name: folder / f".{name}-{os.getpid()}" for name in files}
     try:
         for name, content in files.items():
@@ -189,6 +205,9 @@ def write_files(folder, files):
                 sys.modules["torch"].save(content, parts[name])
             else:
                 parts[name].write_bytes(content.encode("utf-8"))
+        for part in parts.values():
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())  # to the disk, so that not even a power cut leaves half
         for name, part in parts.items():
             os.replace(part, folder / name)
     finally:
@@ -251,7 +270,7 @@ class Steps:
         self.done, self.seconds, self.percent, self.announced = 0, 0.0, 0, False
 
     def __iter__(self):
-        self.began, self.stops_before = time.perf_counter(), stop.count
+        self.began, self.stops_before = time.perf_counter() - self.seconds, stop.count
         while self.share < 1 and not self.stopped:
             yield self.done
             self.done += 1
@@ -302,30 +321,44 @@ class Log(Steps):
     weights: a function that returns a copy of the model's weights. The log calls it after each of
     the KEPT_STEPS but the last step, and keeps rows of [step, weights] in `kept`. Of a model with
     more than KEPT_NUMBERS weights it keeps none.
+
+    state: a list of all that the training changes, for the checkpoints; see take_state().
     """
+
+    # What a checkpoint holds of the log.
+    SAVED = ("done", "seconds", "chars_seen", "losses", "curve", "look_seconds", "kept")
 
     def __init__(
         self, steps, val_loss=None, train_loss=None, looks=None, minutes=0.0, scoring=0.0,
-        weights=None,
+        weights=None, state=None,
     ):  # fmt: skip
         super().__init__(steps, "training and scoring" if scoring else "the training", minutes)
         tenth = max(1, steps // 10)
         self.looks = looks or range(tenth, steps + 1, tenth)
         self.val_loss, self.train_loss, self.scoring = val_loss, train_loss, scoring
         self.weights, self.kept = weights, []
-        self.losses, self.curve, self.look_seconds = [], [], []
+        self.state = state if checkpoint else None
+        self.chars_seen, self.losses, self.curve, self.look_seconds = 0, [], [], []
 
     def __iter__(self):
-        self.look()
+        if self.state and checkpoint.saved:
+            checkpoint.restore(self)
+        else:
+            self.look()
         stop.training_began = True
         for step in super().__iter__():
             if self.weights and step in KEPT_STEPS:
                 self.keep()
             yield step
-        if not self.curve or self.curve[-1][0] < self.done:
-            self.look()
-        elif self.val_loss and self.val is None:  # a stop came while it was being measured
+        looked = bool(self.curve) and self.curve[-1][0] == self.done
+        if looked and self.val_loss and self.val is None:  # a stop came while it was being measured
             self.curve[-1][2] = self.val_loss()
+        # A checkpoint must not have a row that only the stop has brought about.
+        missing = looked and self.val_loss and self.val is None
+        if not missing and self.state and self.seconds >= CHECKPOINT_SECONDS:
+            checkpoint.write(self)
+        if not looked:
+            self.look()
 
     @property
     def val(self):
@@ -344,14 +377,18 @@ class Log(Steps):
             looks += self.steps not in self.looks
         return left + (looks + self.scoring) * self.look_seconds[-1]
 
-    def add(self, loss):
-        """loss: a number, or a tensor without a gradient."""
+    def add(self, loss, chars=0):
+        """loss: a number, or a tensor without a gradient. chars: the targets in the batch."""
         self.losses.append(loss)
+        self.chars_seen += chars
 
     def after_step(self):
         super().after_step()
         if self.done in self.looks:
             self.look()
+        due = self.state and self.seconds >= checkpoint.seconds + CHECKPOINT_SECONDS
+        if due and not self.stopped:  # after a stop, __iter__() writes the last one
+            checkpoint.write(self)
 
     def keep(self):
         """Add a copy of the weights to those kept, unless the model is too large."""
@@ -391,11 +428,170 @@ def count_numbers(weights):
     return 1
 
 
+# ---- checkpoints -----------------------------------------------------------------------------
+def take_state(thing):
+    """What a checkpoint holds of a thing: numbers and tensors, in lists and dicts.
+
+    thing: a module, an optimizer, a torch.Generator, a tensor, a Value, a number, or a list or dict
+    of them.
+    """
+    if hasattr(thing, "state_dict"):
+        return thing.state_dict()
+    if hasattr(thing, "get_state"):
+        return thing.get_state()
+    if isinstance(thing, dict):
+        return {key: take_state(value) for key, value in thing.items()}
+    if isinstance(thing, list):
+        return [take_state(value) for value in thing]
+    return getattr(thing, "data", thing)
+
+
+def put_state(thing, saved):
+    """Set a thing to what take_state() gave. Returns the thing; for a number, the saved one."""
+    if hasattr(thing, "load_state_dict"):
+        thing.load_state_dict(saved)
+    elif hasattr(thing, "set_state"):
+        thing.set_state(saved)
+    elif isinstance(thing, dict):
+        thing.update({key: put_state(thing.get(key), value) for key, value in saved.items()})
+    elif isinstance(thing, list):
+        thing += [None] * (len(saved) - len(thing))  # it may have grown in the training
+        thing[:] = [put_state(*pair) for pair in zip(thing, saved, strict=True)]
+    elif hasattr(thing, "data"):
+        thing.data = saved
+    else:
+        return saved
+    return thing
+
+
+def random_sources():
+    """{name: (the function that gets its state, the one that sets it)}"""
+    sources, torch = {"python": (random.getstate, random.setstate)}, sys.modules.get("torch")
+    if torch:
+        sources["torch"] = (torch.get_rng_state, torch.set_rng_state)
+        if torch.cuda.is_initialized():
+            sources["cuda"] = (torch.cuda.get_rng_state, torch.cuda.set_rng_state)
+        if torch.backends.mps.is_available():
+            sources["mps"] = (torch.mps.get_rng_state, torch.mps.set_rng_state)
+    return sources
+
+
+class Checkpoint:
+    """The latest state of the training, in config.out, from which --resume goes on.
+
+    saved: what --resume has read. seconds: of training, up to the latest checkpoint.
+    """
+
+    def __init__(self, config, data):
+        """Raises BadInput if --resume finds no checkpoint, or one of a run unlike this one."""
+        self.folder, self.saved, self.seconds = config.out, None, 0.0
+        self.kind = "pt" if "torch" in sys.modules else "json"
+        self.latest, self.before = f"checkpoint.{self.kind}", f"checkpoint-before.{self.kind}"
+        self.run = {
+            "version": CHECKPOINT_VERSION,
+            "settings": settings(config),
+            "data": hash_of_data(data),
+        }
+        found = [p for p in (self.folder / self.latest, self.folder / self.before) if p.exists()]
+        if config.resume:
+            self.saved = self.read(found)
+        elif found:
+            print(
+                f"{visible(str(found[0]))} is from a run that did not end, and --resume goes on "
+                f"with it; this run starts over", file=sys.stderr,
+            )  # fmt: skip
+
+    def read(self, found):
+        """The content of the first of these files that is complete and from a run like this one."""
+        for path in found:
+            try:
+                if self.kind == "pt":
+                    torch = sys.modules["torch"]
+                    saved = torch.load(path, map_location="cpu", weights_only=True)
+                else:
+                    saved = json.loads(path.read_text(encoding="utf-8"))
+                run = {key: saved[key] for key in self.run}
+                break
+            except Exception:  # a broken file can raise nearly anything
+                print(f"{visible(str(path))} is broken, so it is left out", file=sys.stderr)
+        else:
+            raise BadInput(
+                f"--resume: {self.folder} has no checkpoint that can be read; a run keeps one from "
+                f"its first {CHECKPOINT_SECONDS} seconds of training on, until it has its result. "
+                f"Leave out --resume to start over"
+            )
+        problem = None
+        if run["version"] != CHECKPOINT_VERSION:
+            problem = f"is of version {run['version']}, but this is {CHECKPOINT_VERSION}"
+        elif run["settings"] != self.run["settings"]:
+            old, new = run["settings"], self.run["settings"]
+            flags = [
+                f"--{name.replace('_', '-')} {old.get(name)}, not {new.get(name)}"
+                for name in {**old, **new}
+                if old.get(name) != new.get(name)
+            ]
+            problem = f"has {'; '.join(flags)}"
+        elif run["data"] != self.run["data"]:
+            problem = "is of a run on other data"
+        if problem:
+            how = "give what it was started with, or leave out --resume to start over"
+            raise BadInput(f"--resume: {path} {problem}; {how}")
+        return saved
+
+    def restore(self, log):
+        """Set the log, what the training changes and the random numbers to the checkpoint."""
+        vars(log).update(self.saved["log"])
+        put_state(log.state, self.saved["state"])
+        for name, (_, put) in random_sources().items():
+            if name in self.saved["random"]:
+                state = self.saved["random"][name]
+                put((state[0], tuple(state[1]), state[2]) if name == "python" else state)
+        self.saved, self.seconds = None, log.seconds
+        print(f"going on after step {log.done:,} of {log.steps:,}", flush=True)
+
+    def write(self, log):
+        """Write the state of the training, and keep the checkpoint before it."""
+        content = {
+            **self.run,
+            "log": {name: getattr(log, name) for name in log.SAVED},
+            "state": take_state(log.state),
+            "random": {name: get() for name, (get, _) in random_sources().items()},
+        }
+        self.seconds = log.seconds
+        if self.kind == "json":
+            content = json.dumps(content)
+        try:
+            with suppress(FileNotFoundError):
+                os.replace(self.folder / self.latest, self.folder / self.before)
+            write_files(self.folder, {self.latest: content})
+        except OSError as error:
+            line = f"no checkpoint was written to {self.folder}: {error.strerror}"
+            print(f"{visible(line)}; the training goes on", file=sys.stderr)
+
+    def end(self):
+        """After the result: say how to go on after a stop, else delete the checkpoints."""
+        if not stop.count:
+            for name in (self.latest, self.before):
+                (self.folder / name).unlink(missing_ok=True)
+        elif (self.folder / self.latest).exists():
+            print("to go on with the training, add --resume to the same command")
+
+
+checkpoint = None  # the Checkpoint of this run; None if it keeps none
+
+
 # ---- the result ------------------------------------------------------------------------------
 def settings(config):
-    """The fields of a Config except data and out, which differ from machine to machine."""
+    """The fields of a Config except data, out and resume: what makes two runs the same."""
     fields = dataclasses.asdict(config).items()
-    return {key: value for key, value in fields if key not in ("data", "out")}
+    return {key: value for key, value in fields if key not in ("data", "out", "resume")}
+
+
+def begin_run(config, data=None):
+    """Prepare config.out and the checkpoints. data: the path that was read, if not config.data."""
+    global checkpoint
+    prepare_out(config.out)
+    checkpoint = Checkpoint(config, data or config.data)
 
 
 def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="cpu", **measured):
@@ -404,15 +600,14 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     files: the files that load() reads, in the form that write_files() takes. data: the path that
     was read, if it is not config.data.
 
+    After a run without a stop, delete its checkpoints.
+
     measured: docs, targets, vocab_size, params, chars_seen (targets trained on), loss {split: loss
     or None}, samples; more keys may follow.
     """
+    global checkpoint
     data, docs, torch = data or config.data, measured.pop("docs"), sys.modules.get("torch")
     measured["loss"] = {split: measured["loss"].get(split) for split in SPLITS}
-    sha256 = read_hashes.get(data)
-    if data.is_dir():
-        hashes = [read_hashes.get(data / f"{split}.txt", "") for split in SPLITS]
-        sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     result = {
         "schema": 1,
         "stage": STAGE,
@@ -424,7 +619,7 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
         "steps": log.done,
         "seconds": round(log.seconds, 3),
         "interrupted": stop.count > 0,
-        "dataset": {"name": data.stem, "sha256": sha256, "docs": docs},
+        "dataset": {"name": data.stem, "sha256": hash_of_data(data), "docs": docs},
         "config": settings(config),
         "environment": {
             "python": platform.python_version(),
@@ -437,6 +632,9 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     result = json.loads(json.dumps(result), parse_constant=lambda constant: None)
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()]
     write_files(config.out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
+    if checkpoint:
+        checkpoint.end()
+        checkpoint = None
     losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
     print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")
     if config.out.parent.name == "tries":
