@@ -219,9 +219,9 @@ def write_files(folder, files):
 class Stop:
     """Handles Ctrl-C, SIGTERM and SIGHUP, so that no training is lost.
 
-    Before the training, a stop ends the run at once. During the training, it ends the training
-    after the current step, and the run still scores and writes the model. During the scoring, it
-    skips the scores that are still missing.
+    Before the training, a stop ends the run at once. Afterwards, it ends what is going on, such as
+    the training after its current step. The run then starts nothing that takes long, and writes the
+    model and the losses that it knows.
     """
 
     count, training_began = 0, False
@@ -230,10 +230,37 @@ class Stop:
         if not self.training_began:
             raise KeyboardInterrupt
         self.count += 1
-        print("\nstopping; the result so far will be kept", file=sys.stderr, flush=True)
+        # Do not fail if the terminal is gone, or if the signal came in the midst of another print.
+        with suppress(OSError, RuntimeError):
+            print("\nstopping; the result so far will be kept", file=sys.stderr, flush=True)
+
+
+def handle_stops(handler):
+    """Call handler(signum, frame) for Ctrl-C, SIGTERM and SIGHUP."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number == signal.SIGINT or number and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)  # nohup ignores SIGHUP: keep that
+
+
+def leave(signum, frame):
+    """End the program at once. An exception could be lost within the import of PyTorch."""
+    with suppress(OSError):
+        os.write(2, b"\nstopped before there was a result to keep\n")
+    os._exit(130)
+
+
+def unless_stopped(*items):
+    """The items one by one, until a stop comes: `for split in unless_stopped("train", "test")`"""
+    for item in items:
+        if stop.count:
+            break
+        yield item
 
 
 stop = Stop()
+if Path(sys.argv[0]).resolve().parent in (FOLDER, ROOT / "extras"):  # not in a test or a notebook
+    handle_stops(leave)  # until run() is called
 
 
 def run(main):
@@ -241,10 +268,7 @@ def run(main):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # show the code of a missing letter
     stop.count, stop.training_began, status = 0, False, 0
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number == signal.SIGINT or number and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)  # nohup ignores SIGHUP: keep that
+    handle_stops(stop)
     try:
         main()
     except BadInput as error:

@@ -168,7 +168,8 @@ def main():
     print(f"gradient of the logits: backward() and (p - y) / N differ by at most {difference:.0e}")
 
     log = train(config, W, data)
-    loss = {name: evaluate(W, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(W, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     model = Bigram(W.detach(), tokenizer)
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))

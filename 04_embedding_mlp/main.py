@@ -179,7 +179,8 @@ def main():
     print(f"vocab size: {tokenizer.vocab_size}\nnum docs: {len(docs):,}\nnum params: {params:,}")
 
     log = train(config, model, data)
-    loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(model, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))
     saved = {

@@ -432,7 +432,9 @@ def main():
         print("samples:", mark_known(samples[:10], splits))
         marked = mark_known(at_temperature[:10], splits)
         print(f"samples at temperature {config.temperature}: {marked}", flush=True)
-    loss = {name: evaluate(model, split) for name, split in splits.items()}
+    loss = {"val": evaluate(model, splits["val"])}
+    for name in common.unless_stopped("train", "test"):
+        loss[name] = evaluate(model, splits[name])
     log.curve.append([log.done, None, loss["val"]])
     saved = {
         "config": common.settings(config),

@@ -279,7 +279,8 @@ def main():
 
     log, chars_seen = train(model, data)
 
-    loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(model, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     at_temperature = [sample(model, config.temperature) for _ in range(20)]
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))

@@ -43,8 +43,8 @@ def run(monkeypatch, capsys):
 
     handlers = {number: signal.getsignal(number) for number in STOPPING}
 
-    def run(stage, *flags):
-        main, common = load_stage(stage), load_stage(stage, "common")
+    def run(stage, *flags, module="main"):
+        main, common = load_stage(stage, module), load_stage(stage, "common")
         monkeypatch.setattr(sys, "argv", ["main.py", *map(str, flags)])
         with pytest.raises(SystemExit) as ended:
             common.run(main.main)
@@ -453,6 +453,95 @@ def test_a_stop_keeps_the_result_so_far(stage, signum, data, tmp_path):
     assert math.isfinite(r["loss"]["val"])
     assert r["curve"][-1][0] == r["steps"]
     assert load_stage(stage).load(tmp_path / "o")
+
+
+PROGRAMS = [(stage, "main") for stage in STAGES] + [("05_microgpt", "torch_twin")]
+READERS = {"01_micrograd": "load_points", "06_shakespeare_gpt": "load_text"}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("phase", ["reading", "training", "scoring", "sampling"])
+@pytest.mark.parametrize("stage, module", PROGRAMS)
+def test_a_stop_in_any_phase(stage, module, phase, times, run, data, tmp_path, monkeypatch):
+    main, common = load_stage(stage, module), load_stage(stage, "common")
+    trained, stopped = [], []
+
+    def stop_now():
+        if not stopped:
+            stopped.append(True)
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    def before(name, wanted=lambda: True):
+        """Stop as soon as the stage calls this function."""
+        original = getattr(main, name)
+
+        def stopping(*arguments, **more):
+            if wanted():
+                stop_now()
+            return original(*arguments, **more)
+
+        monkeypatch.setattr(main, name, stopping)
+
+    train, after_step = main.train, common.Log.after_step
+
+    def watched_train(*arguments):
+        returned = train(*arguments)
+        trained.append(True)
+        return returned
+
+    def watched_step(self):
+        after_step(self)
+        if phase == "training" and self.done == 2:
+            stop_now()
+
+    monkeypatch.setattr(main, "train", watched_train)
+    monkeypatch.setattr(common.Log, "after_step", watched_step)
+    if phase == "reading":
+        before(READERS.get(stage, "load_splits"))
+    elif phase == "scoring":
+        before("evaluate", lambda: trained)
+    elif phase == "sampling" and stage != "01_micrograd":
+        before("sample")
+    elif phase == "sampling":
+        pytest.skip("stage 01 draws no samples")
+
+    out = tmp_path / "o"
+    status, printed, err = run(
+        stage, *QUICK[stage], "--data", data(stage), "--out", out, module=module
+    )
+    assert status == 130 and stopped and "Traceback" not in err
+    if phase == "reading":
+        assert err == "\nstopped before there was a result to keep\n"
+        assert not out.exists() or not list(out.iterdir())
+        return
+    assert err == "\nstopping; the result so far will be kept\n" * times
+    r = result(out)
+    assert r["interrupted"] and math.isfinite(r["loss"]["val"])
+    assert r["steps"] == (2 if phase == "training" else r["steps"]) > 0
+    if stage not in ("01_micrograd", "06_shakespeare_gpt") and phase != "sampling":
+        assert r["loss"]["test"] is None  # the last to be scored
+    if phase == "training" and stage != "01_micrograd":
+        assert r["loss"]["train"] is None
+    assert main.load(out)
+
+
+@posix
+@pytest.mark.parametrize("signum", STOPPING)
+def test_a_stop_while_torch_is_imported_is_one_line(signum, tmp_path):
+    (tmp_path / "torch.py").write_text(
+        "import time\nprint('importing', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept BaseException:\n    time.sleep(60)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, ROOT / "03_bigram_learned" / "main.py", "--out", tmp_path / "o"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": tmp_path},
+    )  # fmt: skip
+    assert child.stdout.readline() == b"importing\n"
+    child.send_signal(signum)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err == b"\nstopped before there was a result to keep\n"
 
 
 @posix
