@@ -7,6 +7,7 @@ Every stage has a copy of this file. Nothing in it learns, so read main.py first
 import argparse
 import dataclasses
 import hashlib
+import io
 import json
 import math
 import os
@@ -45,6 +46,10 @@ class BadInput(ValueError):
     """The user's input cannot be used. The message says what is wrong and how to fix it."""
 
 
+class NotWritten(Exception):
+    """The result could not be written to config.out. The message says where it is instead."""
+
+
 def explain_missing(kind, error, trace):
     """If a library is missing, print one line that says how to go on instead of a traceback."""
     if kind is not ModuleNotFoundError or error.name not in LIBRARIES:
@@ -74,6 +79,34 @@ def visible(text, keep=""):
     """
     obeyed = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
     return re.sub(obeyed, lambda at: at[0] if at[0] in keep else ascii(at[0])[1:-1], text)
+
+
+class Output:
+    """A stream to print to. Once it can no longer be written to, it is silent, and the run goes on.
+
+    problem: why it is silent.
+    """
+
+    def __init__(self, stream):
+        self.stream, self.problem = stream, None
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        return self.attempt(self.stream.write, text)
+
+    def flush(self):
+        return self.attempt(self.stream.flush)
+
+    def attempt(self, action, *arguments):
+        try:
+            return action(*arguments)
+        except OSError as error:
+            self.problem = error.strerror
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())  # also for what is still in the buffer
+            os.close(nowhere)
 
 
 # ---- flags -----------------------------------------------------------------------------------
@@ -184,12 +217,54 @@ def hash_of_data(data):
 
 
 def prepare_out(out):
-    """Make the output folder before the training, so that a run does not fail at the end."""
+    """Make the output folder before the training, so that a run does not fail at the end.
+
+    Raises BadInput if that is impossible, or if another run is writing to it.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise BadInput(f"--out {out}: {error.strerror}; give a folder you can write to") from error
+    lock(out)
+    for path in out.iterdir():
+        if re.fullmatch(r"\.[\w-]+\.(json|pt|txt)-\d+", path.name):  # left by a killed run
+            path.unlink(missing_ok=True)
+
+
+locks = {}  # folder -> the handle of the system's lock on it
+
+
+def lock(folder):
+    """Keep other runs out of this folder. The system removes the lock when the program ends, even
+    when it is killed. Raises BadInput if another run has the lock.
+    """
+    folder = folder.resolve()
+    if folder in locks:
+        return
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            # The system deletes this file when it is closed.
+            handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_TEMPORARY)
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locks[folder] = handle
+    except (BlockingIOError, PermissionError) as error:
+        how = "wait until it has ended, or give another --out"
+        raise BadInput(f"--out {folder}: another run is writing to it; {how}") from error
+    except OSError:
+        pass  # on a file system without locks
+
+
+def unlock_all():
+    while locks:
+        os.close(locks.popitem()[1])
 
 
 def write_files(folder, files):
@@ -202,7 +277,9 @@ def write_files(folder, files):
     try:
         for name, content in files.items():
             if name.endswith(".pt"):
-                sys.modules["torch"].save(content, parts[name])
+                buffer = io.BytesIO()  # because torch.save() does not say why a disk refuses
+                sys.modules["torch"].save(content, buffer)
+                parts[name].write_bytes(buffer.getbuffer())
             else:
                 parts[name].write_bytes(content.encode("utf-8"))
         for part in parts.values():
@@ -212,7 +289,8 @@ def write_files(folder, files):
             os.replace(part, folder / name)
     finally:
         for part in parts.values():
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
 
 # ---- stopping --------------------------------------------------------------------------------
@@ -264,19 +342,30 @@ if Path(sys.argv[0]).resolve().parent in (FOLDER, ROOT / "extras"):  # not in a 
 
 
 def run(main):
-    """Call main() and exit: status 2 and one line for bad input, 130 after a stop."""
-    for stream in (sys.stdout, sys.stderr):
+    """Call main() and exit: status 2 and one line for bad input, 130 after a stop, 1 if the result
+    or what was printed could not be written.
+    """
+    streams = sys.stdout, sys.stderr
+    for stream in filter(None, streams):  # None if it was closed before the start
         stream.reconfigure(errors="backslashreplace")  # show the code of a missing letter
+    printed = sys.stdout, sys.stderr = [stream and Output(stream) for stream in streams]
     stop.count, stop.training_began, status = 0, False, 0
     handle_stops(stop)
     try:
         main()
-    except BadInput as error:
+        if printed[0]:
+            printed[0].flush()
+            if printed[0].problem:
+                raise NotWritten(f"not all could be printed: {printed[0].problem}")
+    except (BadInput, NotWritten) as error:
         print(f"{Path(sys.argv[0]).name}: error: {visible(str(error))}", file=sys.stderr)
-        status = 2
+        status = 2 if isinstance(error, BadInput) else 1
     except KeyboardInterrupt:
         print("\nstopped before there was a result to keep", file=sys.stderr)
         status = 130
+    finally:
+        sys.stdout, sys.stderr = streams
+        unlock_all()
     sys.exit(130 if stop.count else status)
 
 
@@ -618,6 +707,39 @@ def begin_run(config, data=None):
     checkpoint = Checkpoint(config, data or config.data)
 
 
+def place_after_stop(out):
+    """Where a stopped run writes: not over the result of a run that came to its end."""
+    try:
+        finished = not json.loads((out / "result.json").read_bytes())["interrupted"]
+    except (OSError, ValueError, LookupError, TypeError):
+        finished = False
+    if not finished:
+        return out
+    is_try = out.parent.name == "tries"
+    return out.with_name(f"{out.name},stopped") if is_try else out / "tries" / "stopped"
+
+
+def write_run(out, files):
+    """Write the files of a run to out, or to a temporary folder if that fails.
+
+    Raises NotWritten, which says where they are, if they are not in out.
+    """
+    try:
+        return write_files(out, files)
+    except OSError as error:
+        problem = f"--out {out}: {error.strerror}"
+    try:
+        place = Path(tempfile.mkdtemp(prefix=f"{STAGE}-"))
+        write_files(place, files)
+    except OSError as error:
+        if checkpoint and (checkpoint.folder / checkpoint.latest).exists():
+            how = "mend this and add --resume to the same command, which then ends at once"
+        else:
+            how = "the model is lost"
+        raise NotWritten(f"{problem}; {how}") from error
+    raise NotWritten(f"{problem}; the model and its result are in {place}")
+
+
 def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="cpu", **measured):
     """Write the model and result.json together into config.out, and print the losses.
 
@@ -655,14 +777,14 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     # JSON has neither NaN nor infinity: both become null.
     result = json.loads(json.dumps(result), parse_constant=lambda constant: None)
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()]
-    write_files(config.out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
+    losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
+    print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")
+    out = place_after_stop(config.out) if stop.count else config.out
+    write_run(out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
+    if out.parent.name == "tries":
+        here = Path.cwd()
+        shown = out.relative_to(here) if out.is_relative_to(here) else out
+        print(f"written to {visible(str(shown))}")
     if checkpoint:
         checkpoint.end()
         checkpoint = None
-    losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
-    print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")
-    if config.out.parent.name == "tries":
-        here = Path.cwd()
-        near = config.out.is_relative_to(here)
-        shown = config.out.relative_to(here) if near else config.out
-        print(f"written to {visible(str(shown))}")

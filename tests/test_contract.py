@@ -6,10 +6,12 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -611,10 +613,104 @@ def test_model_and_result_are_never_half_written(stage, run, data, tmp_path, mon
         return write_bytes(self, content)
 
     monkeypatch.setattr(Path, "write_bytes", disk_full)
-    with pytest.raises(OSError):
-        run(stage, *flags, "--seed=7")
+    status, _, err = run(stage, *flags, "--seed=7")
     monkeypatch.undo()
+    line = f"main.py: error: --out {out}: No space left on device; the model is lost\n"
+    assert (status, err) == (1, line)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_an_out_folder_that_is_lost_gives_the_result_to_another(run, data, tmp_path, monkeypatch):
+    stage, out = "03_bigram_learned", tmp_path / "o"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    train = load_stage(stage).train
+
+    def out_is_lost(*arguments):
+        log = train(*arguments)
+        out.rmdir()
+        out.write_text("in the way", encoding="utf-8")
+        return log
+
+    monkeypatch.setattr(load_stage(stage), "train", out_is_lost)
+    status, _, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", out)
+    (place,) = (tmp_path / "elsewhere").iterdir()
+    assert status == 1 and err.count("\n") == 1
+    assert err.endswith(f"the model and its result are in {place}\n")
+    assert result(place)["steps"] == 20 and load_stage(stage).load(place)
+
+
+def test_a_removed_out_folder_is_made_again(run, data, tmp_path, monkeypatch):
+    stage, out = "03_bigram_learned", tmp_path / "a" / "o"
+    train = load_stage(stage).train
+    monkeypatch.setattr(
+        load_stage(stage), "train", lambda *a: (train(*a), shutil.rmtree(tmp_path / "a"))[0]
+    )
+    assert run(stage, *QUICK[stage], "--data", data(stage), "--out", out)[0] == 0
+    assert result(out)["steps"] == 20
+
+
+@posix
+@pytest.mark.parametrize("how", ["full", "head", "closed"])
+def test_a_run_that_cannot_print_keeps_its_result(how, data, tmp_path):
+    stage = "02_bigram_counts"
+    command = [sys.executable, str(ROOT / stage / "main.py"), "--out", str(tmp_path / "o")]
+    command = shlex.join([*command, "--data", str(data(stage))])
+    end = {"full": "> /dev/full", "head": "| :", "closed": ">&-"}[how]
+    shell = ["bash", "-c", f"set -o pipefail; {command} {end}"]
+    done = subprocess.run(shell, capture_output=True, encoding="utf-8")
+    problem = {"full": "No space left on device", "head": "Broken pipe"}.get(how)
+    line = f"main.py: error: not all could be printed: {problem}\n" if problem else ""
+    assert (done.returncode, done.stderr) == (1 if problem else 0, line)
+    assert result(tmp_path / "o")["steps"] > 100
+
+
+@posix
+def test_a_second_run_into_one_folder_is_refused(run, data, tmp_path):
+    stage, out = "01_micrograd", tmp_path / "o"
+    child = start_watched(stage, "--steps=1000000", "--data", data(stage), "--out", out)
+    status, _, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", out)
+    assert status == 2 and "another run is writing to it" in err and err.count("\n") == 1
+    child.kill()
+    child.communicate(timeout=60)
+    assert run(stage, *QUICK[stage], "--data", data(stage), "--out", out)[0] == 0
+
+
+def test_a_run_deletes_what_killed_runs_have_left(run, data, tmp_path):
+    stage, out = "02_bigram_counts", tmp_path / "o"
+    out.mkdir()
+    others = {".result.json", ".notes-12", "checkpoint.pt-12"}
+    for name in (".model.json-123", ".checkpoint-before.pt-7", ".result.json-99999", *others):
+        (out / name).write_text("left", encoding="utf-8")
+    assert run(stage, "--data", data(stage), "--out", out)[0] == 0
+    assert {path.name for path in out.iterdir()} == others | {"model.json", "result.json"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stopped_run_does_not_replace_a_finished_one(stage, run, data, tmp_path, monkeypatch):
+    out, common = tmp_path / "o", load_stage(stage, "common")
+    flags = ["--data", data(stage), "--out", out]
+    assert run(stage, *QUICK[stage], *flags)[0] == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    after_step = common.Log.after_step
+    steps = []
+
+    def stop_at_step_2(log):
+        after_step(log)
+        steps.append(log.done)
+        if log.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(common.Log, "after_step", stop_at_step_2)
+    stopped = out / "tries" / "stopped"
+    for _ in range(2):  # the second one replaces the first
+        status, printed, _ = run(stage, *QUICK[stage], *flags)
+        assert status == 130 and f"written to {stopped}" in printed
+        assert result(stopped)["steps"] == 2 and result(stopped)["interrupted"]
+        assert load_stage(stage).load(stopped)
+        assert {path.name: path.read_bytes() for path in out.glob("*.*")} == before
+    status, printed, _ = run(stage, *QUICK[stage], *flags[:2], "--out", tmp_path / "tries" / "x")
+    assert status == 130 and result(tmp_path / "tries" / "x")["steps"] == 2
 
 
 def test_the_hash_is_of_the_bytes_that_were_read(run, data, tmp_path):
