@@ -188,6 +188,11 @@ def try_folder(values, usual):
 read_hashes = {}  # path -> sha256 of the bytes that were read from it
 
 
+def note_hash(path, raw):
+    """Remember which bytes a path stood for in this run."""
+    read_hashes[path] = hashlib.sha256(raw).hexdigest()
+
+
 def read_text(path):
     """Return the text of a file with "\\n" line ends; first fetch it if data/prepare.py can.
 
@@ -204,7 +209,7 @@ def read_text(path):
         raise BadInput(f"--data {path}: {problem}; give a text file") from error
     if not text.strip() or "\0" in text:
         raise BadInput(f"--data {path} is empty or a binary file: give a text file")
-    read_hashes[path] = hashlib.sha256(raw).hexdigest()
+    note_hash(path, raw)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
