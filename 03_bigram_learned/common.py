@@ -5,6 +5,7 @@ Every stage has a copy of this file. Nothing in it learns, so read main.py first
 """
 
 import argparse
+import copy
 import dataclasses
 import hashlib
 import io
@@ -46,8 +47,8 @@ class BadInput(ValueError):
     """The user's input cannot be used. The message says what is wrong and how to fix it."""
 
 
-class NotWritten(Exception):
-    """The result could not be written to config.out. The message says where it is instead."""
+class Flawed(Exception):
+    """The run has ended, but not as it should. The message says why, and what is kept of it."""
 
 
 def explain_missing(kind, error, trace):
@@ -347,8 +348,8 @@ if Path(sys.argv[0]).resolve().parent in (FOLDER, ROOT / "extras"):  # not in a 
 
 
 def run(main):
-    """Call main() and exit: status 2 and one line for bad input, 130 after a stop, 1 if the result
-    or what was printed could not be written.
+    """Call main() and exit: status 2 and one line for bad input, 130 after a stop, 1 and one line
+    for what else went wrong.
     """
     streams = sys.stdout, sys.stderr
     for stream in filter(None, streams):  # None if it was closed before the start
@@ -361,8 +362,8 @@ def run(main):
         if printed[0]:
             printed[0].flush()
             if printed[0].problem:
-                raise NotWritten(f"not all could be printed: {printed[0].problem}")
-    except (BadInput, NotWritten) as error:
+                raise Flawed(f"not all could be printed: {printed[0].problem}")
+    except (BadInput, Flawed) as error:
         print(f"{Path(sys.argv[0]).name}: error: {visible(str(error))}", file=sys.stderr)
         status = 2 if isinstance(error, BadInput) else 1
     except KeyboardInterrupt:
@@ -440,7 +441,9 @@ class Log(Steps):
     the KEPT_STEPS but the last step, and keeps rows of [step, weights] in `kept`. Of a model with
     more than KEPT_NUMBERS weights it keeps none.
 
-    state: a list of all that the training changes, for the checkpoints; see take_state().
+    state: a list of all that the training changes, for the checkpoints; see take_state(). With
+    checkpoints, a loss that is infinite or not a number ends the training, and all goes back to the
+    state at the lowest val loss. If there is no val loss, the train loss decides.
     """
 
     # What a checkpoint holds of the log.
@@ -457,10 +460,12 @@ class Log(Steps):
         self.weights, self.kept = weights, []
         self.state = state if checkpoint else None
         self.chars_seen, self.losses, self.curve, self.look_seconds = 0, [], [], []
+        self.diverged, self.best_loss, self.best = None, math.inf, None
 
     def __iter__(self):
         if self.state and checkpoint.saved:
             checkpoint.restore(self)
+            self.best = copy.deepcopy(checkpoint.content(self))
         else:
             self.look()
         stop.training_began = True
@@ -468,6 +473,10 @@ class Log(Steps):
             if self.weights and step in KEPT_STEPS:
                 self.keep()
             yield step
+        if self.diverged:
+            checkpoint.put_back(self, self.best)
+            print(f"step {self.diverged:,}: the loss is not finite; back to step {self.done:,}")
+            return
         looked = bool(self.curve) and self.curve[-1][0] == self.done
         if looked and self.val_loss and self.val is None:  # a stop came while it was being measured
             self.curve[-1][2] = self.val_loss()
@@ -477,6 +486,10 @@ class Log(Steps):
             checkpoint.write(self)
         if not looked:
             self.look()
+
+    @property
+    def stopped(self):
+        return self.diverged is not None or super().stopped
 
     @property
     def val(self):
@@ -499,10 +512,12 @@ class Log(Steps):
         """loss: a number, or a tensor without a gradient. chars: the targets in the batch."""
         self.losses.append(loss)
         self.chars_seen += chars
+        if self.state and isinstance(loss, float) and not math.isfinite(loss):
+            self.diverged = self.done + 1
 
     def after_step(self):
         super().after_step()
-        if self.done in self.looks:
+        if self.done in self.looks and not self.diverged:
             self.look()
         due = self.state and self.seconds >= checkpoint.seconds + CHECKPOINT_SECONDS
         if due and not self.stopped:  # after a stop, __iter__() writes the last one
@@ -535,6 +550,16 @@ class Log(Steps):
             words += [] if val is None else [f"val loss {val:.4f}"]
             print(" | ".join(words), flush=True)
         self.losses = []
+        if self.state:
+            self.judge(train if val is None else val)
+
+    def judge(self, loss):
+        """Keep the state if this is the lowest loss; end the training if the loss is not finite."""
+        if loss is not None and not math.isfinite(loss):
+            self.diverged = self.done
+        elif self.best is None or loss is not None and loss < self.best_loss:
+            self.best_loss = math.inf if loss is None else loss
+            self.best = copy.deepcopy(checkpoint.content(self))
 
 
 def count_numbers(weights):
@@ -658,8 +683,7 @@ class Checkpoint:
 
     def restore(self, log):
         """Set the log, what the training changes and the random numbers to the checkpoint."""
-        vars(log).update(self.saved["log"])
-        put_state(log.state, self.saved["state"])
+        self.put_back(log, self.saved)
         for name, (_, put) in random_sources().items():
             if name in self.saved["random"]:
                 state = self.saved["random"][name]
@@ -667,12 +691,20 @@ class Checkpoint:
         self.saved, self.seconds = None, log.seconds
         print(f"going on after step {log.done:,} of {log.steps:,}", flush=True)
 
+    def content(self, log):
+        """The log, and what the training changes."""
+        fields = {name: getattr(log, name) for name in log.SAVED}
+        return {"log": fields, "state": take_state(log.state)}
+
+    def put_back(self, log, content):
+        vars(log).update(content["log"])
+        put_state(log.state, content["state"])
+
     def write(self, log):
         """Write the state of the training, and keep the checkpoint before it."""
         content = {
             **self.run,
-            "log": {name: getattr(log, name) for name in log.SAVED},
-            "state": take_state(log.state),
+            **self.content(log),
             "random": {name: get() for name, (get, _) in random_sources().items()},
         }
         self.seconds = log.seconds
@@ -686,9 +718,9 @@ class Checkpoint:
             line = f"no checkpoint was written to {self.folder}: {error.strerror}"
             print(f"{visible(line)}; the training goes on", file=sys.stderr)
 
-    def end(self):
+    def end(self, log):
         """After the result: say how to go on after a stop, else delete the checkpoints."""
-        if not stop.count:
+        if not stop.count or log.diverged:
             for name in (self.latest, self.before):
                 (self.folder / name).unlink(missing_ok=True)
         elif (self.folder / self.latest).exists():
@@ -713,7 +745,7 @@ def begin_run(config, data=None):
 
 
 def place_after_stop(out):
-    """Where a stopped run writes: not over the result of a run that came to its end."""
+    """Where a run that ended early writes: not over the result of a run that came to its end."""
     try:
         finished = not json.loads((out / "result.json").read_bytes())["interrupted"]
     except (OSError, ValueError, LookupError, TypeError):
@@ -727,7 +759,7 @@ def place_after_stop(out):
 def write_run(out, files):
     """Write the files of a run to out, or to a temporary folder if that fails.
 
-    Raises NotWritten, which says where they are, if they are not in out.
+    Raises Flawed, which says where they are, if they are not in out.
     """
     try:
         return write_files(out, files)
@@ -741,8 +773,8 @@ def write_run(out, files):
             how = "mend this and add --resume to the same command, which then ends at once"
         else:
             how = "the model is lost"
-        raise NotWritten(f"{problem}; {how}") from error
-    raise NotWritten(f"{problem}; the model and its result are in {place}")
+        raise Flawed(f"{problem}; {how}") from error
+    raise Flawed(f"{problem}; the model and its result are in {place}")
 
 
 def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="cpu", **measured):
@@ -751,13 +783,16 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     files: the files that load() reads, in the form that write_files() takes. data: the path that
     was read, if it is not config.data.
 
-    After a run without a stop, delete its checkpoints.
+    After a run without a stop, delete its checkpoints. Raises Flawed after a training that
+    diverged, and if the files could not be written.
 
     measured: docs, targets, vocab_size, params, chars_seen (targets trained on), loss {split: loss
     or None}, samples; more keys may follow.
     """
     global checkpoint
     data, docs, torch = data or config.data, measured.pop("docs"), sys.modules.get("torch")
+    diverged = getattr(log, "diverged", None)  # an extra's own log may lack this
+    early = stop.count > 0 or diverged is not None
     measured["loss"] = {split: measured["loss"].get(split) for split in SPLITS}
     result = {
         "schema": 1,
@@ -769,7 +804,7 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
         "kept_steps": [step for step, _ in getattr(log, "kept", [])],  # an extra's log has none
         "steps": log.done,
         "seconds": round(log.seconds, 3),
-        "interrupted": stop.count > 0,
+        "interrupted": early,
         "dataset": {"name": data.stem, "sha256": hash_of_data(data), "docs": docs},
         "config": settings(config),
         "environment": {
@@ -784,12 +819,17 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()]
     losses = [f"{split} {loss:.4f}" for split, loss in measured["loss"].items() if loss is not None]
     print(f"loss in {unit}: {', '.join(losses)} ({log.seconds:.1f} s of training)")
-    out = place_after_stop(config.out) if stop.count else config.out
+    out = place_after_stop(config.out) if early else config.out
     write_run(out, {**files, "result.json": "{\n" + ",\n".join(lines) + "\n}\n"})
     if out.parent.name == "tries":
         here = Path.cwd()
         shown = out.relative_to(here) if out.is_relative_to(here) else out
         print(f"written to {visible(str(shown))}")
     if checkpoint:
-        checkpoint.end()
+        checkpoint.end(log)
         checkpoint = None
+    if diverged is not None:
+        raise Flawed(
+            f"the loss was infinite or not a number after step {diverged:,}, so this is the model "
+            f"after step {log.done:,}; a lower --learning-rate may help"
+        )
