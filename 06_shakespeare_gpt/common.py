@@ -551,15 +551,17 @@ class Log(Steps):
             print(" | ".join(words), flush=True)
         self.losses = []
         if self.state:
-            self.judge(train if val is None else val)
+            self.judge([loss for loss in (val, train) if loss is not None])
 
-    def judge(self, loss):
-        """Keep the state if this is the lowest loss; end the training if the loss is not finite."""
-        if loss is not None and not math.isfinite(loss):
+    def judge(self, losses):
+        """End the training if a loss is not finite, and keep the state if the first is the lowest
+        so far.
+        """
+        loss = losses[0] if losses else math.inf
+        if not all(map(math.isfinite, losses)):
             self.diverged = self.done
-        elif self.best is None or loss is not None and loss < self.best_loss:
-            self.best_loss = math.inf if loss is None else loss
-            self.best = copy.deepcopy(checkpoint.content(self))
+        elif self.best is None or loss < self.best_loss:
+            self.best_loss, self.best = loss, copy.deepcopy(checkpoint.content(self))
 
 
 def count_numbers(weights):

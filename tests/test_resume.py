@@ -245,6 +245,45 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
     assert result(tmp_path)["steps"] == 60
 
 
+# ---- a training that diverges ----------------------------------------------------------------
+@each_program
+def test_a_loss_that_is_not_finite_ends_the_training_with_the_best_weights(
+    program, run, data, tmp_path, monkeypatch
+):
+    """The loss is not a number from step 15 on, so the best look was one before it."""
+    flags = [*PROGRAMS[program], *data(program)]
+    common = load_stage(program.split("/")[0], "common")
+    add = common.Log.add
+
+    def break_at_15(log, loss, *more):
+        add(log, loss * float("nan") if log.done >= 14 else loss, *more)
+
+    monkeypatch.setattr(common.Log, "add", break_at_15)
+    status, printed, err = run(program, *flags, f"--out={tmp_path / 'o'}")
+    found = result(tmp_path / "o")
+    best = found["steps"]
+    assert status == 1 and found["interrupted"] and checkpoints(tmp_path / "o") == []
+    seen = 16 if program.startswith("06") else 15  # 06 looks at its losses every 16 steps
+    line = f"the loss was infinite or not a number after step {seen}, so this is the model after"
+    assert err.count("\n") == 1 and f"{line} step {best}; a lower --learning-rate may help" in err
+    assert best <= 14 and found["curve"][-1][0] == best
+    if program.startswith("06"):
+        assert best == 0
+    monkeypatch.undo()
+    stopped = [*flags, f"--out={tmp_path / 'stopped'}"]
+    if best:
+        assert run(program, *stopped, at=[best])[0] == 130
+        assert model(program, tmp_path / "o") == model(program, tmp_path / "stopped")
+
+
+def test_weights_that_overflow_lose_no_result(run, data, tmp_path):
+    program = "05_microgpt/torch_twin"
+    flags = ["--learning-rate=10", "--weight-decay=10", f"--out={tmp_path}"]
+    status, _, err = run(program, *PROGRAMS[program], *data(program), *flags)
+    assert status == 1 and "a lower --learning-rate may help" in err
+    assert result(tmp_path)["loss"]["test"] == pytest.approx(3.4, abs=0.2)  # it has learned nothing
+
+
 # ---- killed and resumed ----------------------------------------------------------------------
 # Runs a program that writes a checkpoint after every 0.05 seconds of training.
 OFTEN = """
