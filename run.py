@@ -23,6 +23,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+SERIES = ROOT / "out" / "finished.txt"  # the stages that an unfinished `stages` has done
 INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
 MOST_WORKERS = 8  # for the tests; each holds PyTorch, about 300 MB of memory
 # Flags of pytest that choose the number of processes, or need the terminal; -vs is -v and -s.
@@ -218,24 +219,32 @@ def find_stage(words):
     return fail(f"{problem}; the stages are {', '.join(f.name for f in stage_folders())}")
 
 
-def train(python, folder, words, keep=False):
+def resume_flag(folder):
+    """["--resume"] if a training that did not end has left its state in this folder, else []."""
+    return ["--resume"] if any(folder.glob("checkpoint*")) else []
+
+
+def train(python, folder, words, keep=False, resume=False):
     """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
 
     The twin gets the same words, and runs only if they mean the same to it. keep: write the output
-    of both to output.txt, unless one fails.
+    of both to output.txt, unless one fails. resume: go on with a training that did not end.
     """
     lines = [] if keep else None
-    status = run([python, folder / "main.py", *words], lines)
+    home = ROOT / "out" / folder.name
+    more = resume_flag(home) if resume else []
+    status = run([python, folder / "main.py", *words, *more], lines)
     twin = folder / "torch_twin.py"
     if status == 0 and twin.exists():
         flags = {word.split("=")[0] for word in words if word.startswith("-")}
         if flags <= {"--data", "--seed"}:
-            status = run([python, twin, *words], lines)
+            more = resume_flag(home / "twin") if resume else []
+            status = run([python, twin, *words, *more], lines)
         else:
             command = f"{python} {folder.name}/{twin.name}"
             print(f"the twin did not run, because its flags differ; to train it: {command}")
     if keep and status in (0, INTERRUPTED):
-        output = ROOT / "out" / folder.name / "output.txt"
+        output = home / "output.txt"
         output.parent.mkdir(parents=True, exist_ok=True)
         output.with_suffix(".part").write_bytes(b"".join(lines))
         os.replace(output.with_suffix(".part"), output)
@@ -262,17 +271,40 @@ def run_stage(words):
     return status
 
 
+def read_finished(again):
+    """The names of the stages that the last `stages` finished, if it was stopped before its end."""
+    if again:
+        SERIES.unlink(missing_ok=True)
+    finished = SERIES.read_text(encoding="utf-8").split() if SERIES.exists() else []
+    if finished:
+        how = "goes on after it; to repeat it: make stages ARGS=--again"
+        print(f"the last make stages ended after {finished[-1]}, and this one {how}", flush=True)
+    return finished
+
+
 def run_stages(words):
     python, folders, began, status = find_python(), stage_folders(), time.monotonic(), 0
+    again = "--again" in words
+    words = [word for word in words if word != "--again"]
+    finished = [] if words else read_finished(again)
     for number, folder in enumerate(folders, 1):
+        if folder.name in finished:
+            continue
         source = (folder / "main.py").read_text(encoding="utf-8")
         idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
         print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea}", flush=True)
-        status = train(python, folder, words, keep=not words)
+        status = train(python, folder, words, keep=not words, resume=not words and not again)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
             break
+        if not words:
+            finished.append(folder.name)
+            SERIES.parent.mkdir(exist_ok=True)
+            SERIES.write_text("\n".join(finished), encoding="utf-8")
+    else:
+        if not words:
+            SERIES.unlink(missing_ok=True)
     print(flush=True)
     show_results(python)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
@@ -362,7 +394,7 @@ ABLATIONS = {
 
 # name: (a function of the words after it, or the start of a command for Python; the line of help)
 LEARNING = {
-    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
+    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table; --again"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
     "start": (["tools/learn", "start"], "begin to rebuild a stage or a set in my/: make start 3"),
     "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),

@@ -315,6 +315,35 @@ def test_stages_stops_at_a_failure(project):
     assert kept == "from an earlier run\n"
 
 
+def test_stages_goes_on_after_the_last_finished_one(project):
+    write(project / "04_fourth" / "main.py", FIRST + "sys.exit(3)\n")
+    assert call(project, "stages").returncode == 3
+    write(project / "out" / "01_first" / "checkpoint.pt", "left by another run")
+    write(project / "out" / "04_fourth" / "checkpoint-before.json", "left by a run")
+    write(project / "04_fourth" / "main.py", FIRST)
+    done = call(project, "stages")
+    assert done.returncode == 0, done.stderr
+    assert "ended after 01_first" in done.stdout and "ARGS=--again" in done.stdout
+    assert "stage 2 of 2" in done.stdout and "stage 1 of 2" not in done.stdout
+    assert "'arguments': ['--resume']" in done.stdout
+    done = call(project, "stages")  # all were finished: from the start
+    assert "stage 1 of 2" in done.stdout and "stage 2 of 2" in done.stdout
+    assert done.stdout.count("'arguments': ['--resume']") == 2
+    assert not (project / "out" / "finished.txt").exists()
+
+
+def test_stages_again_repeats_what_is_finished(project):
+    write(project / "04_fourth" / "main.py", FIRST + "sys.exit(3)\n")
+    write(project / "out" / "01_first" / "checkpoint.pt", "left by a run")
+    assert call(project, "stages").returncode == 3
+    done = call(project, "stages", "--again")
+    assert done.returncode == 3 and "ended after" not in done.stdout
+    assert "stage 1 of 2" in done.stdout and "'arguments': []" in done.stdout
+    done = call(project, "stages", "--seed", "7")  # another series
+    assert "stage 1 of 2" in done.stdout and "'--seed', '7'" in done.stdout
+    assert (project / "out" / "finished.txt").read_text(encoding="utf-8") == "01_first"
+
+
 def interrupt(project, *words):
     """Start run.py, press Ctrl-C once its stage is ready, return (status, everything printed)."""
     child = subprocess.Popen(
