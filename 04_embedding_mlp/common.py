@@ -446,7 +446,7 @@ class Log(Steps):
     state at the lowest val loss. If there is no val loss, the train loss decides.
     """
 
-    # What a checkpoint holds of the log.
+    # What a snapshot holds of the log.
     SAVED = ("done", "seconds", "chars_seen", "losses", "curve", "look_seconds", "kept")
 
     def __init__(
@@ -465,7 +465,7 @@ class Log(Steps):
     def __iter__(self):
         if self.state and checkpoint.saved:
             checkpoint.restore(self)
-            self.best = copy.deepcopy(checkpoint.content(self))
+            self.best = copy.deepcopy(self.snapshot())
         else:
             self.look()
         stop.training_began = True
@@ -474,7 +474,7 @@ class Log(Steps):
                 self.keep()
             yield step
         if self.diverged:
-            checkpoint.put_back(self, self.best)
+            self.go_back(self.best)
             print(f"step {self.diverged:,}: the loss is not finite; back to step {self.done:,}")
             return
         looked = bool(self.curve) and self.curve[-1][0] == self.done
@@ -561,7 +561,17 @@ class Log(Steps):
         if not all(map(math.isfinite, losses)):
             self.diverged = self.done
         elif self.best is None or loss < self.best_loss:
-            self.best_loss, self.best = loss, copy.deepcopy(checkpoint.content(self))
+            self.best_loss, self.best = loss, copy.deepcopy(self.snapshot())
+
+    def snapshot(self):
+        """The log, and what the training changes."""
+        log = {name: getattr(self, name) for name in self.SAVED}
+        return {"log": log, "state": take_state(self.state)}
+
+    def go_back(self, snapshot):
+        """Set everything to a snapshot."""
+        vars(self).update(snapshot["log"])
+        put_state(self.state, snapshot["state"])
 
 
 def count_numbers(weights):
@@ -602,6 +612,8 @@ def put_state(thing, saved):
     elif isinstance(thing, list):
         thing += [None] * (len(saved) - len(thing))  # it may have grown in the training
         thing[:] = [put_state(*pair) for pair in zip(thing, saved, strict=True)]
+    elif hasattr(thing, "copy_"):  # a tensor
+        thing.data.copy_(saved)
     elif hasattr(thing, "data"):
         thing.data = saved
     else:
@@ -685,7 +697,7 @@ class Checkpoint:
 
     def restore(self, log):
         """Set the log, what the training changes and the random numbers to the checkpoint."""
-        self.put_back(log, self.saved)
+        log.go_back(self.saved)
         for name, (_, put) in random_sources().items():
             if name in self.saved["random"]:
                 state = self.saved["random"][name]
@@ -693,20 +705,11 @@ class Checkpoint:
         self.saved, self.seconds = None, log.seconds
         print(f"going on after step {log.done:,} of {log.steps:,}", flush=True)
 
-    def content(self, log):
-        """The log, and what the training changes."""
-        fields = {name: getattr(log, name) for name in log.SAVED}
-        return {"log": fields, "state": take_state(log.state)}
-
-    def put_back(self, log, content):
-        vars(log).update(content["log"])
-        put_state(log.state, content["state"])
-
     def write(self, log):
         """Write the state of the training, and keep the checkpoint before it."""
         content = {
             **self.run,
-            **self.content(log),
+            **log.snapshot(),
             "random": {name: get() for name, (get, _) in random_sources().items()},
         }
         self.seconds = log.seconds

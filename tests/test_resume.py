@@ -1,5 +1,6 @@
 """Checkpoints and --resume: a run that ended at any moment ends like one that never did."""
 
+import importlib
 import json
 import os
 import random
@@ -17,17 +18,24 @@ NAMES = (ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()[::50]
 SPEECH = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak.\n\n"
 PROGRAMS = {
     "01_micrograd/main": ["--steps=20", "--points=20", "--n-hidden=4"],
-    "03_bigram_learned/main": ["--steps=60"],
-    "04_embedding_mlp/main": ["--steps=60", "--batch-size=64", "--n-hidden=32"],
-    "05_microgpt/main": ["--steps=60", "--n-embd=8"],
-    "05_microgpt/torch_twin": ["--steps=60", "--batch-size=32", "--dropout=0.1"],
+    "03_bigram_learned/main": ["--steps=24"],
+    "04_embedding_mlp/main": ["--steps=24", "--batch-size=64", "--n-hidden=32"],
+    "05_microgpt/main": ["--steps=24", "--n-embd=8"],
+    "05_microgpt/torch_twin": ["--steps=24", "--batch-size=32", "--dropout=0.1"],
     "06_shakespeare_gpt/main": [
-        "--steps=60", "--batch-size=8", "--block-size=24", "--n-embd=32", "--n-layer=2",
+        "--steps=24", "--batch-size=8", "--block-size=24", "--n-embd=32", "--n-layer=2",
         "--dropout=0.1", "--eval-every=16", "--device=cpu",
     ],
 }  # fmt: skip
+EXTRAS = {
+    "extras/batchnorm": ["--steps=24", "--batch-size=64", "--n-hidden=32"],
+    "extras/wavenet": ["--steps=24", "--batch-size=64", "--n-hidden=32"],
+    "extras/shakespeare_bigram": ["--steps=24"],
+    "extras/byte_pair_gpt": [*PROGRAMS["06_shakespeare_gpt/main"], "--vocab-size=40"],
+}
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 posix = pytest.mark.skipif(os.name == "nt", reason="kills another process as POSIX does")
+OF_TEXT = ("06_shakespeare_gpt/main", "extras/shakespeare_bigram", "extras/byte_pair_gpt")
 each_program = pytest.mark.parametrize("program", PROGRAMS)
 
 
@@ -41,7 +49,7 @@ def data(tmp_path_factory):
     def data(program):
         if program.startswith("01"):
             return []
-        return [f"--data={folder / ('text.txt' if program.startswith('06') else 'names.txt')}"]
+        return [f"--data={folder / ('text.txt' if program in OF_TEXT else 'names.txt')}"]
 
     return data
 
@@ -56,7 +64,11 @@ def run(monkeypatch, capsys):
 
     def run(program, *flags, at=(), seconds=0.0):
         stage, module = program.split("/")
-        main, common = load_stage(stage, module), load_stage(stage, "common")
+        if stage == "extras":
+            main = importlib.import_module(module)
+            common = main.common
+        else:
+            main, common = load_stage(stage, module), load_stage(stage, "common")
         after_step = common.Log.after_step
 
         def press(log):
@@ -106,11 +118,11 @@ def stopped_run(run, program, flags, out, at=7):
 
 
 # ---- stopped and resumed ---------------------------------------------------------------------
-@each_program
+@pytest.mark.parametrize("program", [*PROGRAMS, *EXTRAS])
 def test_a_stopped_run_ends_like_one_never_stopped(program, run, data, tmp_path):
     """Stopped three times: early, at a look, and at the last step."""
-    flags = [*PROGRAMS[program], *data(program)]
-    steps, look = (20, 10) if program.startswith("01") else (60, 48)
+    flags = [*(PROGRAMS | EXTRAS)[program], *data(program)]
+    steps, look = (20, 10) if program.startswith("01") else (24, 16)
     assert run(program, *flags, f"--out={tmp_path / 'whole'}", seconds=1000)[0] == 0
     out, resume = tmp_path / "o", []
     for at in (5, look, steps):
@@ -204,7 +216,7 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(program, damage, run, d
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
     status, printed, err = run(program, *flags, f"--out={out}", "--resume")
-    assert status == 0 and "going on after step 20 of 60" in printed
+    assert status == 0 and "going on after step 20 of 24" in printed
     assert err == ("" if damage == "gone" else f"{path} is broken, so it is left out\n")
     assert result(out) == result(tmp_path / "whole")
     stopped_run(run, program, flags, tmp_path / "both", at=20)
@@ -242,7 +254,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
     status, _, err = run(program, *flags, f"--out={tmp_path}", seconds=0.2)
     line = f"no checkpoint was written to {tmp_path}: No space left on device; "
     assert status == 0 and line in err
-    assert result(tmp_path)["steps"] == 60
+    assert result(tmp_path)["steps"] == 24
 
 
 # ---- a training that diverges ----------------------------------------------------------------
@@ -285,14 +297,14 @@ def test_weights_that_overflow_lose_no_result(run, data, tmp_path):
 
 
 # ---- killed and resumed ----------------------------------------------------------------------
-# Runs a program that writes a checkpoint after every 0.05 seconds of training.
+# Runs a program that writes a checkpoint after every 0.1 seconds of training.
 OFTEN = """
 import runpy, sys
 from pathlib import Path
 sys.argv = sys.argv[1:]
 sys.path.insert(0, str(Path(sys.argv[0]).parent))
 import common
-common.CHECKPOINT_SECONDS = 0.05
+common.CHECKPOINT_SECONDS = 0.1
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
