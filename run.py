@@ -170,6 +170,21 @@ def find_python(dev=False):
 
 # --- children ---
 
+children = []  # the latest child
+stops = []  # the signals that asked this program to end
+
+
+def stop(signum, frame):
+    """Let the child end in its own time, and start no further stage.
+
+    The terminal sends Ctrl-C to the child as well, but whoever sends SIGTERM sends it only here.
+    """
+    stops.append(signum)
+    if signum == signal.SIGTERM:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()
+
 
 def environment():
     """The environment of a child: it prints UTF-8 on every system, and each line at once."""
@@ -182,7 +197,9 @@ def environment():
 def start(command, **options):
     """Start a child in the environment above."""
     env = environment()
-    return subprocess.Popen([str(word) for word in command], env=env, **options)
+    child = subprocess.Popen([str(word) for word in command], env=env, **options)
+    children[:] = [child]
+    return child
 
 
 def run(command, lines=None, **options):
@@ -199,6 +216,8 @@ def run(command, lines=None, **options):
                 sys.stdout.buffer.flush()
                 lines.append(line.replace(b"\r\n", b"\n"))
         status = child.returncode
+    if stops and status == 0:  # the stop came too late for the child, but nothing else may start
+        return INTERRUPTED
     return status if status >= 0 else 128 - status
 
 
@@ -435,8 +454,10 @@ def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
         fail(f"this is Python {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
-    # The terminal sends Ctrl-C to the child as well. The child ends in its own time; wait for it.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
+            signal.signal(number, stop)
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target
     if target not in TARGETS:

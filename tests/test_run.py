@@ -344,7 +344,7 @@ def test_stages_again_repeats_what_is_finished(project):
     assert (project / "out" / "finished.txt").read_text(encoding="utf-8") == "01_first"
 
 
-def interrupt(project, *words):
+def interrupt(project, *words, send=lambda child: os.killpg(child.pid, signal.SIGINT)):
     """Start run.py, press Ctrl-C once its stage is ready, return (status, everything printed)."""
     child = subprocess.Popen(
         [sys.executable, project / "run.py", *words],
@@ -357,7 +357,7 @@ def interrupt(project, *words):
         line = child.stdout.readline()
         assert line, "the stage ended before it was ready"
         seen += line
-    os.killpg(child.pid, signal.SIGINT)
+    send(child)
     rest, _ = child.communicate(timeout=30)
     return child.returncode, seen + rest
 
@@ -369,6 +369,23 @@ def test_ctrl_c_waits_for_the_stage(project):
     assert status == 130
     assert (project / "01_first" / "kept.txt").exists()
     assert printed.endswith("stopped early\n")
+
+
+@posix_only
+def test_sigterm_is_passed_on_to_the_stage(project):
+    handler = "import signal\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+    write(project / "01_first" / "main.py", SLOW.replace("try:\n", handler + "try:\n"))
+    status, printed = interrupt(project, "stages", send=lambda child: child.terminate())
+    assert status == 130 and (project / "01_first" / "kept.txt").exists()
+    assert "stopped early" in printed and "the fourth ran" not in printed
+
+
+@posix_only
+def test_a_stop_that_comes_too_late_for_a_stage_starts_no_other(project):
+    ends_well = SLOW.replace("sys.exit(130)", "sys.exit(0)")
+    write(project / "01_first" / "main.py", ends_well)
+    status, printed = interrupt(project, "stages")
+    assert status == 130 and "the fourth ran" not in printed
 
 
 @posix_only
