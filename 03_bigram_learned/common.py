@@ -1,5 +1,5 @@
-"""What a run needs apart from its model: flags, one-line errors, the log of the steps, checkpoints,
-result.json.
+"""What a run needs apart from its model: flags, one-line errors, Ctrl-C, the log of the steps,
+checkpoints, result.json.
 
 Every stage has a copy of this file. Nothing in it learns, so read main.py first.
 """
@@ -343,7 +343,8 @@ def unless_stopped(*items):
 
 
 stop = Stop()
-if Path(sys.argv[0]).resolve().parent in (FOLDER, ROOT / "extras"):  # not in a test or a notebook
+alone = Path(sys.argv[0]).resolve().parent in (FOLDER, ROOT / "extras")  # no test, no notebook
+if alone and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     handle_stops(leave)  # until run() is called
 
 
@@ -601,6 +602,11 @@ def take_state(thing):
     return getattr(thing, "data", thing)
 
 
+def is_plain(thing):
+    """Whether this is a list of nothing but numbers and such lists."""
+    return isinstance(thing, list) and all(isinstance(i, (int, float)) or is_plain(i) for i in thing)
+
+
 def put_state(thing, saved):
     """Set a thing to what take_state() gave. Returns the thing; for a number, the saved one."""
     if hasattr(thing, "load_state_dict"):
@@ -609,8 +615,9 @@ def put_state(thing, saved):
         thing.set_state(saved)
     elif isinstance(thing, dict):
         thing.update({key: put_state(thing.get(key), value) for key, value in saved.items()})
+    elif is_plain(thing):
+        thing[:] = saved
     elif isinstance(thing, list):
-        thing += [None] * (len(saved) - len(thing))  # it may have grown in the training
         thing[:] = [put_state(*pair) for pair in zip(thing, saved, strict=True)]
     elif hasattr(thing, "copy_"):  # a tensor
         thing.data.copy_(saved)
@@ -655,11 +662,14 @@ class Checkpoint:
         elif found:
             print(
                 f"{visible(str(found[0]))} is from a run that did not end, and --resume goes on "
-                f"with it; this run starts over", file=sys.stderr,
+                f"with it; this run starts over and will replace it", file=sys.stderr,
             )  # fmt: skip
 
     def read(self, found):
-        """The content of the first of these files that is complete and from a run like this one."""
+        """The content of the first of these files that is complete.
+
+        Raises BadInput if none is, or if it is from a run unlike this one.
+        """
         for path in found:
             try:
                 if self.kind == "pt":
@@ -670,13 +680,15 @@ class Checkpoint:
                 run = {key: saved[key] for key in self.run}
                 break
             except Exception:  # a broken file can raise nearly anything
-                print(f"{visible(str(path))} is broken, so it is left out", file=sys.stderr)
+                continue
         else:
             raise BadInput(
-                f"--resume: {self.folder} has no checkpoint that can be read; a run keeps one from "
-                f"its first {CHECKPOINT_SECONDS} seconds of training on, until it has its result. "
+                f"--resume: {self.folder} has no {'complete ' if found else ''}checkpoint; a run "
+                f"has one from its first {CHECKPOINT_SECONDS} seconds of training until its end. "
                 f"Leave out --resume to start over"
             )
+        if path != found[0]:
+            print(f"{visible(str(found[0]))} is broken, so {path.name} is used", file=sys.stderr)
         problem = None
         if run["version"] != CHECKPOINT_VERSION:
             problem = f"is of version {run['version']}, but this is {CHECKPOINT_VERSION}"
@@ -697,11 +709,17 @@ class Checkpoint:
 
     def restore(self, log):
         """Set the log, what the training changes and the random numbers to the checkpoint."""
-        log.go_back(self.saved)
-        for name, (_, put) in random_sources().items():
-            if name in self.saved["random"]:
-                state = self.saved["random"][name]
-                put((state[0], tuple(state[1]), state[2]) if name == "python" else state)
+        try:
+            log.go_back(self.saved)
+            for name, (_, put) in random_sources().items():
+                if name in self.saved["random"]:
+                    state = self.saved["random"][name]
+                    put((state[0], tuple(state[1]), state[2]) if name == "python" else state)
+        except Exception as error:  # a file from elsewhere can hold nearly anything
+            problem = f"does not fit this program ({type(error).__name__})"
+            raise BadInput(
+                f"--resume: the checkpoint in {self.folder} {problem}; leave out --resume"
+            ) from error
         self.saved, self.seconds = None, log.seconds
         print(f"going on after step {log.done:,} of {log.steps:,}", flush=True)
 

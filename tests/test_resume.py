@@ -218,6 +218,7 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(program, damage, run, d
     flags, out = [*PROGRAMS[program], *data(program)], tmp_path / "o"
     assert run(program, *flags, f"--out={tmp_path / 'whole'}")[0] == 0
     path = stopped_run(run, program, flags, out, at=20)
+    before = f"checkpoint-before{path.suffix}"
     if damage == "gone":
         path.unlink()
     elif damage == "other":
@@ -227,13 +228,24 @@ def test_a_broken_checkpoint_gives_way_to_the_one_before(program, damage, run, d
         path.write_bytes(content[: len(content) // 2 if damage == "cut" else 0])
     status, printed, err = run(program, *flags, f"--out={out}", "--resume")
     assert status == 0 and "going on after step 20 of 24" in printed
-    assert err == ("" if damage == "gone" else f"{path} is broken, so it is left out\n")
+    assert err == ("" if damage == "gone" else f"{path} is broken, so {before} is used\n")
     assert result(out) == result(tmp_path / "whole")
     stopped_run(run, program, flags, tmp_path / "both", at=20)
     for path in (tmp_path / "both").glob("checkpoint*"):
         path.write_bytes(b"")
     status, _, err = run(program, *flags, f"--out={tmp_path / 'both'}", "--resume")
-    assert status == 2 and "has no checkpoint that can be read" in err and err.count("\n") == 3
+    assert status == 2 and "has no complete checkpoint" in err and err.count("\n") == 1
+
+
+def test_a_checkpoint_that_does_not_fit_is_one_line(run, data, tmp_path):
+    program = "04_embedding_mlp/main"
+    flags = [*PROGRAMS[program], *data(program)]
+    path = stopped_run(run, program, flags, tmp_path)
+    saved = torch.load(path, weights_only=True)
+    for state in ([], [saved["state"][0][:-1], {}], {"a": 1}, None):
+        torch.save({**saved, "state": state}, path)
+        status, _, err = run(program, *flags, f"--out={tmp_path}", "--resume")
+        assert status == 2 and "does not fit this program" in err and err.count("\n") == 1
 
 
 def test_a_run_beside_a_checkpoint_says_so_and_deletes_it_at_its_end(run, data, tmp_path):
