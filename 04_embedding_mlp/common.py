@@ -604,7 +604,8 @@ def take_state(thing):
 
 def is_plain(thing):
     """Whether this is a list of nothing but numbers and such lists."""
-    return isinstance(thing, list) and all(isinstance(i, (int, float)) or is_plain(i) for i in thing)
+    numbers = (int, float)
+    return isinstance(thing, list) and all(isinstance(i, numbers) or is_plain(i) for i in thing)
 
 
 def put_state(thing, saved):
