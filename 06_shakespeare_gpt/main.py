@@ -185,7 +185,7 @@ def schedule(step, share, config):
 def train(config, model, data, device, dtype, scoring=0.0):
     """Returns the log and {"step", "val", "weights"} of the lowest val loss.
 
-    The weights stay in memory, and nothing is written before the end. scoring: see common.Log.
+    The weights stay in memory until the end. scoring: see common.Log.
     """
     optimizers = make_optimizers(config, model)
     parallel = devices.share_gradients(model)
