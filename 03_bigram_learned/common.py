@@ -657,7 +657,7 @@ class Checkpoint:
             "settings": settings(config),
             "data": hash_of_data(data),
         }
-        found = [p for p in (self.folder / self.latest, self.folder / self.before) if p.exists()]
+        found = self.files()
         if config.resume:
             self.saved = self.read(found)
         elif found:
@@ -665,6 +665,11 @@ class Checkpoint:
                 f"{visible(str(found[0]))} is from a run that did not end, and --resume goes on "
                 f"with it; this run starts over and will replace it", file=sys.stderr,
             )  # fmt: skip
+
+    def files(self):
+        """The checkpoints that there are, the latest first."""
+        paths = self.folder / self.latest, self.folder / self.before
+        return [path for path in paths if path.exists()]
 
     def read(self, found):
         """The content of the first of these files that is complete.
@@ -745,9 +750,9 @@ class Checkpoint:
     def end(self, log):
         """After the result: say how to go on after a stop, else delete the checkpoints."""
         if not stop.count or log.diverged:
-            for name in (self.latest, self.before):
-                (self.folder / name).unlink(missing_ok=True)
-        elif (self.folder / self.latest).exists():
+            for path in self.files():
+                path.unlink(missing_ok=True)
+        elif self.files():
             print("to go on with the training, add --resume to the same command")
 
 
@@ -793,8 +798,8 @@ def write_run(out, files):
         place = Path(tempfile.mkdtemp(prefix=f"{STAGE}-"))
         write_files(place, files)
     except OSError as error:
-        if checkpoint and (checkpoint.folder / checkpoint.latest).exists():
-            how = "mend this and add --resume to the same command, which then ends at once"
+        if checkpoint and checkpoint.files():
+            how = "make room, and add --resume to the same command"
         else:
             how = "the model is lost"
         raise Flawed(f"{problem}; {how}") from error

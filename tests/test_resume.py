@@ -280,6 +280,28 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
     assert result(tmp_path)["steps"] == 24
 
 
+def test_after_a_full_disk_the_run_can_be_resumed(run, data, tmp_path, monkeypatch):
+    program = "05_microgpt/main"
+    flags, common = [*PROGRAMS[program], *data(program)], load_stage("05_microgpt", "common")
+    assert run(program, *flags, f"--out={tmp_path / 'whole'}")[0] == 0
+    write_files = common.write_files
+
+    def disk_full(folder, files):
+        if "result.json" in files:
+            raise OSError(28, "No space left on device")
+        write_files(folder, files)
+
+    out = tmp_path / "o"
+    monkeypatch.setattr(common, "write_files", disk_full)
+    status, _, err = run(program, *flags, f"--out={out}")
+    how = "No space left on device; make room, and add --resume to the same command\n"
+    assert status == 1 and err == f"main.py: error: --out {out}: {how}"
+    monkeypatch.undo()
+    status, printed, _ = run(program, *flags, f"--out={out}", "--resume")
+    assert status == 0 and "going on after step 24 of 24" in printed
+    assert result(out) == result(tmp_path / "whole") and model(out) == model(tmp_path / "whole")
+
+
 # ---- a training that diverges ----------------------------------------------------------------
 @each_program
 def test_a_loss_that_is_not_finite_ends_the_training_with_the_best_weights(
