@@ -1,0 +1,290 @@
+"""Build the course as a website: every page, the sources they link to and the explorer, in site/.
+
+    python run.py site
+
+Any server of static files can host the folder. No page asks another server for anything: formulas
+become MathML here, and the fonts and scripts are in the folder. The explorer shows the models in
+out/, so train them first.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import distribution
+from pathlib import Path, PurePosixPath
+
+from stages import ROOT
+
+from fontTools import subset
+from markdown.extensions import Extension
+from markdown.inlinepatterns import InlineProcessor
+from math_core import LatexError, LatexToMathML
+from mkdocs.commands.build import build as build_pages
+from mkdocs.config import load_config
+from mkdocs.exceptions import Abort, BuildError, ConfigurationError
+from pygments.lexers import get_lexer_for_filename
+from pygments.util import ClassNotFound
+
+WEBSITE = ROOT / "tools" / "website"  # the settings, the style and the template of the pages
+SECTIONS = {  # a page is in the first section with a pattern that fits
+    "Lessons": ("[0-9][0-9]_*/README.md",),
+    "Further": (
+        "docs/beyond.md", "docs/answers.md", "docs/experiments.md", "docs/losses.md",
+        "docs/arrays.md", "GLOSSARY.md", "extras/README.md", "exercises/README.md",
+    ),
+    "Teaching": ("docs/workshop.md", "docs/handouts/*.md"),
+    "About": ("data/README.md", "docs/*.md"),
+}  # fmt: skip
+NEEDS_ADDRESS = ("404.html", "sitemap.xml", "sitemap.xml.gz")  # wrong if the site has no fixed one
+# Code in Markdown, so that it stays as it is, or the target of a link or an image.
+CODE_OR_LINK = re.compile(r"^( *)```.*?^\1```$|`[^`]+`|(?<=\]\()(?P<link>[^)\s]+)(?=\))", re.M | re.S)
+LATEX = LatexToMathML(fancy_error=False)  # an error in one line
+PICTURES = {".png", ".svg", ".jpg", ".gif"}
+# What a formula may contain: ASCII and Latin-1, accents, Greek, dashes and dots, primes, arrows,
+# operators, brackets, and the italic letters that stand for a variable.
+FORMULA_CHARACTERS = (
+    (0x20, 0x7E), (0xA0, 0xFF), (0x300, 0x315), (0x391, 0x3F6), (0x2010, 0x203F), (0x2061, 0x2064),
+    (0x210E, 0x210E), (0x2190, 0x21FF), (0x2200, 0x22FF), (0x27E8, 0x27E9), (0x1D434, 0x1D467),
+    (0x1D6E2, 0x1D71B),
+)  # fmt: skip
+
+
+# --- Markdown, from GitHub's dialect to that of the generator ---
+
+
+def formula(latex, block=False):
+    """A formula in LaTeX as MathML. LatexError says what it does not know."""
+    mathml = LATEX.convert_with_local_state(latex, displaystyle=block)
+    return f'<div class="formula">{mathml}</div>' if block else mathml
+
+
+class Formula(InlineProcessor):
+    """A formula in a line of text."""
+
+    def handleMatch(self, match, line):
+        return self.md.htmlStash.store(formula(match[1])), match.start(), match.end()
+
+
+class Mathematics(Extension):
+    """GitHub's two ways to write a formula in a line: $`a`$ and $a$."""
+
+    def extendMarkdown(self, md):
+        # Code has priority 190, and a backslash that escapes a character has 180.
+        md.inlinePatterns.register(Formula(r"\$`([^`]+)`\$", md), "formula-quoted", 195)
+        pattern = r"(?<![\w$])\$(?=\S)([^$]+?)(?<=\S)\$(?![\w$])"
+        md.inlinePatterns.register(Formula(pattern, md), "formula", 185)
+
+
+def math_fence(source, *_, **__):
+    """A block that is marked `math`, for the extension superfences."""
+    return formula(source, block=True)
+
+
+def indent_lists(text):
+    """Indent what belongs to an item of a list by four spaces, where GitHub needs two or three."""
+    lines, width, in_code = [], 0, False
+    for line in text.splitlines():
+        marker = re.match(r"[-*] |\d+\. ", line)
+        in_code ^= line.startswith("```")
+        if in_code:
+            width = 0
+        elif marker:
+            width = len(marker[0])
+        elif line and not line.startswith(" " * width):
+            width = 0
+        if width and line.startswith(" " * width):
+            line = " " * 4 + line[width:]
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def translate(text, change_link):
+    """A page with change_link(target) instead of every link to a file of the project."""
+
+    def replaced(match):
+        link = match["link"]
+        if link is None or re.match(r"#|[a-z]+:", link):
+            return match[0]
+        return change_link(link)
+
+    text = CODE_OR_LINK.sub(replaced, text)
+    text = re.sub("^<details>", '<details markdown="1">', text, flags=re.M)
+    return indent_lists(text)
+
+
+# --- the files of the site ---
+
+
+def title(page):
+    """The first heading of a page, up to its colon."""
+    heading = re.search(r"^# (.+)", page.read_text(encoding="utf-8"), re.M)[1]
+    return heading.split(":")[0]
+
+
+def sections(root=ROOT):
+    """The pages of each section: {section: [path]}."""
+    found, seen = {}, set()
+    for section, patterns in SECTIONS.items():
+        pages = [page for pattern in patterns for page in sorted(root.glob(pattern))]
+        found[section] = [page for page in pages if page not in seen]
+        seen.update(pages)
+    return found
+
+
+def address(path):
+    """Where the page of a file of code is in the site: .github/x.yml becomes github/x.yml.md.
+
+    Servers and the generator take a name that starts with a dot for a private one.
+    """
+    parts = [part.removeprefix(".") for part in path.relative_to(ROOT).parts]
+    return "/".join(parts) + ".md"
+
+
+def source_page(path):
+    """A file of code as a page."""
+    try:
+        language = get_lexer_for_filename(path.name).aliases[0]
+    except ClassNotFound:
+        language = "text"
+    name, text = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+    fence = f'~~~~~~~~ {{.{language} linenums="1"}}\n{text.rstrip()}\n~~~~~~~~\n'
+    return f"---\nsearch:\n  exclude: true\n---\n\n# {name}\n\n{fence}"
+
+
+def folder_page(folder):
+    """A list of all files in a folder."""
+    lines = ["---\nsearch:\n  exclude: true\n---\n", f"# {folder.relative_to(ROOT).as_posix()}/\n"]
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            lines.append(f"- [{name}]({name})")
+    return "\n".join(lines) + "\n"
+
+
+def collect(docs):
+    """Write the pages and what they link to into docs. Returns the linked sources as paths."""
+    sources = set()
+
+    def place(path):
+        target = docs / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def add_page(page):
+        def change_link(link):
+            file, hash_sign, anchor = link.partition("#")
+            path = (page.parent / file).resolve()
+            if path.suffix == ".md":
+                return link
+            if path.is_dir():
+                if not (path / "README.md").exists():
+                    shutil.copytree(path, place(path), dirs_exist_ok=True)
+                    (place(path) / "index.md").write_text(folder_page(path), encoding="utf-8")
+                    return f"{file.rstrip('/')}/index.md"
+                return f"{file.rstrip('/')}/README.md"
+            if path.suffix in PICTURES:
+                shutil.copy(path, place(path))
+                return link
+            sources.add(path)
+            here = page.parent.relative_to(ROOT)
+            return Path(os.path.relpath(address(path), here)).as_posix() + hash_sign + anchor
+
+        text = translate(page.read_text(encoding="utf-8"), change_link)
+        place(page).write_text(text, encoding="utf-8")
+
+    for page in [ROOT / "README.md", *sum(sections().values(), [])]:
+        add_page(page)
+    for path in sources:
+        target = docs / address(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(source_page(path), encoding="utf-8")
+    return sorted(sources)
+
+
+def write_explorer(docs):
+    """Write the explorer's page. Returns whether it could: it says itself what is missing."""
+    command = [sys.executable, ROOT / "tools/explorer", "--no-open", "--out", docs / "explorer.html"]
+    return subprocess.call(command) == 0
+
+
+def write_math_font(path):
+    """The characters of formulas from a font with the sizes of brackets and roots, 180 KB.
+
+    Without one, a browser draws all brackets as high as a letter. The font is STIX Two Math, which
+    may be passed on under the SIL Open Font License, and the package ziamath brings it.
+    """
+    font_file = distribution("ziamath").locate_file("ziamath/fonts/STIXTwoMath-Regular.ttf")
+    options = subset.Options(
+        flavor="woff",
+        layout_features=["ssty"],  # the forms for small letters above and below
+        name_IDs=[0, 1, 2, 13, 14],  # the copyright, its two names and the licence
+    )
+    font = subset.load_font(str(font_file), options)
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(
+        unicodes=[code for first, last in FORMULA_CHARACTERS for code in range(first, last + 1)]
+    )
+    subsetter.subset(font)
+    subset.save_font(font, str(path), options)
+
+
+def navigation(sources, has_explorer):
+    """What the menu of every page shows, in the form of mkdocs."""
+    menu = [{"Home": "README.md"}]
+    for section, pages in sections().items():
+        entries = [{title(page): page.relative_to(ROOT).as_posix()} for page in pages]
+        menu.append({section: entries})
+    if has_explorer:
+        menu.insert(2, {"Explorer": "explorer.html"})
+    folders = {}
+    for path in sources:
+        name = PurePosixPath(path.relative_to(ROOT).as_posix())
+        folders.setdefault(str(name.parent), []).append({name.name: address(path)})
+    code = [{folder: files} for folder, files in folders.items() if folder != "."]
+    return [*menu, {"Code": [*code, *folders.get(".", [])]}]
+
+
+def build(site):
+    """Build the website in the folder `site`, whose old content goes. Returns has_explorer.
+
+    Abort if a link is broken. An error leaves the old content.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        docs, new = Path(name).resolve() / "docs", Path(name).resolve() / "site"
+        sources = collect(docs)
+        has_explorer = write_explorer(docs)
+        write_math_font(docs / "math.woff")
+        config = load_config(
+            str(WEBSITE / "mkdocs.yml"), docs_dir=str(docs), site_dir=str(new), strict=True,
+            nav=navigation(sources, has_explorer),
+        )  # fmt: skip
+        config.markdown_extensions.append(Mathematics())
+        fence = {"name": "math", "class": "math", "format": math_fence}
+        config.mdx_configs["pymdownx.superfences"] = {"custom_fences": [fence]}
+        build_pages(config)
+        for path in NEEDS_ADDRESS:
+            (new / path).unlink()
+        shutil.rmtree(site, ignore_errors=True)
+        shutil.move(new, site)
+    return has_explorer
+
+
+def main():
+    site = ROOT / "site"
+    try:
+        has_explorer = build(site)
+    except (Abort, BuildError, ConfigurationError, LatexError) as error:
+        print(f"site: not built: {error}; the lines above say why", file=sys.stderr)
+        return 2
+    if not has_explorer:
+        print("site: without the explorer; the lines above say why", file=sys.stderr)
+    pages = len(list(site.rglob("*.html")))
+    print(f"site/ has {pages} pages; to look at them: {sys.executable} -m http.server -d site")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
