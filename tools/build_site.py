@@ -40,15 +40,17 @@ SECTIONS = {  # a page is in the first section with a pattern that fits
 }  # fmt: skip
 NEEDS_ADDRESS = ("404.html", "sitemap.xml", "sitemap.xml.gz")  # wrong if the site has no fixed one
 # Code in Markdown, so that it stays as it is, or the target of a link or an image.
-CODE_OR_LINK = re.compile(r"^( *)```.*?^\1```$|`[^`]+`|(?<=\]\()(?P<link>[^)\s]+)(?=\))", re.M | re.S)
+CODE_OR_LINK = re.compile(
+    r"^( *)```.*?^\1```$|`[^`]+`|(?<=\]\()(?P<link>[^)\s]+)(?=\))", re.M | re.S
+)
 LATEX = LatexToMathML(fancy_error=False)  # an error in one line
 PICTURES = {".png", ".svg", ".jpg", ".gif"}
 # What a formula may contain: ASCII and Latin-1, accents, Greek, dashes and dots, primes, arrows,
 # operators, brackets, and the italic letters that stand for a variable.
 FORMULA_CHARACTERS = (
-    (0x20, 0x7E), (0xA0, 0xFF), (0x300, 0x315), (0x391, 0x3F6), (0x2010, 0x203F), (0x2061, 0x2064),
-    (0x210E, 0x210E), (0x2190, 0x21FF), (0x2200, 0x22FF), (0x27E8, 0x27E9), (0x1D434, 0x1D467),
-    (0x1D6E2, 0x1D71B),
+    (0x20, 0x7E), (0xA0, 0xFF), (0x2C6, 0x2DD), (0x300, 0x315), (0x391, 0x3F6), (0x2010, 0x203F),
+    (0x2061, 0x2064), (0x210E, 0x210E), (0x2190, 0x21FF), (0x2200, 0x22FF), (0x27E8, 0x27E9),
+    (0x1D434, 0x1D467), (0x1D6E2, 0x1D71B),
 )  # fmt: skip
 
 
@@ -84,16 +86,24 @@ def math_fence(source, *_, **__):
 
 
 def indent_lists(text):
-    """Indent what belongs to an item of a list by four spaces, where GitHub needs two or three."""
+    """Indent what belongs to an item of a list by four spaces, where GitHub needs two or three.
+
+    An item that follows several paragraphs also needs an empty line before it.
+    """
     lines, width, in_code = [], 0, False
+    has_paragraphs = False  # whether the current item has an empty line
     for line in text.splitlines():
         marker = re.match(r"[-*] |\d+\. ", line)
         in_code ^= line.startswith("```")
         if in_code:
             width = 0
         elif marker:
-            width = len(marker[0])
-        elif line and not line.startswith(" " * width):
+            if width and has_paragraphs and lines[-1]:
+                lines.append("")
+            width, has_paragraphs = len(marker[0]), False
+        elif not line:
+            has_paragraphs = True
+        elif not line.startswith(" " * width):
             width = 0
         if width and line.startswith(" " * width):
             line = " " * 4 + line[width:]
@@ -119,16 +129,16 @@ def translate(text, change_link):
 
 
 def title(page):
-    """The first heading of a page, up to its colon."""
-    heading = re.search(r"^# (.+)", page.read_text(encoding="utf-8"), re.M)[1]
-    return heading.split(":")[0]
+    """The first heading of a page, up to its colon. A handout has that of its lesson."""
+    heading = re.search(r"^# (.+)", page.read_text(encoding="utf-8"), re.M)[1].split(":")[0]
+    return f"Handout {heading}" if page.parent.name == "handouts" else heading
 
 
-def sections(root=ROOT):
+def sections():
     """The pages of each section: {section: [path]}."""
     found, seen = {}, set()
     for section, patterns in SECTIONS.items():
-        pages = [page for pattern in patterns for page in sorted(root.glob(pattern))]
+        pages = [page for pattern in patterns for page in sorted(ROOT.glob(pattern))]
         found[section] = [page for page in pages if page not in seen]
         seen.update(pages)
     return found
@@ -177,6 +187,9 @@ def collect(docs):
         def change_link(link):
             file, hash_sign, anchor = link.partition("#")
             path = (page.parent / file).resolve()
+            if not path.exists():
+                name = page.relative_to(ROOT).as_posix()
+                raise BuildError(f"{name} links to {link}, and there is no such file")
             if path.suffix == ".md":
                 return link
             if path.is_dir():
@@ -206,8 +219,8 @@ def collect(docs):
 
 def write_explorer(docs):
     """Write the explorer's page. Returns whether it could: it says itself what is missing."""
-    command = [sys.executable, ROOT / "tools/explorer", "--no-open", "--out", docs / "explorer.html"]
-    return subprocess.call(command) == 0
+    command = [sys.executable, ROOT / "tools/explorer", "--no-open", "--out"]
+    return subprocess.call([*command, docs / "explorer.html"]) == 0
 
 
 def write_math_font(path):
@@ -277,7 +290,7 @@ def main():
     try:
         has_explorer = build(site)
     except (Abort, BuildError, ConfigurationError, LatexError) as error:
-        print(f"site: not built: {error}; the lines above say why", file=sys.stderr)
+        print(f"site: not built: {error}", file=sys.stderr)
         return 2
     if not has_explorer:
         print("site: without the explorer; the lines above say why", file=sys.stderr)
