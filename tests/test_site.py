@@ -227,6 +227,7 @@ def test_a_list_keeps_what_is_indented_below_it():
 def project(tmp_path, monkeypatch):
     """A project with a single page and a site from before."""
     root = tmp_path / "project"
+    (tmp_path / "outside.md").write_text("# Outside\n", encoding="utf-8")
     (root / "site").mkdir(parents=True)
     (root / "site" / "index.html").write_text("old", encoding="utf-8")
     monkeypatch.setattr(build_site, "ROOT", root)
@@ -241,6 +242,7 @@ def project(tmp_path, monkeypatch):
         ("[a](missing.md)", "missing.md"),
         ("[a](missing.py)", "missing.py"),
         ("![a](missing.png)", "missing.png"),
+        ("[a](../outside.md)", "outside.md"),
         ("a $\\nonsense$", "nonsense"),
     ],
 )

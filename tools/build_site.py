@@ -44,7 +44,8 @@ CODE_OR_LINK = re.compile(
     r"^( *)```.*?^\1```$|`[^`]+`|(?<=\]\()(?P<link>[^)\s]+)(?=\))", re.M | re.S
 )
 LATEX = LatexToMathML(fancy_error=False)  # an error in one line
-PICTURES = {".png", ".svg", ".jpg", ".gif"}
+SHOWN_BY_BROWSERS = {".png", ".json", ".txt"}
+NOT_IN_SEARCH = "---\nsearch:\n  exclude: true\n---\n\n"
 # What a formula may contain: ASCII and Latin-1, accents, Greek, dashes and dots, primes, arrows,
 # operators, brackets, and the italic letters that stand for a variable.
 FORMULA_CHARACTERS = (
@@ -145,12 +146,11 @@ def sections():
 
 
 def address(path):
-    """Where the page of a file of code is in the site: .github/x.yml becomes github/x.yml.md.
+    """Where a file is in the site: .github/x.yml becomes github/x.yml.
 
     Servers and the generator take a name that starts with a dot for a private one.
     """
-    parts = [part.removeprefix(".") for part in path.relative_to(ROOT).parts]
-    return "/".join(parts) + ".md"
+    return "/".join(part.removeprefix(".") for part in path.relative_to(ROOT).parts)
 
 
 def source_page(path):
@@ -161,60 +161,65 @@ def source_page(path):
         language = "text"
     name, text = path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
     fence = f'~~~~~~~~ {{.{language} linenums="1"}}\n{text.rstrip()}\n~~~~~~~~\n'
-    return f"---\nsearch:\n  exclude: true\n---\n\n# {name}\n\n{fence}"
+    return f"{NOT_IN_SEARCH}# {name}\n\n{fence}"
 
 
-def folder_page(folder):
-    """A list of all files in a folder."""
-    lines = ["---\nsearch:\n  exclude: true\n---\n", f"# {folder.relative_to(ROOT).as_posix()}/\n"]
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            lines.append(f"- [{name}]({name})")
-    return "\n".join(lines) + "\n"
+class Collection:
+    """The files from which the generator makes the site, in the folder `docs`."""
 
+    def __init__(self, docs):
+        self.docs = docs
+        self.sources = set()  # files of code that have a page
 
-def collect(docs):
-    """Write the pages and what they link to into docs. Returns the linked sources as paths."""
-    sources = set()
-
-    def place(path):
-        target = docs / path.relative_to(ROOT)
+    def write(self, name, text):
+        target = self.docs / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        return target
+        target.write_text(text, encoding="utf-8")
 
-    def add_page(page):
+    def add_page(self, page):
+        """Add a page of Markdown with everything that it links to."""
+
         def change_link(link):
             file, hash_sign, anchor = link.partition("#")
             path = (page.parent / file).resolve()
-            if not path.exists():
+            if not (path.exists() and path.is_relative_to(ROOT)):
                 name = page.relative_to(ROOT).as_posix()
-                raise BuildError(f"{name} links to {link}, and there is no such file")
-            if path.suffix == ".md":
-                return link
-            if path.is_dir():
-                if not (path / "README.md").exists():
-                    shutil.copytree(path, place(path), dirs_exist_ok=True)
-                    (place(path) / "index.md").write_text(folder_page(path), encoding="utf-8")
-                    return f"{file.rstrip('/')}/index.md"
-                return f"{file.rstrip('/')}/README.md"
-            if path.suffix in PICTURES:
-                shutil.copy(path, place(path))
-                return link
-            sources.add(path)
-            here = page.parent.relative_to(ROOT)
-            return Path(os.path.relpath(address(path), here)).as_posix() + hash_sign + anchor
+                raise BuildError(f"{name} links to {link}, which is no file of the project")
+            return relative(self.add_target(path), address(page.parent)) + hash_sign + anchor
 
-        text = translate(page.read_text(encoding="utf-8"), change_link)
-        place(page).write_text(text, encoding="utf-8")
+        self.write(address(page), translate(page.read_text(encoding="utf-8"), change_link))
 
-    for page in [ROOT / "README.md", *sum(sections().values(), [])]:
-        add_page(page)
-    for path in sources:
-        target = docs / address(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(source_page(path), encoding="utf-8")
-    return sorted(sources)
+    def add_target(self, path):
+        """Add what a page links to. Returns its name in docs."""
+        name = address(path)
+        if path.suffix == ".md":  # all of these are pages already
+            return name
+        if path.is_dir():
+            return self.add_folder(path)
+        if path.suffix in SHOWN_BY_BROWSERS:
+            (self.docs / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, self.docs / name)
+            return name
+        self.sources.add(path)
+        self.write(f"{name}.md", source_page(path))
+        return f"{name}.md"
+
+    def add_folder(self, folder):
+        """Add a folder: its README.md or, if it has none, a list of all its files."""
+        name = address(folder)
+        if (folder / "README.md").exists():
+            return f"{name}/README.md"
+        lines = [f"{NOT_IN_SEARCH}# {folder.relative_to(ROOT).as_posix()}/\n"]
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                target = relative(self.add_target(path), name)
+                lines.append(f"- [{path.relative_to(folder).as_posix()}]({target})")
+        self.write(f"{name}/index.md", "\n".join(lines) + "\n")
+        return f"{name}/index.md"
+
+
+def relative(name, folder):
+    return Path(os.path.relpath(name, folder)).as_posix()
 
 
 def write_explorer(docs):
@@ -255,7 +260,7 @@ def navigation(sources, has_explorer):
     folders = {}
     for path in sources:
         name = PurePosixPath(path.relative_to(ROOT).as_posix())
-        folders.setdefault(str(name.parent), []).append({name.name: address(path)})
+        folders.setdefault(str(name.parent), []).append({name.name: f"{address(path)}.md"})
     code = [{folder: files} for folder, files in folders.items() if folder != "."]
     return [*menu, {"Code": [*code, *folders.get(".", [])]}]
 
@@ -267,12 +272,14 @@ def build(site):
     """
     with tempfile.TemporaryDirectory() as name:
         docs, new = Path(name).resolve() / "docs", Path(name).resolve() / "site"
-        sources = collect(docs)
+        collection = Collection(docs)
+        for page in [ROOT / "README.md", *sum(sections().values(), [])]:
+            collection.add_page(page)
         has_explorer = write_explorer(docs)
         write_math_font(docs / "math.woff")
         config = load_config(
             str(WEBSITE / "mkdocs.yml"), docs_dir=str(docs), site_dir=str(new), strict=True,
-            nav=navigation(sources, has_explorer),
+            nav=navigation(sorted(collection.sources), has_explorer),
         )  # fmt: skip
         config.markdown_extensions.append(Mathematics())
         fence = {"name": "math", "class": "math", "format": math_fence}
@@ -289,9 +296,11 @@ def main():
     site = ROOT / "site"
     try:
         has_explorer = build(site)
-    except (Abort, BuildError, ConfigurationError, LatexError) as error:
+    except (Abort, BuildError, ConfigurationError, LatexError, OSError) as error:
         print(f"site: not built: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     if not has_explorer:
         print("site: without the explorer; the lines above say why", file=sys.stderr)
     pages = len(list(site.rglob("*.html")))
