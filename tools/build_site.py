@@ -225,7 +225,11 @@ def relative(name, folder):
 def write_explorer(docs):
     """Write the explorer's page. Returns whether it could: it says itself what is missing."""
     command = [sys.executable, ROOT / "tools/explorer", "--no-open", "--out"]
-    return subprocess.call([*command, docs / "explorer.html"]) == 0
+    done = subprocess.run(
+        [*command, docs / "explorer.html"], stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    print(done.stdout.replace(str(docs), "site"), end="", flush=True)
+    return done.returncode == 0
 
 
 def write_math_font(path):
