@@ -226,7 +226,10 @@ def write_explorer(docs):
     """Write the explorer's page. Returns whether it could: it says itself what is missing."""
     command = [sys.executable, ROOT / "tools/explorer", "--no-open", "--out"]
     done = subprocess.run(
-        [*command, docs / "explorer.html"], stdout=subprocess.PIPE, encoding="utf-8"
+        [*command, docs / "explorer.html"],
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
     )
     print(done.stdout.replace(str(docs), "site"), end="", flush=True)
     return done.returncode == 0
