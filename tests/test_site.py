@@ -2,7 +2,10 @@
 
 import posixpath
 import re
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -260,3 +263,94 @@ def test_a_site_without_the_explorer_says_so(project, capfd):
     assert "without the explorer" in capfd.readouterr().err
     page = Page((project / "site" / "index.html").read_text(encoding="utf-8"))
     assert "explorer.html" not in page.links and "text" in page.words()
+
+
+def test_what_the_explorer_says_is_shown(tmp_path, monkeypatch, capfd):
+    explorer = tmp_path / "tools" / "explorer" / "__main__.py"
+    explorer.parent.mkdir(parents=True)
+    monkeypatch.setattr(build_site, "ROOT", tmp_path)
+    explorer.write_text("import sys; print('written to', sys.argv[-1]); print(sys.argv[1:3])")
+    assert build_site.write_explorer(tmp_path)
+    printed = capfd.readouterr().out.replace("\\", "/").splitlines()
+    assert printed == ["written to site/explorer.html", "['--no-open', '--out']"]
+    explorer.write_text("raise SystemExit('no models')")
+    assert not build_site.write_explorer(tmp_path)
+    assert "no models" in capfd.readouterr().err
+
+
+# --- in a browser ---
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server(site):
+    """The address of a server of the site's files."""
+    handler = partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def open_page(browser, server):
+    """open_page(name, width, scheme) opens a page. The test fails if a page reports an error or
+    asks another server."""
+    problems, contexts = [], []
+
+    def open_page(name, width=1440, scheme="light"):
+        viewport = {"width": width, "height": 900}
+        contexts.append(browser.new_context(viewport=viewport, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: problems.append(f"{page.url}: {message.text}"))
+        page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{server}/{name}")
+        return page
+
+    asked = []
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems
+    assert not [url for url in asked if not url.startswith((server, "data:"))]
+
+
+def test_no_page_is_wider_than_a_phone(open_page, server):
+    page = open_page("index.html", width=360)
+    for name in map(in_site, NAMES):
+        page.goto(f"{server}/{name}", wait_until="domcontentloaded")
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, name
+
+
+def test_the_search_of_the_site_finds_a_word(open_page):
+    page = open_page("05_microgpt/index.html?q=softmax")
+    page.wait_for_selector(".md-search-result__link")
+    links = page.eval_on_selector_all(".md-search-result__link", "all => all.map(a => a.href)")
+    assert any(re.search(r"GLOSSARY\.html.*#softmax$", link) for link in links)
+
+
+def test_the_pages_follow_the_colours_of_the_system(open_page):
+    colour = "getComputedStyle(document.body).backgroundColor"
+    red = {}
+    for scheme in ("light", "dark"):
+        page = open_page("02_bigram_counts/index.html", scheme=scheme)
+        red[scheme] = int(re.search(r"\d+", page.evaluate(colour))[0])
+    assert red["light"] > 200 and red["dark"] < 60
+
+
+def test_the_brackets_of_a_matrix_are_as_high_as_the_matrix(open_page):
+    page = open_page("05_microgpt/index.html")
+    page.evaluate("document.fonts.ready")
+    heights = page.evaluate(
+        """() => {
+          const matrix = document.querySelector(".formula mtable");
+          const height = (element) => element.getBoundingClientRect().height;
+          return [height(matrix.previousElementSibling), height(matrix)];
+        }"""
+    )
+    assert heights[0] > 0.8 * heights[1] > 20
