@@ -89,7 +89,7 @@ function createSurprises(all, { label, text, longest, isText }) {
     ? null
     : hideUntil(
         answers,
-        surpriseQuestion(() => round),
+        surpriseQuestion(() => round, use),
       );
   const box = h(
     "div",
