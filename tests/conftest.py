@@ -127,3 +127,16 @@ def explorer_page(browser, explorer_file):
     for context in contexts:
         context.close()
     assert not problems
+
+
+@pytest.fixture
+def counts_page(explorer_page, explorer_out, tmp_path):
+    """counts_page("text") opens a view of a page that has stage 02's models and no names."""
+
+    def open_page(view):
+        shutil.copytree(explorer_out / "02_bigram_counts", tmp_path / "02_bigram_counts")
+        path = tmp_path / "explorer.html"
+        path.write_bytes(build_page(*collect(tmp_path, None, None))[0])
+        return explorer_page(view, path)
+
+    return open_page

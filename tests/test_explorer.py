@@ -11,9 +11,19 @@ from html.parser import HTMLParser
 import pytest
 
 from explorer.export import NAMES, TITLES, Problem, collect
-from explorer.page import EXPORT, IMPORT, LARGEST, PAGE, build_page, choose_blobs, join_modules, source_hash
+from explorer.page import (
+    EXPORT,
+    IMPORT,
+    LARGEST,
+    PAGE,
+    build_page,
+    choose_blobs,
+    join_modules,
+    source_hash,
+)
 from stages import ROOT, load_stage
 
+TESTS = ROOT / "tests"
 EVIL = "<img src=x onerror=alert(1)>"
 
 
@@ -63,14 +73,19 @@ def test_every_module_is_joined_once_and_after_what_it_needs():
     assert not re.search(r"^(import|export) ", join_modules(), re.MULTILINE)
 
 
-def test_every_export_is_used_by_another_module():
-    sources = {path.name: path.read_text(encoding="utf-8") for path in PAGE.glob("*.js")}
-    imported = {
-        name for source in sources.values() for names, _ in IMPORT.findall(source)
-        for name in re.findall(r"\w+", names)
-    }  # fmt: skip
-    exported = {name for source in sources.values() for _, name in EXPORT.findall(source)}
-    assert exported - imported == set()
+def test_every_export_is_used_by_another_module_or_a_test():
+    sources = [path.read_text(encoding="utf-8") for path in PAGE.glob("*.js")]
+    imports = " ".join(names for source in sources for names, _ in IMPORT.findall(source))
+    tests = [path.read_text(encoding="utf-8") for path in TESTS.glob("test_explorer_*.py")]
+    used = set(re.findall(r"\w+", " ".join([imports, *tests])))
+    assert {name for source in sources for _, name in EXPORT.findall(source)} <= used
+
+
+@pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.name)
+def test_a_module_uses_all_that_it_imports(path):
+    source = path.read_text(encoding="utf-8")
+    for name in re.findall(r"\w+", " ".join(names for names, _ in IMPORT.findall(source))):
+        assert len(re.findall(rf"\b{name}\b", source)) > 1, f"{name} is not used"
 
 
 @pytest.mark.parametrize("path", sorted(PAGE.glob("*.js")), ids=lambda path: path.name)

@@ -393,6 +393,15 @@ def test_a_text_in_the_address_is_text(view):
         button(page, name).click()  # there is no graph, and nothing happens
 
 
+def test_another_address_brings_another_expression(view):
+    page = view("x = 2; x ** 3")
+    assert row(page, "x") == ["2.000", "12.000", "12.000"]
+    page.evaluate("() => { location.hash = 'autodiff/x%20*%205%20%2B%201'; }")
+    page.get_by_text("v2 = v1 + 1").wait_for()
+    assert page.get_by_role("textbox", name="Expression").input_value() == "x * 5 + 1"
+    assert row(page, "x") == ["2.000", "5.000", "5.000"]
+
+
 def test_a_slider_changes_text_numbers_and_gradients(view):
     page = view("a = 3; a * a * k")
     slider = page.get_by_role("slider", name="value of a")
@@ -455,6 +464,17 @@ def test_walking_back_step_by_step(view):
     assert row(page, "a") == ["2.000", "16.000", "16.000"]
     button(page, "Back").click()
     assert row(page, "a")[1] == "-8.000"
+
+
+def test_the_graph_scrolls_to_the_node_whose_turn_it_is(view):
+    page = view(viewport={"width": 360, "height": 800})
+    button(page, "First").click()
+    right_end = page.locator(".autodiff-scroll").bounding_box()["x"] + 328
+    for _ in range(2):
+        button(page, "Next").click()
+    turn = page.locator(".autodiff-turn").bounding_box()
+    assert 0 < turn["x"] < turn["x"] + turn["width"] < right_end
+    assert page.evaluate("() => scrollX") == 0
 
 
 def test_playing_ends_at_the_last_step(view):

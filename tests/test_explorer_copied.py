@@ -121,11 +121,8 @@ def test_a_run_can_be_stopped(explorer_page):
     assert page.get_by_text("stopped", exact=True).first.is_visible()
 
 
-def test_a_page_without_names_says_how_to_add_them(explorer_page, explorer_out, tmp_path):
-    shutil.copytree(explorer_out / "02_bigram_counts", tmp_path / "02_bigram_counts")
-    path = tmp_path / "explorer.html"
-    path.write_bytes(build_page(*collect(tmp_path, None, None))[0])
-    page = explorer_page("copied", path)
+def test_a_page_without_names_says_how_to_add_them(counts_page):
+    page = counts_page("copied")
     assert re.search(r"make explore ARGS=.*--data", page.locator("main").inner_text())
 
 

@@ -2,12 +2,9 @@
 
 import math
 import re
-import shutil
 
 import pytest
 
-from explorer.export import collect
-from explorer.page import build_page
 from trained_models import load_model
 
 STAGE = "06_shakespeare_gpt"
@@ -145,11 +142,8 @@ def test_an_unknown_character_offers_the_lower_case_form(explorer_page, stage06)
     page.wait_for_function("() => !document.querySelector('.text-problem').textContent")
 
 
-def test_a_page_without_the_stage_says_how_to_get_it(explorer_page, explorer_out, tmp_path):
-    shutil.copytree(explorer_out / "02_bigram_counts", tmp_path / "02_bigram_counts")
-    path = tmp_path / "explorer.html"
-    path.write_bytes(build_page(*collect(tmp_path, None, None))[0])
-    page = explorer_page("text", path)
+def test_a_page_without_the_stage_says_how_to_get_it(counts_page):
+    page = counts_page("text")
     assert "make stage 6" in page.locator("main").inner_text()
 
 

@@ -25,9 +25,11 @@ def result_of(out, folder):
 
 
 def run_module(browser, module, script):
-    """What a script gives in a page that has all functions of a module."""
+    """What a script gives that stands at the end of a module and can use its functions."""
+    joined = join_modules(module).rstrip()
+    assert joined.endswith("}")  # of the block that holds the module
+    code = f"{joined[:-1]}\nglobalThis.answer = {script};\n}}"
     page = browser.new_page()
-    code = f"{join_modules(module)}\nglobalThis.answer = {script};"
     page.set_content(f"<script type=module>{code}</script>")
     page.wait_for_function("'answer' in globalThis")
     answer = page.evaluate("answer")
@@ -77,7 +79,8 @@ def test_the_weights_of_every_kept_step_give_the_log_probs_of_python(explorer_pa
         for step in steps:
             model = module.load(explorer_out / folder, step)
             expected = np.array([np.asarray(row) for row in module.log_probs(model, "anna")])
-            assert np.abs(np.array(rows[str(step)]) - expected).max() < 1e-4
+            error = np.abs(np.array(rows[str(step)]) - expected).max()
+            assert error < 1e-3  # earlier weights have two bytes a number
 
 
 def test_principal_axes_are_those_of_numpy(browser):
@@ -245,13 +248,14 @@ def test_every_row_of_attention_adds_up_to_1(explorer_page):
 def test_the_table_of_counts_shows_the_counts_of_its_step(explorer_page, explorer_out):
     page = open_model(explorer_page, "counts")
     saved = json.loads((explorer_out / "02_bigram_counts/model.json").read_text(encoding="utf-8"))
+    first = np.argmax(saved["counts"][-1])
     slider, readout = page.get_by_role("slider"), page.locator(".training-readout")
     for step in (3, 100):
         slider.press("Home")
         for _ in range([step for step, _ in saved["earlier"]].index(step)):
             slider.press("ArrowRight")
-        count = int(dict(saved["earlier"])[step][-1][0])
-        assert "At the beginning comes a: P" in readout.inner_text()
+        count = int(dict(saved["earlier"])[step][-1][first])
+        assert f"At the beginning comes {saved['chars'][first]}: P" in readout.inner_text()
         assert f"counted {count} times so far" in readout.inner_text()
 
 

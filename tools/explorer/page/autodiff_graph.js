@@ -5,6 +5,7 @@ import { layoutGraph } from "./graph_layout.js";
 const LETTER = 7.3; // px, width of a letter in the boxes
 const BOX_HEIGHT = 64; // px
 const LONGEST_TITLE = 24; // characters
+const PIXELS_PER_UNIT = 60; // dragging a box by so many pixels changes its number by 1
 
 // Three decimals where they say enough, else powers of ten.
 export function fixedNumber(x) {
@@ -126,4 +127,25 @@ export function drawGraph({ nodes, variables, result }, { turn, passed, reached 
       }),
     ),
   );
+}
+
+// Lets the reader drag a variable's box in a drawing to the right and to the left. box: what holds
+// the drawing, which may be drawn again meanwhile. numberOf(name); onmove(name, number).
+export function addDragging(box, { numberOf, onmove }) {
+  let drag = null;
+  box.addEventListener("pointerdown", (event) => {
+    const name = event.target.closest("[data-variable]")?.dataset.variable;
+    if (name === undefined) return;
+    drag = { name, from: event.clientX, number: numberOf(name) };
+    box.setPointerCapture(event.pointerId);
+    event.preventDefault(); // no text gets selected
+  });
+  box.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    const number = drag.number + (event.clientX - drag.from) / PIXELS_PER_UNIT;
+    onmove(drag.name, Number(number.toFixed(2)));
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    box.addEventListener(end, () => (drag = null));
+  }
 }

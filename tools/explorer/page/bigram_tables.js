@@ -1,6 +1,6 @@
 // Stage 02's counts beside the table that stage 03 learned.
-import { data, field, h, mark, show, spoken } from "./dom.js";
-import { createHeatmap } from "./heatmap.js";
+import { data, h, mark, show, spoken } from "./dom.js";
+import { createHeatmap, likeliestStart } from "./heatmap.js";
 
 function sumOfRow(row) {
   return row.reduce((sum, n) => sum + n, 0);
@@ -59,7 +59,7 @@ export function createBigramTables(tables) {
     return createHeatmap({ symbols, title, onselect: select, describe });
   });
   maps.forEach((map, i) => map.fill(P[i]));
-  select(symbols.length - 1, 0);
+  select(symbols.length - 1, likeliestStart(P[0]));
   const rest = maps[0].rest;
   return h(
     "div",

@@ -4,7 +4,7 @@ import { h, svg } from "./dom.js";
 const NICE = [1, 2, 5, 10];
 
 // Round numbers from low to high, about `count` of them.
-export function ticks(low, high, count = 5) {
+function ticks(low, high, count = 5) {
   if (!(high > low)) return [low];
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -17,7 +17,7 @@ export function ticks(low, high, count = 5) {
 }
 
 // Powers of ten from low to high; round numbers if there are fewer than two of them.
-export function logTicks(low, high) {
+function logTicks(low, high) {
   const out = [];
   for (let e = Math.ceil(Math.log10(low) - 1e-9); 10 ** e <= high * 1.0000001; e++) out.push(10 ** e);
   return out.length > 1 ? out : ticks(low, high);
@@ -35,7 +35,7 @@ function apart(wanted, least) {
   return out;
 }
 
-export function shortNumber(n) {
+function shortNumber(n) {
   if (n === 0) return "0";
   const size = Math.abs(n);
   if (size >= 1e6) return `${Number((n / 1e6).toPrecision(3))}M`;

@@ -3,7 +3,7 @@ import { takeTurns } from "./dom.js";
 
 // The least number of letters to change, add or leave out, to get from one list of characters to
 // another; or limit + 1 if it is more than `limit`.
-export function editDistance(from, to, limit = Infinity) {
+function editDistance(from, to, limit = Infinity) {
   if (Math.abs(from.length - to.length) > limit) return limit + 1;
   let above = Array.from({ length: to.length + 1 }, (_, j) => j);
   for (let i = 1; i <= from.length; i++) {

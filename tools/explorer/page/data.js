@@ -6,7 +6,7 @@ const MIDDLE = 0x80; // in place of a third byte that was left out
 export const header = JSON.parse(document.getElementById("header").textContent);
 
 // The decompressed bytes of a blob, or null if the page does not have it.
-export async function loadBytes(key) {
+async function loadBytes(key) {
   const element = [...document.querySelectorAll("script[data-blob]")].find(
     (script) => script.dataset.blob === key,
   );

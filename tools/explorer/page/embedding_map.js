@@ -54,7 +54,7 @@ export function createMap(models, title) {
 }
 
 // For each symbol its nearest ones: [[id, distance], ...], nearest first.
-export function nearestSymbols(model, id, count = 4) {
+function nearestSymbols(model, id, count = 4) {
   const rows = embeddingsOf(model);
   const distance = (other) => Math.hypot(...rows[id].map((value, i) => value - rows[other][i]));
   return [...rows.keys()]

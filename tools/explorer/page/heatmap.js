@@ -6,6 +6,11 @@ const CELL = 20;
 const [LEFT, TOP] = [46, 22];
 const MOST = 80; // rows and columns: more cells would be too small to tell apart
 
+// The likeliest first character, from rows of probabilities of which the last one is for the start.
+export function likeliestStart(P) {
+  return P.at(-1).indexOf(Math.max(...P.at(-1)));
+}
+
 // symbols: of the columns; the last one is the end. A row has the same ids, and the last one is
 // the beginning. onselect(row, column): the reader went to a cell. describe(row, column): its text.
 // -> {node, fill(P), select(row, column)}. P: the rows of probabilities.

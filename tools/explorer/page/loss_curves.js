@@ -1,19 +1,19 @@
 // The losses along the training of chosen runs, over steps or over the characters seen.
 import { lineChart } from "./charts.js";
-import { choice, data, h, show } from "./dom.js";
+import { choice, data, h } from "./dom.js";
 import { header } from "./data.js";
 import { sizedBox } from "./sized.js";
 
 const MOST_AT_FIRST = 12;
 
 // The rows that have a curve. The steps of an n-gram are lengths, so it has none here.
-export function rowsWithCurve(group) {
+function rowsWithCurve(group) {
   const isNGram = (row) => row.folder.includes("/ngram/");
   return group.rows.filter((row) => row.result.curve?.length > 1 && !isNGram(row));
 }
 
 // [[x, loss], ...] from a result. column: 1 for the train loss, 2 for the val loss.
-export function curvePoints(result, column, overSteps) {
+function curvePoints(result, column, overSteps) {
   const perStep = overSteps ? 1 : result.chars_seen / Math.max(result.steps, 1);
   return result.curve
     .filter((row) => row[column] !== null)

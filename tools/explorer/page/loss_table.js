@@ -26,7 +26,7 @@ function isTry(row) {
 }
 
 // Rows in the order of a column. Those without a value stay at the end.
-export function sortRows(rows, key, descending) {
+function sortRows(rows, key, descending) {
   const known = rows.filter((row) => row[key] !== null && row[key] !== undefined);
   const unknown = rows.filter((row) => !known.includes(row));
   const compare = (a, b) =>

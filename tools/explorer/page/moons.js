@@ -8,7 +8,7 @@ const SQUARE = { width: 8, height: 8 };
 
 // The score of a point [x, y]: above 0 for label 1. layers: [2, 8, 8, 1]. weights: in the order of
 // parameters(), for each neuron its w and then its b.
-export function moonScore(layers, weights, point) {
+function moonScore(layers, weights, point) {
   let x = point;
   let at = 0;
   for (let layer = 1; layer < layers.length; layer++) {

@@ -68,6 +68,8 @@ export function reshape(logProbs, { temperature = 1, topK = 0 } = {}) {
     const least = [...scores].sort((a, b) => b - a)[topK - 1];
     scores = scores.map((score) => (score < least ? -Infinity : score));
   }
+  // Counts without smoothing know nothing of a character that train does not have.
+  if (scores.every((score) => score === -Infinity)) return scores.fill(0);
   return softmax(scores);
 }
 

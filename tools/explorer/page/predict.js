@@ -27,8 +27,6 @@ restorePredictions();
 
 const switches = new EventTarget(); // tells every view that the switch has moved
 
-export const isPredicting = () => predictions.on;
-
 // A switch for each view; all of them move together.
 export function predictSwitch() {
   const button = h("button", {

@@ -13,12 +13,12 @@ const MOST_LETTERS = 60; // more buttons than this are no help
 
 // P of a symbol that has `chips` of the `placed` chips. What was not placed, at least 0.1, is
 // spread evenly over all symbols, so that no symbol gets 0.
-export function chipProbability(chips, placed, symbols) {
+function chipProbability(chips, placed, symbols) {
   return chips * WORTH + (1 - placed * WORTH) / symbols;
 }
 
 // Which letters get a button: all, or the most frequent ones of a large alphabet.
-export function offeredLetters(symbols, names) {
+function offeredLetters(symbols, names) {
   if (symbols.length <= MOST_LETTERS) return symbols;
   const times = new Map(symbols.map((symbol) => [symbol, 0]));
   for (const name of names) {
@@ -92,13 +92,14 @@ function lossTable(rows) {
   return h(
     "table",
     { class: "predict-table" },
+    h("caption", {}, `Rounds so far: ${scoreOf("next", rows[0].label).rounds}`),
     h(
       "thead",
       {},
       h(
         "tr",
         {},
-        ["", "P", "nats", "mean", "rounds"].map((t) => h("th", { scope: "col" }, t)),
+        ["", "P", "nats", "mean"].map((t) => h("th", { scope: "col" }, t)),
       ),
     ),
     h(
@@ -118,7 +119,6 @@ function lossTable(rows) {
           h("td", {}, Math.exp(-loss).toFixed(3)),
           h("td", {}, loss.toFixed(2)),
           h("td", {}, rounds ? (sum / rounds).toFixed(2) : "–"),
-          h("td", {}, rounds),
         );
       }),
     ),
@@ -126,7 +126,7 @@ function lossTable(rows) {
 }
 
 // A name that goes on after `beginning`, and its next letter (null: the end), or null if none does.
-export function pickTarget(words, beginning, random = Math.random) {
+function pickTarget(words, beginning, random = Math.random) {
   const fitting = words.filter((word) => word.startsWith(beginning));
   if (!fitting.length) return null;
   return givenWord(fitting[Math.floor(random() * fitting.length)], beginning);

@@ -7,9 +7,13 @@ export function rowOfFolder(runIndex, folder) {
   return rows.find((row) => row.folder === folder);
 }
 
-// The row of an entry of the header. Its key begins with the number of its run: "0:05_microgpt".
+// The run of an entry of the header. Its key begins with it: "0:05_microgpt".
+export function runIndexOf(entry) {
+  return Number(entry.key.split(":")[0]);
+}
+
 export function rowOfEntry(entry) {
-  return rowOfFolder(Number(entry.key.split(":")[0]), entry.folder);
+  return rowOfFolder(runIndexOf(entry), entry.folder);
 }
 
 // The groups of all runs. Rows are in one group only if data set, targets and unit are the same.

@@ -39,7 +39,7 @@ export function createCurvePanel({ steps, row, unit, valNames = null }) {
         xLabel: "step (the left edge is step 0)",
         yLabel: unit,
         logX: true,
-        xRange: [BEFORE_1, Math.max(2, steps.at(-1) ?? 2)],
+        xRange: [BEFORE_1, Math.max(10, steps.at(-1) ?? 10)],
         marks: steps[k] === null ? [] : [{ x: at(steps[k]) }],
       }),
       h("ul", { class: "legend" }, lines.map(keyOf)),

@@ -1,8 +1,8 @@
 // The panels that follow the slider. Each has a node, and update(k) for the k-th kept step.
 import { shade } from "./charts.js";
 import { data, h, mark, setStyle, show, spoken, svg } from "./dom.js";
-import { createMap } from "./embedding_map.js";
-import { createHeatmap } from "./heatmap.js";
+import { createMap, isVowel } from "./embedding_map.js";
+import { createHeatmap, likeliestStart } from "./heatmap.js";
 import { drawNames, isCut } from "./training_states.js";
 
 const MOST_BARS = 12;
@@ -79,8 +79,10 @@ function createMapPanel(states) {
       "p",
       { class: "note" },
       `Each token is a vector of ${size} numbers. The map shows the two directions in which they`,
-      ` differ most, over all steps: ${share}% of their spread. Vowels have a circle: do they end`,
-      " up near each other?",
+      ` differ most, over all steps: ${share}% of their spread.`,
+      models[0].symbols.some(isVowel)
+        ? " Vowels have a circle: do they end up near each other?"
+        : " Which of them end up near each other?",
     ),
   );
   return { node, update: map.move };
@@ -91,7 +93,7 @@ function createTablePanel(states) {
   const { symbols } = states[0].model;
   const tables = states.map(({ model }) => model.logTable.map((row) => row.map(Math.exp)));
   const readout = h("p", { class: "note training-readout" });
-  const place = [symbols.length - 1, 0];
+  const place = [symbols.length - 1, likeliestStart(tables.at(-1))];
   let k = 0;
   const before = (r) => (symbols[r] === null ? "At the beginning" : `After ${spoken(symbols[r])}`);
   const describe = (r, c) => {
@@ -152,13 +154,19 @@ function headMap(text, rows, name) {
   const [left, size] = [38, rows.length * cell];
   const last = rows.at(-1);
   const most = last.indexOf(Math.max(...last));
+  const width = left + size;
   const words = `${name}: the last token looks most at ${tokens[most]}, ${last[most].toFixed(2)}`;
   return h(
     "figure",
     {},
     svg(
       "svg",
-      { viewBox: `0 0 ${left + size} ${size + 18}`, role: "img", "aria-label": words },
+      {
+        viewBox: `0 0 ${width} ${size + 18}`,
+        role: "img",
+        "aria-label": words,
+        style: { "max-width": `${1.2 * width}px` },
+      },
       tokens.map((token, t) => {
         const [x, y] = [left + t * cell + 9, t * cell + 15];
         return [

@@ -1,7 +1,7 @@
 // A playground for stage 01: an expression, its graph, and the walk back through it.
 import { Descent } from "./autodiff_descent.js";
 import { AUTODIFF_EXAMPLES } from "./autodiff_examples.js";
-import { drawGraph, fixedNumber } from "./autodiff_graph.js";
+import { addDragging, drawGraph, fixedNumber } from "./autodiff_graph.js";
 import { nodesTable, variablesTable } from "./autodiff_parts.js";
 import { BackwardWalk } from "./autodiff_walk.js";
 import { announce, data, debounce, field, h, show } from "./dom.js";
@@ -9,7 +9,6 @@ import { evaluateExpression, slopeByNudging, textWithValues } from "./evaluate.j
 import { ExpressionError, FUNCTIONS } from "./expression.js";
 
 const LOOK = "Which variable has the largest gradient? A small change of it moves the result most.";
-const PIXELS_PER_UNIT = 60; // dragging a node by so many pixels changes it by 1
 
 class AutodiffPlayground {
   constructor(text) {
@@ -19,7 +18,10 @@ class AutodiffPlayground {
     this.values = new Map(); // of variables that the text does not set
     this.graph = null; // as evaluateExpression() returns it
     this.variables = null; // the table of variables; null: it has to be made
-    this.walk = new BackwardWalk(() => this.refresh());
+    this.walk = new BackwardWalk(() => {
+      this.refresh();
+      this.scrollToTurn();
+    });
     this.descent = new Descent(() => this.descend());
     this.tellResult = debounce(() => announce(this.resultSentence()), 600);
     this.makeElements();
@@ -54,7 +56,10 @@ class AutodiffPlayground {
     });
     this.nodesBox = h("div", { class: "scroll" });
     this.variablesBox = h("div", { class: "scroll" });
-    this.addDragging();
+    addDragging(this.graphBox, {
+      numberOf: (name) => this.graph.variables.find((v) => v.name === name).value.data,
+      onmove: (name, number) => this.setNumber(name, number),
+    });
   }
 
   // ---- what the reader does ----
@@ -120,28 +125,6 @@ class AutodiffPlayground {
     }
   }
 
-  // A variable's box in the graph can be dragged to the right and to the left.
-  addDragging() {
-    let drag = null;
-    const box = this.graphBox;
-    box.addEventListener("pointerdown", (event) => {
-      const name = event.target.closest("[data-variable]")?.dataset.variable;
-      if (name === undefined) return;
-      const { value } = this.graph.variables.find((variable) => variable.name === name);
-      drag = { name, from: event.clientX, number: value.data };
-      box.setPointerCapture(event.pointerId);
-      event.preventDefault(); // no text gets selected
-    });
-    box.addEventListener("pointermove", (event) => {
-      if (!drag) return;
-      const number = drag.number + (event.clientX - drag.from) / PIXELS_PER_UNIT;
-      this.setNumber(drag.name, Number(number.toFixed(2)));
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      box.addEventListener(end, () => (drag = null));
-    }
-  }
-
   descend() {
     if (!this.graph) return;
     this.walk.finish();
@@ -184,6 +167,14 @@ class AutodiffPlayground {
     show(this.nodesBox, nodesTable(this.graph));
     this.showVariables(state.isComplete);
     this.descent.show();
+  }
+
+  // On a narrow screen, a part of the graph is out of sight.
+  scrollToTurn() {
+    const turn = this.graphBox.querySelector(".autodiff-turn");
+    if (!turn) return;
+    const [box, node] = [this.graphBox, turn].map((element) => element.getBoundingClientRect());
+    this.graphBox.scrollLeft += (node.left + node.right - box.left - box.right) / 2;
   }
 
   showVariables(isComplete) {

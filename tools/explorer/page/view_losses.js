@@ -1,7 +1,7 @@
 // Losses and pictures: all runs in tables and curves, the bigram tables, the embedding maps.
 import { createBigramTables } from "./bigram_tables.js";
 import { choice, data, h, pause, show } from "./dom.js";
-import { createMap, embeddingsOf, nearestTable } from "./embedding_map.js";
+import { createMap, embeddingsOf, isVowel, nearestTable } from "./embedding_map.js";
 import { createLossCurves } from "./loss_curves.js";
 import { createLossTable } from "./loss_table.js";
 import { loadModel } from "./models.js";
@@ -21,15 +21,18 @@ function lossSections(header) {
 }
 
 // ---- 02 and 03 ------------------------------------------------------------------------------
-// Pairs of both stages; a model whose characters differ from the first one's is left out.
+// Tables with the same characters are side by side.
 async function bigramSection() {
   const tables = entries().filter((entry) => entry.kind === "counts" || entry.kind === "learned");
   const load = async (entry) => ({ label: entry.label, model: await loadModel(entry) });
   const loaded = await Promise.all(tables.map(load));
   const known = loaded.filter(({ model }) => model);
   if (!known.length) return null;
-  const alphabet = JSON.stringify(known[0].model.chars);
-  const alike = known.filter(({ model }) => JSON.stringify(model.chars) === alphabet);
+  const alike = new Map();
+  for (const table of known) {
+    const alphabet = JSON.stringify(table.model.chars);
+    alike.set(alphabet, [...(alike.get(alphabet) ?? []), table]);
+  }
   return [
     h("h2", {}, "Counted and learned"),
     h(
@@ -39,7 +42,7 @@ async function bigramSection() {
       " the pair. Stage 02 counted its table; stage 03 found its own by gradient descent. Where do",
       " they differ most? Point at a cell, or move over the cells with the arrow keys.",
     ),
-    createBigramTables(alike),
+    [...alike.values()].map(createBigramTables),
   ];
 }
 
@@ -65,10 +68,11 @@ function mapSection() {
     details.addEventListener("toggle", () => {
       if (details.childElementCount === 1) details.append(nearestTable(model));
     });
+    const vowels = model.symbols.some(isVowel) ? " Vowels have a circle." : "";
     show(
       place,
       map.node,
-      h("p", { class: "note" }, `Two directions of ${size}: ${share}. Vowels have a circle.`),
+      h("p", { class: "note" }, `Two directions of ${size}: ${share}.${vowels}`),
       details,
     );
   }

@@ -3,7 +3,7 @@ import { choice, debounce, field, h, pause, show, slider } from "./dom.js";
 import { loadJson } from "./data.js";
 import { UnknownCharacter } from "./models.js";
 import { createMoonMap, moonAccuracy } from "./moons.js";
-import { rowOfEntry, rowOfFolder } from "./runs.js";
+import { rowOfEntry, rowOfFolder, runIndexOf } from "./runs.js";
 import { entries } from "./state.js";
 import { createCurvePanel, stepText } from "./training_curve.js";
 import {
@@ -17,20 +17,25 @@ import { hasEarlier, loadStates, someNames } from "./training_states.js";
 const PLAY_EVERY = 1100; // milliseconds
 
 // ---- what can be chosen ---------------------------------------------------------------------
-// [{label, open(names)}, ...]; open() gives {steps, panels, question, setText, score}.
+// [{label, run, open(names)}, ...]; open() gives {steps, panels, question, setText, score}.
 function trainings(header) {
   const two = header.runs.length > 1;
   const moons = header.runs.flatMap((run, index) =>
     run.moons
       ? {
           label: two ? `two moons (${run.name})` : "two moons",
+          run: index,
           open: () => openMoons(run.moons, index),
         }
       : [],
   );
   const models = entries()
     .filter(hasEarlier)
-    .map((entry) => ({ label: entry.label, open: (names) => openModel(entry, names) }));
+    .map((entry) => ({
+      label: entry.label,
+      run: runIndexOf(entry),
+      open: (names) => openModel(entry, names),
+    }));
   return [...moons, ...models];
 }
 
@@ -130,6 +135,7 @@ async function renderTraining(panel, header, text) {
   const play = h("button", { type: "button" }, "Play");
   const grid = h("div", { class: "training-panels" });
   let [training, control, k, opened] = [null, null, 0, 0];
+  let isTyped = text !== ""; // the reader's own beginning stays when the model changes
 
   function update(now) {
     k = now;
@@ -190,18 +196,20 @@ async function renderTraining(panel, header, text) {
     if (!training.setText) return update(k);
     training.setText(training.beginning); // what the panels show if the reader's cannot be read
     update(k);
-    input.value ||= training.beginning;
+    if (!isTyped) input.value = training.beginning;
     setText();
     await pause();
     training.scored ??= training.score();
   }
 
+  input.addEventListener("input", () => (isTyped = true));
   input.addEventListener("input", debounce(setText));
-  const models = choice("Model", all.map((one) => [one, one.label]), all.at(-1), open);
+  const first = all.findLast((one) => one.run === all[0].run);
+  const models = choice("Model", all.map((one) => [one, one.label]), first, open);
   const choices = h("div", { class: "training-choices" }, models, typedPlace);
   const heading = h("h2", { class: "unseen" }, "The model at this step");
   show(panel, question, choices, problem, sliderPlace, heading, grid);
-  await open(all.at(-1));
+  await open(first);
 }
 
 export const trainingView = { id: "training", title: "Through training", render: renderTraining };
