@@ -98,11 +98,10 @@ export function lineStyles(models) {
   });
 }
 
-// A text to begin with: the given one, or one that a model draws if not all can read it.
+// A text to begin with: the given one, or one that a model draws if it cannot read that.
 export function firstText(models, text) {
-  const canRead = (model) => [...text].every((ch) => model.stoi.has(ch));
-  if (models.every(canRead)) return text;
   const model = lastOfFirstRun(models);
+  if ([...text].every((ch) => model.stoi.has(ch))) return text;
   const beginning = model.isText ? model.chars[0] : "";
   return model.sample(beginning, { longest: 20, random: seeded(1) });
 }
