@@ -147,7 +147,7 @@ def install(files):
 def find_python(dev=False):
     """The Python to run everything with: this one if it has what is needed, otherwise .venv's.
 
-    dev: also ask for what only tests, lint and notebooks need.
+    dev: also ask for what only tests, lint, notebooks and the website need.
     """
     # The children do not get PYTHONPATH, so what it adds must not count here.
     foreign = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -446,10 +446,11 @@ MAINTAINING = {
     "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
     "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),
     "bench": (["tools/bench.py"], "measure the speed: --published FILE --nanogpt FOLDER"),
+    "site": (["tools/build_site.py"], "build the whole course as a website in site/"),
     "lint": (["-m", "ruff", "check"], "check the style of the code"),
 }
 TARGETS = {**LEARNING, **MAINTAINING}
-NEED_DEV = ("notebooks", "lint")  # of those that are a command
+NEED_DEV = ("notebooks", "site", "lint")  # of those that are a command
 
 
 def main(words):
