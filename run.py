@@ -375,6 +375,7 @@ LEARNING = {
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, fine-tuning, ..."),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
+    "generate": (["tools/generate.py"], "let models continue a beginning: ARGS='--prompt em'"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),

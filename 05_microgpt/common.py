@@ -97,7 +97,7 @@ def parse_flags(config_class, description, presets=None, tries=True):
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
         flags = [f"--{n.replace('_', '-')}" for n in (name, field.metadata["alias"]) if n]
-        usual = f"{field.default}"
+        usual = visible(f"{field.default}") or "none"
         if name == "out" and tries:
             usual += ", or tries/NAME in it if another setting is changed"
         text = f"{field.metadata['help']} (default: {usual})".replace("%", "%%")
@@ -145,10 +145,11 @@ def try_folder(values, usual):
 read_hashes = {}  # path -> sha256 of the bytes that were read from it
 
 
-def read_text(path):
+def read_text(path, given_as="--data"):
     """Return the text of a file with "\\n" line ends; first fetch it if data/prepare.py can.
 
-    Raises BadInput if the file is missing, empty, or not UTF-8 text.
+    given_as: the flag, for the message. Raises BadInput if the file is missing, empty, or not UTF-8
+    text.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
     if path.absolute() in fetched and not path.exists():
@@ -158,9 +159,9 @@ def read_text(path):
         text = raw.decode("utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", "this is not UTF-8 text")
-        raise BadInput(f"--data {path}: {problem}; give a text file") from error
+        raise BadInput(f"{given_as} {path}: {problem}; give a text file") from error
     if not text.strip() or "\0" in text:
-        raise BadInput(f"--data {path} is empty or a binary file: give a text file")
+        raise BadInput(f"{given_as} {path} is empty or a binary file: give a text file")
     read_hashes[path] = hashlib.sha256(raw).hexdigest()
     return text.replace("\r\n", "\n").replace("\r", "\n")
 

@@ -213,15 +213,17 @@ def test_accents_and_other_scripts_simply_work(stage, run, data, tmp_path):
 
 @pytest.fixture
 def continued(run, data, tmp_path, monkeypatch, capsys):
-    """continued(text, prompt) -> (status, stdout, stderr) of generate.py, trained on the text."""
+    """continued(text, prompt, *flags) -> (status, stdout, stderr) of generate.py, trained on the
+    text. No prompt is given if it is None.
+    """
     stage = "06_shakespeare_gpt"
 
-    def continued(text, prompt):
+    def continued(text, prompt, *more):
         out = tmp_path / "o"
-        flags = [*QUICK[stage], "--data", data(stage, text), f"--prompt={text[0]}", "--out", out]
-        assert run(stage, *flags)[0] == 0
+        assert run(stage, *QUICK[stage], "--data", data(stage, text), "--out", out)[0] == 0
         generate, common = load_stage(stage, "generate"), load_stage(stage, "common")
-        flags = [f"--model={out / 'model.pt'}", f"--prompt={prompt}", "--device=cpu"]
+        flags = [f"--model={out / 'model.pt'}", "--device=cpu", *more]
+        flags += [] if prompt is None else [f"--prompt={prompt}"]
         monkeypatch.setattr(sys, "argv", ["generate.py", *flags])
         with pytest.raises(SystemExit) as ended:
             common.run(generate.main)
@@ -238,6 +240,42 @@ def test_a_prompt_may_have_accents_in_either_form_and_other_scripts(continued):
             status, out, err = continued(text, prompt)
             assert (status, err) == (0, "")
             assert out.startswith(known if prompt in both else prompt)
+
+
+def test_a_prompt_is_typed_with_escapes_or_read_from_a_file(continued, tmp_path):
+    text = "All:\nto be\tor \\n not\n" * 60
+    assert continued(text, r"be\tor \\n not\nAll:")[1].startswith("be\tor \\n not\nAll:")
+    (tmp_path / "prompt.txt").write_bytes(b"\xef\xbb\xbfAll:\r\nto")
+    status, out, err = continued(text, None, f"--prompt-file={tmp_path / 'prompt.txt'}")
+    assert (status, err) == (0, "") and out.startswith("All:\nto") and len(out) == 507 + 1
+    for prompt, file, named in (
+        ("to", "prompt.txt", "exclude each other"),
+        (None, "nowhere.txt", "nowhere.txt: No such file"),
+        (None, "empty.txt", "is empty"),
+    ):
+        (tmp_path / "empty.txt").write_bytes(b" \n")
+        status, out, err = continued(text, prompt, f"--prompt-file={tmp_path / file}")
+        assert (status, out) == (2, "") and err.count("\n") == 1
+        assert named in err and "--prompt-file" in err and "--data" not in err
+
+
+def test_a_text_ends_after_its_stop(continued):
+    text = "All:\nto be or not\n" * 60
+    for stop, end in ((r"o\n", "o\n"), ("b", "b")):
+        status, out, err = continued(text, "to be", f"--stop={stop}", "--length=5000")
+        written = out.removeprefix("to be").removesuffix("\n")
+        assert (status, err) == (0, "") and len(written) < 5000
+        assert written.endswith(end) and written.count(end) == 1
+    status, _, err = continued(text, "to be", "--stop=\u00e9")
+    assert status == 2 and err.count("\n") == 1 and "--stop holds '\u00e9'" in err
+
+
+@pytest.mark.parametrize("text", ["to be or not " * 100, "tobeornot" * 120])
+def test_without_a_prompt_a_sample_starts_with_what_the_text_has(text, continued):
+    start = " " if " " in text else "b"
+    status, out, err = continued(text, None)
+    assert (status, err) == (0, "") and len(out) == 502 and out[0] == start
+    assert set(out[:-1]) <= set(text)
 
 
 def test_a_prompt_with_capitals_is_answered_with_lower_case(continued):
