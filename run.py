@@ -218,19 +218,22 @@ def find_stage(words):
     return fail(f"{problem}; the stages are {', '.join(f.name for f in stage_folders())}")
 
 
-def train(python, folder, words, keep=False):
+def train(python, folder, words, keep=False, out=None):
     """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
 
     The twin gets the same words, and runs only if they mean the same to it. keep: write the output
-    of both to output.txt, unless one fails.
+    of both to output.txt, unless one fails. out: the folder for the results of all stages, if it is
+    not out/.
     """
     lines = [] if keep else None
-    status = run([python, folder / "main.py", *words], lines)
+    place = ["--out", out / folder.name] if out else []
+    status = run([python, folder / "main.py", *words, *place], lines)
     twin = folder / "torch_twin.py"
     if status == 0 and twin.exists():
         flags = {word.split("=")[0] for word in words if word.startswith("-")}
         if flags <= {"--data", "--seed"}:
-            status = run([python, twin, *words], lines)
+            place = ["--out", out / folder.name / "twin"] if out else []
+            status = run([python, twin, *words, *place], lines)
         else:
             command = f"{python} {folder.name}/{twin.name}"
             print(f"the twin did not run, because its flags differ; to train it: {command}")
@@ -242,10 +245,15 @@ def train(python, folder, words, keep=False):
     return status
 
 
-def show_results(python):
-    """Print the loss table and draw the pictures of out/. Returns the status of the table."""
-    status = run([python, ROOT / "tools/table.py"])
-    run([python, ROOT / "tools/plots.py"], stdout=subprocess.DEVNULL)
+def show_results(python, out=None):
+    """Print the loss table and draw the pictures of out/, or of another folder with results.
+
+    Returns the status of the table.
+    """
+    where = ["--from", out] if out else []
+    quiet = ["--quiet"] if out else []  # there, no stage is missing: some have no part in it
+    status = run([python, ROOT / "tools/table.py", *where, *quiet])
+    run([python, ROOT / "tools/plots.py", *where], stdout=subprocess.DEVNULL)
     return status
 
 
@@ -262,19 +270,73 @@ def run_stage(words):
     return status
 
 
+def take(words, flag):
+    """Remove `flag VALUE` or `flag=VALUE` from a list of words. Returns the value, or None."""
+    for i, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == flag and not equals and i + 1 == len(words):
+            fail(f"{flag} needs a file or a folder after it")
+        if name == flag:
+            found = words[i : i + 1 if equals else i + 2]
+            del words[i : i + len(found)]
+            return value if equals else found[1]
+    return None
+
+
+def own_folder(data, words):
+    """Where the stages' results on this file of the user's own go: out/own/my_names, or
+    out/own/my_names,steps-500 with other words than the usual ones.
+    """
+    name = Path(data).resolve().stem + re.sub(r"(^|\s)--", ",", " ".join(words))
+    name = re.sub(r"[^\w,.-]+", "-", name)[:80].strip(".")
+    return ROOT / "out" / "own" / (name or "data")
+
+
+def plan_stages(words):
+    """What `stages` runs: (out, [(folder, the words for its main.py)]).
+
+    --data gives names of the user's own to stages 02 to 05, and --text gives a running text to 06.
+    Then a stage without such data is left out, and out is a folder of its own. Otherwise all stages
+    run, and out is None, unless --out names a folder.
+    """
+    words = [*words]
+    data, text, out = (take(words, flag) for flag in ("--data", "--text", "--out"))
+    for flag, path in (("--data", data), ("--text", text)):
+        if path is not None and not Path(path).exists():
+            fail(f"{flag} {path}: there is no such file; give a text file")
+    if data is None and text is None:
+        return out and Path(out), [(folder, words) for folder in stage_folders()]
+    of_stage = dict.fromkeys(("02", "03", "04", "05"), data) | {"06": text}
+    jobs, left_out = [], []
+    for folder in stage_folders():
+        own = of_stage.get(folder.name[:2])
+        if own is None:
+            left_out.append(folder.name)
+        else:
+            jobs.append((folder, ["--data", own, *words]))
+    if left_out:
+        how = "--data FILE gives names to 02 to 05, and --text FILE gives a text to 06"
+        print(f"left out: {', '.join(left_out)}; {how}")
+    return Path(out) if out else own_folder(data or text, words), jobs
+
+
 def run_stages(words):
-    python, folders, began, status = find_python(), stage_folders(), time.monotonic(), 0
-    for number, folder in enumerate(folders, 1):
+    python, began, status = find_python(), time.monotonic(), 0
+    out, jobs = plan_stages(words)
+    for number, (folder, of_stage) in enumerate(jobs, 1):
         source = (folder / "main.py").read_text(encoding="utf-8")
         idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea}", flush=True)
-        status = train(python, folder, words, keep=not words)
+        print(f"\n=== stage {number} of {len(jobs)}: {folder.name}: {idea}", flush=True)
+        status = train(python, folder, of_stage, keep=not words, out=out)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
             break
     print(flush=True)
-    show_results(python)
+    if not out or out.is_dir():
+        show_results(python, out)
+    if out and out.is_dir():
+        print(f"models, results and pictures: {out}")
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"{minutes} min {seconds} s in all")
     return status
