@@ -46,10 +46,10 @@ def contexts(docs, tokenizer, block_size):
     for doc in docs:
         context = [tokenizer.BOS] * block_size
         for token in tokenizer.encode(doc)[1:]:
-            xs += context  # one flat list: a list of lists would take three times the memory
+            xs.append(context)
             ys.append(token)
             context = [*context[1:], token]
-    return torch.tensor(xs).view(-1, block_size), torch.tensor(ys)  # (N, T), (N,)
+    return torch.tensor(xs), torch.tensor(ys)  # (N, T), (N,)
 
 
 # ---- model -----------------------------------------------------------------------------------
