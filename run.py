@@ -184,6 +184,13 @@ def start(command, **options):
     return subprocess.Popen([str(word) for word in command], env=env, **options)
 
 
+def low_priority():
+    """Options of start() for a child that leaves the processor to whatever else wants it."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+    return {"preexec_fn": lambda: os.nice(10)}
+
+
 def run(command, lines=None, **options):
     """Run a child to its end and return its status; for a signal 128 + its number, as shells do.
 
@@ -265,7 +272,8 @@ def run_stage(words):
     if new:
         # In the background, because drawing takes longer than all of stage 02.
         plots = [python, ROOT / "tools/plots.py", "--stage", folder.name[:2]]
-        start(plots, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        start(plots, start_new_session=True, **quiet, **low_priority())
         print(f"pictures are being drawn into {new[0].relative_to(ROOT).as_posix()}")
     return status
 
