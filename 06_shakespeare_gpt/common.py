@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from bisect import bisect
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +26,41 @@ from pathlib import Path
 # away from the very thread that they are waiting for. This setting makes them sleep after a few
 # turns. PyTorch reads it when it is imported, so main.py imports this file first.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def cpu_quota(system=Path("/")):
+    """How many cores' worth of time Linux's control groups give this process; None if no limit.
+
+    A container may see all 16 cores of its host and have the time of 2. Then 16 threads would spend
+    most of it waiting for each other.
+    """
+    quotas = []
+    with suppress(OSError, ValueError):  # on another system
+        for line in (system / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            mount, files = system / "sys/fs/cgroup", ["cpu.max"]
+            if controllers:  # version 1
+                mount, files = mount / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            group = Path(group.lstrip("/"))
+            for place in (group, *group.parents):  # the limit of a parent holds as well
+                with suppress(OSError, ValueError):  # a file is missing, or the quota is "max"
+                    texts = [(mount / place / file).read_text(encoding="utf-8") for file in files]
+                    quota, period = map(int, " ".join(texts).split())
+                    quotas += [quota / period] if quota > 0 else []
+    return min(quotas, default=None)
+
+
+def limit_threads(quota):
+    """Let PyTorch and NumPy start no more threads than the quota has cores."""
+    affinity = getattr(os, "sched_getaffinity", None)  # they know of this limit
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if quota is not None and quota < cores:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(quota))))
+
+
+limit_threads(cpu_quota())
 
 FOLDER = Path(__file__).resolve().parent
 STAGE = FOLDER.name  # such as 02_bigram_counts

@@ -770,3 +770,56 @@ def test_microgpt_needs_the_standard_library_only():
     for name in ("main.py", "names.py", "common.py"):
         source = (ROOT / "05_microgpt" / name).read_text(encoding="utf-8")
         assert not re.search(r"^\s*(?:import|from) (?:numpy|torch|matplotlib)", source, re.M)
+
+
+# ---- threads ---------------------------------------------------------------------------------
+CPU_V1 = {"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}
+NO_LIMIT_V1 = {"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}
+
+
+@pytest.mark.parametrize(
+    "cgroup, files, quota",
+    [
+        # version 2: in a container, on a host, the limit of a parent, no limit
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2.0),
+        ("0::/user/job\n", {"user/job/cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3.0),
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n", "a/cpu.max": "300000 100000\n"}, 3.0),
+        ("0::/a\n", {"a/cpu.max": "max 100000\n"}, None),
+        # version 1, also in a container that knows its group by the path on the host alone
+        ("3:memory:/\n2:cpu,cpuacct:/\n", {f"cpu/{k}": v for k, v in CPU_V1.items()}, 2.5),
+        ("2:cpu,cpuacct:/docker/5f\n", {f"cpu/{k}": v for k, v in CPU_V1.items()}, 2.5),
+        ("2:cpu:/a\n0::/\n", {f"cpu/a/{k}": v for k, v in CPU_V1.items()}, 2.5),
+        ("2:cpu:/\n", {f"cpu/{k}": v for k, v in NO_LIMIT_V1.items()}, None),
+        ("2:cpuset:/\n", {f"cpu/{k}": v for k, v in CPU_V1.items()}, None),
+        # none at all, and what makes no sense
+        (None, {}, None),
+        ("0::/\n", {}, None),
+        ("0::/\n", {"cpu.max": "many 100000\n"}, None),
+        ("nonsense\n", {"cpu.max": "200000 100000\n"}, None),
+    ],
+)
+def test_the_quota_of_a_container_is_read(cgroup, files, quota, tmp_path):
+    if cgroup is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(cgroup, encoding="utf-8")
+    for name, content in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    assert load_stage(STAGES[0], "common").cpu_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    "quota, chosen, threads",
+    [(None, None, None), (0.5, None, "1"), (2.9, None, "2"), (4, None, None), (99, None, None),
+     (2, "3", "3")],
+)  # fmt: skip
+def test_there_are_no_more_threads_than_the_quota_has_cores(quota, chosen, threads, monkeypatch):
+    common = load_stage(STAGES[0], "common")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", chosen or "")
+    if not chosen:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    common.limit_threads(quota)
+    assert os.environ.get("OMP_NUM_THREADS") == threads
