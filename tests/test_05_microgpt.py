@@ -775,6 +775,25 @@ def test_evaluate_equals_the_twins(dtype, atol):
     assert main.evaluate(model, docs) == pytest.approx(theirs, abs=atol)
 
 
+@pytest.mark.parametrize("V, block_size, most", [(27, 16, 1024), (10_001, 4, 419), (5, 1024, 4)])
+def test_the_parts_of_the_twin_have_a_bounded_size(V, block_size, most, monkeypatch):
+    """Logits and attention weights of a part are at most 16 million numbers."""
+    config = twin.Config(block_size=block_size, n_embd=4, n_head=4)
+    model = twin.Model(config, twin.init_weights(config, V), None)
+    rows = []
+
+    def gpt(model, xb):
+        rows.append(len(xb))
+        return torch.zeros(1, 1, V).expand(*xb.shape, V)
+
+    monkeypatch.setattr(twin, "gpt", gpt)
+    monkeypatch.setattr(twin.F, "cross_entropy", lambda *_, **__: torch.tensor(1.0))
+    N = 2 * most + 1
+    xs, ys = torch.zeros(2, N, block_size, dtype=torch.long)
+    twin.evaluate(model, xs, ys)
+    assert rows == [most, most, 1]
+
+
 def test_evaluate_of_the_twin_scores_every_row_of_more_than_one_part():
     """1,024 rows are scored at a time; the mean must not depend on where they are cut."""
     tokenizer = Tokenizer(NAMES)
