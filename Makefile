@@ -15,7 +15,7 @@ ARGS :=
 # word for a target as well, so the word gets a rule that does nothing.
 WITH_N := stage start check watch hint solution predict museum class ablate notebook diff \
 	generate
-ALONE := stages table extras families plots check-setup test data help \
+ALONE := stages table extras families explore plots check-setup test data help \
 	seeds published tries notebooks readme reference bench lint
 TARGETS := $(ALONE) $(WITH_N) score
 .PHONY: $(TARGETS)
