@@ -16,7 +16,7 @@ ARGS :=
 WITH_N := stage start check watch hint solution predict museum class ablate notebook diff \
 	generate
 ALONE := stages table extras families explore plots check-setup test data help \
-	seeds published tries notebooks readme reference bench lint
+	seeds published tries notebooks readme reference bench site lint
 TARGETS := $(ALONE) $(WITH_N) score
 .PHONY: $(TARGETS)
 

@@ -23,6 +23,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+SERIES = ROOT / "out" / "finished.txt"  # the stages that an unfinished `stages` has done
 INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
 MOST_WORKERS = 8  # for the tests; each holds PyTorch, about 300 MB of memory
 # Flags of pytest that choose the number of processes, or need the terminal; -vs is -v and -s.
@@ -146,7 +147,7 @@ def install(files):
 def find_python(dev=False):
     """The Python to run everything with: this one if it has what is needed, otherwise .venv's.
 
-    dev: also ask for what only tests, lint and notebooks need.
+    dev: also ask for what only tests, lint, notebooks and the website need.
     """
     # The children do not get PYTHONPATH, so what it adds must not count here.
     foreign = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -169,6 +170,21 @@ def find_python(dev=False):
 
 # --- children ---
 
+children = []  # the latest child
+stops = []  # the signals that asked this program to end
+
+
+def stop(signum, frame):
+    """Let the child end in its own time, and start no further stage.
+
+    The terminal sends Ctrl-C to the child as well, but whoever sends SIGTERM sends it only here.
+    """
+    stops.append(signum)
+    if signum == signal.SIGTERM:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()
+
 
 def environment():
     """The environment of a child: it prints UTF-8 on every system, and each line at once."""
@@ -181,7 +197,9 @@ def environment():
 def start(command, **options):
     """Start a child in the environment above."""
     env = environment()
-    return subprocess.Popen([str(word) for word in command], env=env, **options)
+    child = subprocess.Popen([str(word) for word in command], env=env, **options)
+    children[:] = [child]
+    return child
 
 
 def low_priority():
@@ -205,6 +223,8 @@ def run(command, lines=None, **options):
                 sys.stdout.buffer.flush()
                 lines.append(line.replace(b"\r\n", b"\n"))
         status = child.returncode
+    if stops and status == 0:  # the stop came too late for the child, but nothing else may start
+        return INTERRUPTED
     return status if status >= 0 else 128 - status
 
 
@@ -225,27 +245,35 @@ def find_stage(words):
     return fail(f"{problem}; the stages are {', '.join(f.name for f in stage_folders())}")
 
 
-def train(python, folder, words, keep=False, out=None):
+def resume_flag(folder):
+    """["--resume"] if a training that did not end has left its state in this folder, else []."""
+    return ["--resume"] if any(folder.glob("checkpoint*")) else []
+
+
+def train(python, folder, words, keep=False, resume=False, out=None):
     """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
 
     The twin gets the same words, and runs only if they mean the same to it. keep: write the output
-    of both to output.txt, unless one fails. out: the folder for the results of all stages, if it is
-    not out/.
+    of both to output.txt, unless one fails. resume: go on with a training that did not end. out:
+    the folder for the results of all stages, if it is not out/.
     """
     lines = [] if keep else None
-    place = ["--out", out / folder.name] if out else []
-    status = run([python, folder / "main.py", *words, *place], lines)
+    home = (out or ROOT / "out") / folder.name
+    more = resume_flag(home) if resume else []
+    place = ["--out", home] if out else []
+    status = run([python, folder / "main.py", *words, *place, *more], lines)
     twin = folder / "torch_twin.py"
     if status == 0 and twin.exists():
         flags = {word.split("=")[0] for word in words if word.startswith("-")}
         if flags <= {"--data", "--seed"}:
-            place = ["--out", out / folder.name / "twin"] if out else []
-            status = run([python, twin, *words, *place], lines)
+            more = resume_flag(home / "twin") if resume else []
+            place = ["--out", home / "twin"] if out else []
+            status = run([python, twin, *words, *place, *more], lines)
         else:
             command = f"{python} {folder.name}/{twin.name}"
             print(f"the twin did not run, because its flags differ; to train it: {command}")
     if keep and status in (0, INTERRUPTED):
-        output = ROOT / "out" / folder.name / "output.txt"
+        output = home / "output.txt"
         output.parent.mkdir(parents=True, exist_ok=True)
         output.with_suffix(".part").write_bytes(b"".join(lines))
         os.replace(output.with_suffix(".part"), output)
@@ -328,18 +356,42 @@ def plan_stages(words):
     return Path(out) if out else own_folder(data or text, words), jobs
 
 
+def read_finished(again):
+    """The names of the stages that the last `stages` finished, if it was stopped before its end."""
+    if again:
+        SERIES.unlink(missing_ok=True)
+    finished = SERIES.read_text(encoding="utf-8").split() if SERIES.exists() else []
+    if finished:
+        how = "goes on after it; to repeat it: make stages ARGS=--again"
+        print(f"the last make stages ended after {finished[-1]}, and this one {how}", flush=True)
+    return finished
+
+
 def run_stages(words):
     python, began, status = find_python(), time.monotonic(), 0
+    again = "--again" in words
+    words = [word for word in words if word != "--again"]
+    finished = [] if words else read_finished(again)
     out, jobs = plan_stages(words)
     for number, (folder, of_stage) in enumerate(jobs, 1):
+        if folder.name in finished:
+            continue
         source = (folder / "main.py").read_text(encoding="utf-8")
         idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
         print(f"\n=== stage {number} of {len(jobs)}: {folder.name}: {idea}", flush=True)
-        status = train(python, folder, of_stage, keep=not words, out=out)
+        usual = not words  # the stages' own runs, with the usual settings
+        status = train(python, folder, of_stage, usual, resume=usual and not again, out=out)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
             break
+        if not words:
+            finished.append(folder.name)
+            SERIES.parent.mkdir(exist_ok=True)
+            SERIES.write_text("\n".join(finished), encoding="utf-8")
+    else:
+        if not words:
+            SERIES.unlink(missing_ok=True)
     print(flush=True)
     if not out or out.is_dir():
         show_results(python, out)
@@ -432,7 +484,7 @@ ABLATIONS = {
 
 # name: (a function of the words after it, or the start of a command for Python; the line of help)
 LEARNING = {
-    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
+    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table; --again"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
     "start": (["tools/learn", "start"], "begin to rebuild a stage or a set in my/: make start 3"),
     "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),
@@ -465,18 +517,21 @@ MAINTAINING = {
     "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
     "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),
     "bench": (["tools/bench.py"], "measure the speed: --published FILE --nanogpt FOLDER"),
+    "site": (["tools/build_site.py"], "build the whole course as a website in site/"),
     "lint": (["-m", "ruff", "check"], "check the style of the code"),
 }
 TARGETS = {**LEARNING, **MAINTAINING}
-NEED_DEV = ("notebooks", "lint")  # of those that are a command
+NEED_DEV = ("notebooks", "site", "lint")  # of those that are a command
 
 
 def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
         fail(f"this is Python {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
-    # The terminal sends Ctrl-C to the child as well. The child ends in its own time; wait for it.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
+            signal.signal(number, stop)
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target
     if target not in TARGETS:
