@@ -182,7 +182,6 @@ def main():
         "letter frequencies": {name: evaluate(letters, *data[name]) for name in SPLITS},
     }
     print(f"letter frequencies alone: val {baselines['letter frequencies']['val']:.4f}")
-
     print(f"all {len(docs):,} names counted and scored, no smoothing: {whole_file:.5f}")
 
     random.seed(config.seed)
