@@ -391,7 +391,7 @@ def test_diff_says_what_a_stage_changes(project):
     done = call(project, "diff", "4")
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith("01_first -> 04_fourth\nThe fourth idea.\n")
-    assert "python run.py diff 4 --full" in done.stdout and "\x1b" not in done.stdout
+    assert "make diff 4 ARGS=--full" in done.stdout and "\x1b" not in done.stdout
 
 
 def test_the_full_diff_counts_and_shows_lines(project):

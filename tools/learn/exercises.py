@@ -12,11 +12,12 @@ the blank copies in my/arrays/ from it. A set trains no model, so its .toml begi
     next = "Read next: ..."           what to do when all its exercises pass
 """
 
-import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages import ROOT, STAGES
+
+from command_line import Parser
 
 try:
     import tomllib
@@ -173,8 +174,7 @@ def find_lesson(word):
 
 def parser(command, description, stage=True):
     """The flags that the commands share. stage: whether a stage must be given; None: it may be."""
-    words = argparse.ArgumentParser(prog=f"make {command}", description=description)
-    words.error = lambda problem: words.exit(2, f"{command}: {problem}\n")
+    words = Parser(prog=f"make {command}", description=description)
     if stage or stage is None:
         count = None if stage else "?"
         words.add_argument("stage", nargs=count, help="its number, such as 3, or the name of a set")
