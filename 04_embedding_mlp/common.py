@@ -92,6 +92,8 @@ def parse_flags(config_class, description, presets=None, tries=True):
     )
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     for name, field in fields.items():
+        if "help" not in field.metadata:
+            parser.error(f"Config.{name} has no help: write {name}: TYPE = flag(VALUE, HELP)")
         kind = Path if isinstance(field.default, Path) else type(field.default)
         how = {"type": kind, "metavar": kind.__name__.upper()}
         if kind is bool:
@@ -131,7 +133,7 @@ def try_folder(values, usual):
     words = []
     for name, value in values.items():
         if isinstance(value, Path):  # a file may be given by another path than the default's
-            same, value = value.resolve() == usual[name].resolve(), value.stem
+            same, value = os.path.realpath(value) == os.path.realpath(usual[name]), value.stem
         else:
             same = value == usual[name]
         if not same:
@@ -142,25 +144,36 @@ def try_folder(values, usual):
 
 
 # ---- files -----------------------------------------------------------------------------------
+LARGEST_FILE = 2**29  # bytes; a pipe may never end
 read_hashes = {}  # path -> sha256 of the bytes that were read from it
+
+
+def is_folder(path):
+    """Whether this is a folder. Unlike Path.is_dir(), it never raises an error."""
+    return os.path.isdir(path)
 
 
 def read_text(path):
     """Return the text of a file with "\\n" line ends; first fetch it if data/prepare.py can.
 
-    Raises BadInput if the file is missing, empty, or not UTF-8 text.
+    Raises BadInput if the file is missing, empty, too large, or not UTF-8 text.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
     if path.absolute() in fetched and not path.exists():
         subprocess.call([sys.executable, str(ROOT / "data/prepare.py"), path.stem], stdout=2)
+    raw = bytearray()
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            while (piece := file.read(2**20)) and b"\0" not in piece and len(raw) <= LARGEST_FILE:
+                raw += piece
         text = raw.decode("utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", "this is not UTF-8 text")
         raise BadInput(f"--data {path}: {problem}; give a text file") from error
-    if not text.strip() or "\0" in text:
+    if not text.strip() or b"\0" in piece:
         raise BadInput(f"--data {path} is empty or a binary file: give a text file")
+    if piece:
+        raise BadInput(f"--data {path} has more than {LARGEST_FILE:,} bytes: give a smaller file")
     read_hashes[path] = hashlib.sha256(raw).hexdigest()
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -227,6 +240,12 @@ def run(main):
         main()
     except BadInput as error:
         print(f"{Path(sys.argv[0]).name}: error: {visible(str(error))}", file=sys.stderr)
+        status = 2
+    except (MemoryError, RuntimeError) as error:
+        if not re.search("memory|allocate|overflow", f"{type(error).__name__} {error}", re.I):
+            raise
+        problem = "not enough memory for these settings: give smaller sizes or a smaller batch"
+        print(f"{Path(sys.argv[0]).name}: error: {problem}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
         print("\nstopped before there was a result to keep", file=sys.stderr)
@@ -379,7 +398,7 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
     data, docs, torch = data or config.data, measured.pop("docs"), sys.modules.get("torch")
     measured["loss"] = {split: measured["loss"].get(split) for split in SPLITS}
     sha256 = read_hashes.get(data)
-    if data.is_dir():
+    if sha256 is None:  # it is a folder
         hashes = [read_hashes.get(data / f"{split}.txt", "") for split in SPLITS]
         sha256 = hashlib.sha256("".join(hashes).encode()).hexdigest()
     result = {

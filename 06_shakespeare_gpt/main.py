@@ -94,7 +94,7 @@ def load_text(path, block_size):
     """{"train": str, "val": str}: a folder's two files, or the first 9 in 10 characters and the
     rest. BadInput if a part is too short for one excerpt and the character after it.
     """
-    if path.is_dir():
+    if common.is_folder(path):
         splits = {name: common.read_text(path / f"{name}.txt") for name in ("train", "val")}
     else:
         text = common.read_text(path)
@@ -237,6 +237,7 @@ def evaluate(model, data, batch_size=64):
     was_training = model.training
     model.eval()
     T, total = model.block_size, 0.0
+    batch_size = min(batch_size, max(1, 2**26 // T**2))  # attention needs T**2 numbers for a block
     whole = (len(data) - 1) // T * T  # characters in full blocks; the last block is shorter
     xs, ys = data[:whole].view(-1, T), data[1 : whole + 1].view(-1, T)  # (N, T)
     batches = list(zip(xs.split(batch_size), ys.split(batch_size)))
