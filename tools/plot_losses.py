@@ -64,7 +64,7 @@ def comparable(results):
     for run, result in results.items():
         kind = kinds[{"01": "two moons", "06": "Shakespeare"}.get(run[:2], "names")]
         first = next(iter(kind.values()), result)
-        if first["dataset"]["sha256"] == result["dataset"]["sha256"]:
+        if first is result or table_rows.task(first) == table_rows.task(result):
             kind[run] = result
     return [
         (title, next(iter(kind.values()))["unit"], kind) for title, kind in kinds.items() if kind
@@ -73,7 +73,7 @@ def comparable(results):
 
 def add_best_ngram(kind, folder):
     """The runs of a kind and the n-gram with the lowest val loss on the same data, in order."""
-    data = next(iter(kind.values()))["dataset"]["sha256"]
+    data = table_rows.task(next(iter(kind.values())))
     ngrams = {
         path.parent.relative_to(folder).as_posix(): table_rows.read_result(path)
         for path in sorted(folder.glob("02_bigram_counts/ngram/*/result.json"))
@@ -81,7 +81,7 @@ def add_best_ngram(kind, folder):
     losses = {
         run: result["loss"]["val"]
         for run, result in ngrams.items()
-        if result["dataset"]["sha256"] == data and result["loss"].get("val") is not None
+        if table_rows.task(result) == data and result["loss"].get("val") is not None
     }
     if not losses:
         return kind

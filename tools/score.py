@@ -8,7 +8,6 @@ NAME=emma also means the text emma.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import random
@@ -210,7 +209,8 @@ def only_default(out, folders):
     """Return (names, folders): {"train", "val", "test"} of data/names.txt as the stages split it,
     and those of the folders whose model was trained on that file.
     """
-    sha256 = hashlib.sha256(NAMES.read_bytes()).hexdigest()
+    splits = load_stage("02_bigram_counts", "names").load_splits(NAMES)
+    sha256 = load_stage("02_bigram_counts", "common").read_hashes[NAMES]
     kept = []
     for folder in folders:
         try:
@@ -224,7 +224,7 @@ def only_default(out, folders):
             print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
     if not kept:
         raise Problem(f"no model here was trained on data/{NAMES.name}, which this needs")
-    return load_stage("02_bigram_counts", "names").load_splits(NAMES), kept
+    return splits, kept
 
 
 # ---- real against scrambled ------------------------------------------------------------------

@@ -5,6 +5,7 @@ sample standard deviation. These are the run in out/STAGE and those in out/STAGE
 must not be compared, because data set, splits or unit differ, end up in different groups.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -29,6 +30,8 @@ REQUIRED = {
     "loss": dict,
 }
 LARGEST = 10**18
+# What a result says of data that could not be hashed: the hash of nothing.
+UNKNOWN_DATA = ("", hashlib.sha256(b"").hexdigest())
 SEED_FOLDER = re.compile(r"/seeds/\d+(?=/|$)")
 
 
@@ -184,7 +187,7 @@ def join_seeds(rows, folder):
             joined[number] = {seed: row}
             continue
         # Stage 01, which has another unit, draws even its data from the seed.
-        data = result["dataset"]["sha256"] if result["unit"] == RANKED_UNIT else result["unit"]
+        data = task(result) if result["unit"] == RANKED_UNIT else result["unit"]
         key = (home, row["stage"], row["variant"], json.dumps(config, sort_keys=True), data)
         seeds = joined.setdefault(key, {})
         if seed not in seeds or row["folder"] == home:
@@ -232,11 +235,17 @@ def group_rows(rows):
     """
     groups = {}
     for row in rows:
-        result = row["result"]
-        targets = tuple(result["targets"].get(split) or 0 for split in SPLITS)
-        key = (result["dataset"]["sha256"], targets, result["unit"])
-        groups.setdefault(key, []).append(row)
+        groups.setdefault(task(row["result"]), []).append(row)
     return [make_group(rows) for rows in groups.values()]
+
+
+def task(result):
+    """What two results must have in common for their losses to be compared."""
+    sha256 = result["dataset"]["sha256"]
+    if sha256 in UNKNOWN_DATA:
+        sha256 = object()  # equal to no other
+    targets = tuple(result["targets"].get(split) or 0 for split in SPLITS)
+    return sha256, targets, result["unit"]
 
 
 def make_group(rows):
