@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import platform
 import re
@@ -31,6 +32,8 @@ ROOT = next((up for up in FOLDER.parents if (up / "data").is_dir()), FOLDER.pare
 OUT = ROOT / "out" / FOLDER.relative_to(ROOT)  # where a run writes: out/02_bigram_counts
 SPLITS = ("train", "val", "test")
 LIBRARIES = ("matplotlib", "numpy", "rich", "tomli", "torch")  # of the stages and the tools
+KEPT_STEPS = (0, *(k * 10**n for n in range(8) for k in (1, 3)))  # 0, 1, 3, 10, 30, ...
+KEPT_NUMBERS = 100_000  # a larger model's weights would make its file many times as large
 
 
 class BadInput(ValueError):
@@ -314,19 +317,30 @@ class Log(Steps):
     val_loss, train_loss: functions that measure a loss; train_loss replaces the mean. scoring: how
     many times as long as one val loss the scoring after the training takes. With it, the time left
     is that of training and scoring.
+
+    weights: a function that returns a copy of the model's weights. The log calls it after each of
+    the KEPT_STEPS but the last step, and keeps rows of [step, weights] in `kept`. Of a model with
+    more than KEPT_NUMBERS weights it keeps none.
     """
 
-    def __init__(self, steps, val_loss=None, train_loss=None, looks=None, minutes=0.0, scoring=0.0):
+    def __init__(
+        self, steps, val_loss=None, train_loss=None, looks=None, minutes=0.0, scoring=0.0,
+        weights=None,
+    ):  # fmt: skip
         super().__init__(steps, "training and scoring" if scoring else "the training", minutes)
         tenth = max(1, steps // 10)
         self.looks = looks or range(tenth, steps + 1, tenth)
         self.val_loss, self.train_loss, self.scoring = val_loss, train_loss, scoring
+        self.weights, self.kept = weights, []
         self.losses, self.curve, self.look_seconds = [], [], []
 
     def __iter__(self):
         self.look()
         stop.training_began = True
-        yield from super().__iter__()
+        for step in super().__iter__():
+            if self.weights and step in KEPT_STEPS:
+                self.keep()
+            yield step
         if not self.curve or self.curve[-1][0] < self.done:
             self.look()
         elif self.val_loss and self.val is None:  # a stop came while it was being measured
@@ -358,6 +372,14 @@ class Log(Steps):
         if self.done in self.looks:
             self.look()
 
+    def keep(self):
+        """Add a copy of the weights to those kept, unless the model is too large."""
+        weights = self.weights()
+        if count_numbers(weights) > KEPT_NUMBERS:
+            self.weights = None
+        else:
+            self.kept.append([self.done, weights])
+
     def look(self):
         """Measure the losses, print them and add them to the curve."""
         began = time.perf_counter()
@@ -377,6 +399,15 @@ class Log(Steps):
             words += [] if val is None else [f"val loss {val:.4f}"]
             print(" | ".join(words), flush=True)
         self.losses = []
+
+
+def count_numbers(weights):
+    """How many numbers are in a tensor, in an array, or in lists and dicts of them."""
+    if hasattr(weights, "shape"):
+        return math.prod(weights.shape)
+    if isinstance(weights, (dict, list)):
+        return sum(map(count_numbers, weights.values() if isinstance(weights, dict) else weights))
+    return 1
 
 
 # ---- the result ------------------------------------------------------------------------------
@@ -408,6 +439,7 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
         "unit": unit,
         **measured,
         "curve": log.curve,
+        "kept_steps": [step for step, _ in getattr(log, "kept", [])],  # an extra's log has none
         "steps": log.done,
         "seconds": round(log.seconds, 3),
         "interrupted": stop.count > 0,

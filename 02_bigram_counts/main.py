@@ -75,6 +75,7 @@ def train(config, docs, val_docs, tokenizer):
         val_loss=lambda: loss(val_docs),
         train_loss=lambda: loss(docs[: log.done]) if log.done else None,
         looks=[10**k for k in range(10)],
+        weights=counts.copy,
     )
     for step in log:
         tokens = tokenizer.encode(docs[step])
@@ -123,10 +124,14 @@ def sample(model, temperature=1.0, longest=100):
 
 
 # ---- main ------------------------------------------------------------------------------------
-def load(folder):
-    """The trained model that main() wrote."""
+def load(folder, step=None):
+    """The trained model that main() wrote, or the model as it was after `step` documents.
+
+    KeyError if the run did not keep that step: result.json lists them under kept_steps.
+    """
     saved = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    P = probabilities(np.array(saved["counts"]), saved["config"]["smoothing"])
+    counts = saved["counts"] if step is None else dict(saved["earlier"])[step]
+    P = probabilities(np.array(counts), saved["config"]["smoothing"])
     return Bigram(P, Tokenizer(saved["chars"]))
 
 
@@ -160,7 +165,12 @@ def main():
     random.seed(config.seed)
     samples = [sample(Bigram(P, tokenizer)) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))
-    saved = {"config": common.settings(config), "chars": tokenizer.chars, "counts": counts.tolist()}
+    saved = {
+        "config": common.settings(config),
+        "chars": tokenizer.chars,
+        "counts": counts.tolist(),
+        "earlier": [[step, earlier.tolist()] for step, earlier in log.kept],
+    }
     common.save_run(
         config, log, "the next character depends on the one before",
         {"model.json": json.dumps(saved)}, **count_docs(splits), vocab_size=V, params=V * V,

@@ -82,7 +82,11 @@ def logits_gradient(logits, ys):
 def train(config, W, data):
     """Gradient descent on W, in place. Returns the log."""
     xs, ys = data["train"]
-    log = common.Log(config.steps, val_loss=lambda: evaluate(W, *data["val"]))
+    log = common.Log(
+        config.steps,
+        val_loss=lambda: evaluate(W, *data["val"]),
+        weights=lambda: W.detach().clone(),
+    )
     for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
 
@@ -133,10 +137,14 @@ def sample(model, temperature=1.0, longest=100):
 
 
 # ---- main ------------------------------------------------------------------------------------
-def load(folder):
-    """The trained model that main() wrote."""
+def load(folder, step=None):
+    """The trained model that main() wrote, or the model as it was after `step` updates.
+
+    KeyError if the run did not keep that step: result.json lists them under kept_steps.
+    """
     saved = torch.load(folder / "model.pt", weights_only=True)
-    return Bigram(saved["W"], Tokenizer(saved["chars"]))
+    W = saved["W"] if step is None else dict(saved["earlier"])[step]
+    return Bigram(W, Tokenizer(saved["chars"]))
 
 
 def main():
@@ -162,7 +170,12 @@ def main():
     model = Bigram(W.detach(), tokenizer)
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))
-    saved = {"config": common.settings(config), "chars": tokenizer.chars, "W": model.W}
+    saved = {
+        "config": common.settings(config),
+        "chars": tokenizer.chars,
+        "W": model.W,
+        "earlier": log.kept,
+    }
     common.save_run(
         config, log, "gradient descent finds the counts", {"model.pt": saved},
         **count_docs(splits), vocab_size=V, params=W.numel(),

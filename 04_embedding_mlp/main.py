@@ -92,7 +92,11 @@ def train(config, model, data):
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    log = common.Log(config.steps, val_loss=lambda: evaluate(model, *data["val"]))
+    log = common.Log(
+        config.steps,
+        val_loss=lambda: evaluate(model, *data["val"]),
+        weights=lambda: [p.detach().clone() for p in model.parameters()],
+    )
     for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
 
@@ -147,11 +151,15 @@ def sample(model, temperature=1.0, longest=100):
 
 
 # ---- main ------------------------------------------------------------------------------------
-def load(folder):
-    """The trained model that main() wrote."""
+def load(folder, step=None):
+    """The trained model that main() wrote, or the model as it was after `step` updates.
+
+    KeyError if the run did not keep that step: result.json lists them under kept_steps.
+    """
     saved = torch.load(folder / "model.pt", weights_only=True)
     model = MLP(Config(**saved["config"]), Tokenizer(saved["chars"]))
-    for p, trained in zip(model.parameters(), saved["weights"], strict=True):
+    weights = saved["weights"] if step is None else dict(saved["earlier"])[step]
+    for p, trained in zip(model.parameters(), weights, strict=True):
         p.data = trained
     return model
 
@@ -176,6 +184,7 @@ def main():
         "config": common.settings(config),
         "chars": tokenizer.chars,
         "weights": [p.detach() for p in model.parameters()],
+        "earlier": log.kept,
     }
     common.save_run(
         config, log, "embeddings share statistics between contexts", {"model.pt": saved},

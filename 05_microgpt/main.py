@@ -186,6 +186,11 @@ def init_weights(config, vocab_size):
     }
 
 
+def floats(weights):
+    """The numbers of the weights, without their gradients: lists of floats need no tape."""
+    return {name: [[p.data for p in row] for row in matrix] for name, matrix in weights.items()}
+
+
 def attention(query, keys, values):
     """The mean of the values, each weighted by how well its key matches the query.
 
@@ -254,7 +259,11 @@ def train(model, docs):
     beta1, beta2, epsilon = 0.85, 0.99, 1e-8
     chars_seen = 0
     tenth = max(1, config.steps // 10)
-    log = common.Log(config.steps, looks=[1, *range(tenth, config.steps + 1, tenth)])
+    log = common.Log(
+        config.steps,
+        looks=[1, *range(tenth, config.steps + 1, tenth)],
+        weights=lambda: floats(model.weights),
+    )
     for step in log:
         tokens = model.tokenizer.encode(docs[step % len(docs)])
         n = min(config.block_size, len(tokens) - 1)
@@ -384,10 +393,14 @@ def sample(model, temperature=1.0):
 
 
 # ---- main ------------------------------------------------------------------------------------
-def load(folder):
-    """The trained model that main() wrote."""
+def load(folder, step=None):
+    """The trained model that main() wrote, or the model as it was after `step` updates.
+
+    KeyError if the run did not keep that step: result.json lists them under kept_steps.
+    """
     saved = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    return Model(Config(**saved["config"]), saved["weights"], Tokenizer(saved["chars"]))
+    weights = saved["weights"] if step is None else dict(saved["earlier"])[step]
+    return Model(Config(**saved["config"]), weights, Tokenizer(saved["chars"]))
 
 
 def main():
@@ -409,8 +422,7 @@ def main():
     gc.disable()  # no graph here has cycles, so there is nothing for the collector to find
     log, chars_seen = train(model, splits["train"])
 
-    for name, matrix in model.weights.items():  # floats from here on, which need no tape
-        model.weights[name] = [[p.data for p in row] for row in matrix]
+    model.weights = floats(model.weights)
     at_temperature = [sample(model, config.temperature) for _ in range(20)]
     samples = [sample(model) for _ in range(20)]
     if config.published:  # the published run draws at one temperature only
@@ -422,7 +434,12 @@ def main():
         print(f"samples at temperature {config.temperature}: {marked}", flush=True)
     loss = {name: evaluate(model, split) for name, split in splits.items()}
     log.curve.append([log.done, None, loss["val"]])
-    saved = {"config": common.settings(config), "chars": tokenizer.chars, "weights": model.weights}
+    saved = {
+        "config": common.settings(config),
+        "chars": tokenizer.chars,
+        "weights": model.weights,
+        "earlier": log.kept,
+    }
     common.save_run(
         config, log, "attention reads all characters so far",
         {"model.json": json.dumps(saved)}, **count_docs(splits), vocab_size=tokenizer.vocab_size,

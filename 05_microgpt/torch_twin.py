@@ -171,7 +171,11 @@ def train(model, data):
     )  # fmt: skip
     fast = config.bfloat16 and has_bfloat16()
     chars_seen = 0
-    log = common.Log(config.steps, val_loss=lambda: evaluate(model, *data["val"]))
+    log = common.Log(
+        config.steps,
+        val_loss=lambda: evaluate(model, *data["val"]),
+        weights=lambda: {name: w.detach().clone() for name, w in model.weights.items()},
+    )
     for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
         T = lengths[batch].max()  # of the longest name in the batch
@@ -251,10 +255,14 @@ def sample(model, temperature=1.0):
 
 
 # ---- main ------------------------------------------------------------------------------------
-def load(folder):
-    """The trained model that main() wrote."""
+def load(folder, step=None):
+    """The trained model that main() wrote, or the model as it was after `step` updates.
+
+    KeyError if the run did not keep that step: result.json lists them under kept_steps.
+    """
     saved = torch.load(folder / "model.pt", weights_only=True)
-    return Model(Config(**saved["config"]), saved["weights"], Tokenizer(saved["chars"]))
+    weights = saved["weights"] if step is None else dict(saved["earlier"])[step]
+    return Model(Config(**saved["config"]), weights, Tokenizer(saved["chars"]))
 
 
 def main():
@@ -278,8 +286,12 @@ def main():
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))
     print(f"samples at temperature {config.temperature}:", mark_known(at_temperature[:10], splits))
-    weights = {name: w.detach() for name, w in model.weights.items()}
-    saved = {"config": common.settings(config), "chars": tokenizer.chars, "weights": weights}
+    saved = {
+        "config": common.settings(config),
+        "chars": tokenizer.chars,
+        "weights": {name: w.detach() for name, w in model.weights.items()},
+        "earlier": log.kept,
+    }
     common.save_run(
         config, log, idea, {"model.pt": saved}, **count_docs(splits),
         vocab_size=tokenizer.vocab_size, params=params, chars_seen=chars_seen, loss=loss,

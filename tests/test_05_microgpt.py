@@ -826,10 +826,47 @@ def test_the_model_file_needs_nothing_else(trained, tmp_path):
     (tmp_path / name).write_bytes((out / name).read_bytes())
     assert module.log_probs(module.load(tmp_path), "emma") == module.log_probs(model, "emma")
     saved = json.loads((out / name).read_text()) if module is main else torch.load(out / name)
-    assert list(saved) == ["config", "chars", "weights"]
+    assert list(saved) == ["config", "chars", "weights", "earlier"]
     assert saved["chars"] == model.tokenizer.chars
     shapes = expected_shapes(model.tokenizer.vocab_size, T=6, C=8, n_layer=2)
     assert {n: tuple(torch.as_tensor(w).shape) for n, w in saved["weights"].items()} == shapes
+
+
+def test_the_weights_on_the_way_of_main_give_the_losses_of_its_training(few_names, tmp_path):
+    """The loss of a step is that of the weights before it, on the name of that step."""
+    losses, backward = [], Value.backward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Value, "backward", lambda v: losses.append(v.data) or backward(v))
+        run_main(main, f"--data={few_names}", "--steps=31", f"--out={tmp_path}")
+    kept = json.loads((tmp_path / "result.json").read_text())["kept_steps"]
+    assert kept == [0, 1, 3, 10, 30]
+    docs = names.load_splits(few_names)["train"]
+    random.seed(Config.seed)
+    random.shuffle(docs)
+    for step in kept:
+        assert main.evaluate(main.load(tmp_path, step), [docs[step]]) == pytest.approx(losses[step])
+
+
+def test_the_weights_on_the_way_of_the_twin_are_those_of_its_curve(few_names, tmp_path):
+    run_main(twin, f"--data={few_names}", "--steps=100", "--batch-size=8", f"--out={tmp_path}")
+    result = json.loads((tmp_path / "result.json").read_text())
+    curve = {step: val for step, _, val in result["curve"] if step in result["kept_steps"]}
+    assert result["kept_steps"] == [0, 1, 3, 10, 30] and list(curve) == [0, 10, 30]
+    val = names.load_splits(few_names)["val"]
+    for step, loss in curve.items():
+        assert evaluated(twin, twin.load(tmp_path, step), val) == pytest.approx(loss)
+
+
+@pytest.mark.parametrize("module", [main, twin])
+def test_a_model_file_without_earlier_weights_still_loads(module, few_names, tmp_path):
+    run_main(module, f"--data={few_names}", f"--out={tmp_path}", "--steps=2", "--n_embd=4")
+    path = tmp_path / ("model.json" if module is main else "model.pt")
+    saved = json.loads(path.read_text()) if module is main else torch.load(path)
+    del saved["earlier"]
+    path.write_text(json.dumps(saved)) if module is main else torch.save(saved, path)
+    assert module.log_probs(module.load(tmp_path), "emma")
+    with pytest.raises(KeyError):
+        module.load(tmp_path, 1)
 
 
 @pytest.mark.parametrize("module", [main, twin])

@@ -90,11 +90,40 @@ def test_a_run_writes_a_valid_result_and_its_model(stage, run, data, tmp_path):
         assert math.isfinite(r["loss"][split]) and r["targets"][split] > 0
         assert f"{split} {r['loss'][split]:.4f}" in out
     assert r["curve"] and all(len(row) == 3 and row[0] <= r["steps"] for row in r["curve"])
+    keeps_weights = stage not in ("01_micrograd", "06_shakespeare_gpt")
+    last = min(r["steps"] - 1, 100)
+    kept = [step for step in (0, 1, 3, 10, 30, 100) if step <= last]
+    assert r["kept_steps"] == (kept if keeps_weights else [])
     if stage != "02_bigram_counts":
         assert r["steps"] == int(QUICK[stage][0].split("=")[1])
     model = "model.json" if stage in WITHOUT_TORCH else "model.pt"
     made = {"result.json", model} | ({"moons.txt"} if r["dataset"]["name"] == "moons" else set())
     assert {path.name for path in (tmp_path / "o").iterdir()} == made
+
+
+@pytest.mark.parametrize("stage", STAGES[1:4])  # 05 has a test of its own
+def test_the_weights_on_the_way_are_those_of_the_curve(stage, run, data, tmp_path):
+    main, path, out = load_stage(stage), data(stage), tmp_path / "o"
+    flags = [] if stage == "02_bigram_counts" else ["--steps=100", "--batch-size=64"]
+    assert run(stage, *flags, "--data", path, "--out", out)[0] == 0
+    val_docs = load_stage(stage, "names").load_splits(path)["val"]
+
+    def val_loss(step):
+        model, total, targets = main.load(out, step), 0.0, 0
+        for doc in val_docs:
+            tokens = model.tokenizer.encode(doc)[1:]
+            total -= sum(row[y] for row, y in zip(main.log_probs(model, doc), tokens, strict=True))
+            targets += len(tokens)
+        return total / targets
+
+    curve = {step: val for step, _, val in result(out)["curve"]}
+    kept = result(out)["kept_steps"]
+    both = [step for step in kept if step in curve]
+    assert both == ([0, 1, 10, 100] if stage == "02_bigram_counts" else [0, 10, 30])
+    assert [val_loss(step) for step in both] == pytest.approx([curve[step] for step in both])
+    assert val_loss(None) == pytest.approx(result(out)["loss"]["val"])
+    with pytest.raises(KeyError):
+        main.load(out, 7)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -584,6 +613,26 @@ def test_the_log_measures_each_loss_once_and_averages_the_batches():
     assert asked == [0, 10, 20, 25]
     assert log.curve == [[0, None, 0], [10, 4.5, 10], [20, 14.5, 20], [25, 22, 25]]
     assert (log.val, log.done, log.share) == (25, 25, 1)
+
+
+def test_the_log_keeps_copies_of_small_models_only():
+    common = load_stage("04_embedding_mlp", "common")
+    weights = [0.0]
+
+    def train(steps, copy):
+        log = common.Log(steps, weights=copy)
+        for step in log:
+            weights[0] = step + 1
+            log.add(0.0)
+        return log.kept
+
+    weights[0] = 0
+    small = train(31, weights.copy)
+    assert small == [[step, [step]] for step in (0, 1, 3, 10, 30)]
+    assert train(0, weights.copy) == []
+    torch = pytest.importorskip("torch")
+    for size, count in ((100_000, 2), (100_001, 0)):
+        assert len(train(3, lambda size=size: {"a": [torch.zeros(size - 1, 1)], "b": 1.0})) == count
 
 
 def test_a_log_with_minutes_ends_by_the_clock(monkeypatch):
