@@ -9,6 +9,7 @@ import ast
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,8 @@ PIP_SOURCES = re.compile(
     "PIP_(CONFIG_FILE|(EXTRA_)?INDEX_URL|FIND_LINKS|NO_INDEX|CONSTRAINT|TRUSTED_HOST|PROXY"
     "|(CLIENT_)?CERT|(DEFAULT_)?TIMEOUT|RETRIES|(NO_)?CACHE_DIR)"
 )
+ESCAPE = "" if os.name == "nt" else "\\"  # a backslash on Windows is a part of a path
+MAKE_VARIABLES = ("N", "EXERCISE", "NAME", "ARGS")  # the Makefile exports ZERO_N and so on
 # Run by .venv's Python: run.py, and then has() with the requirements files.
 PROBE = "import runpy, sys; sys.exit(not runpy.run_path(sys.argv[1])['has'](sys.argv[2:]))"
 
@@ -124,11 +127,16 @@ def is_installed(files):
 
 def install(files):
     """Install requirements files into .venv. The stamp comes last: a broken install is resumed."""
-    if VENV.exists() and not VENV.is_dir():
-        fail(f"{VENV} is a file, but the packages need a folder of this name: rename the file")
+    if not VENV.is_dir():
+        if VENV.exists() or VENV.is_symlink():  # a file, or a link that leads nowhere
+            fail(f"{VENV} is a file or a broken link, but it must be a folder: rename it")
+        if not os.access(ROOT, os.W_OK):
+            fail(f"{ROOT} cannot be written to, but .venv must go there: copy the project")
     size = "1 GB or more, which takes minutes" if files == [REQUIREMENTS] else "less than a minute"
     print(f"Installing {files[-1].name} into .venv, once: {size}.", flush=True)
     stamp, note = stamp_of(files)
+    if stamp.is_dir():
+        shutil.rmtree(stamp)
     stamp.unlink(missing_ok=True)
     if not venv_is_complete() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -262,12 +270,22 @@ def run_stage(words):
     return status
 
 
+def idea(folder):
+    """The first line of the docstring of a stage's main.py. Fails if main.py is no Python."""
+    path = folder / "main.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:  # ValueError: it holds bytes that are no text
+        line = getattr(error, "lineno", None)
+        where = f"{folder.name}/main.py" + (f", line {line}" if line else "")
+        fail(f"{where}: {getattr(error, 'msg', error)}; mend it and run this again")
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
 def run_stages(words):
     python, folders, began, status = find_python(), stage_folders(), time.monotonic(), 0
     for number, folder in enumerate(folders, 1):
-        source = (folder / "main.py").read_text(encoding="utf-8")
-        idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea}", flush=True)
+        print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea(folder)}", flush=True)
         status = train(python, folder, words, keep=not words)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
@@ -399,12 +417,27 @@ TARGETS = {**LEARNING, **MAINTAINING}
 NEED_DEV = ("notebooks", "lint")  # of those that are a command
 
 
+def words_of_make():
+    """The words after the target that make passes in the environment, and not to its children."""
+    values = {name: os.environ.pop(f"ZERO_{name}", "") for name in MAKE_VARIABLES}
+    words = values["N"].split()
+    words += ["--exercise", values["EXERCISE"]] if values["EXERCISE"] else []
+    words += [f"NAME={values['NAME']}"] if values["NAME"] else []
+    lexer = shlex.shlex(values["ARGS"], posix=True)  # as a shell splits a line into words
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ESCAPE
+    try:
+        return words + list(lexer)
+    except ValueError as error:
+        return fail(f"ARGS={values['ARGS']!r}: {error}; give quotes in pairs")
+
+
 def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
         fail(f"this is Python {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
     # The terminal sends Ctrl-C to the child as well. The child ends in its own time; wait for it.
     signal.signal(signal.SIGINT, lambda *_: None)
+    words = [*words, *words_of_make()]
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target
     if target not in TARGETS:

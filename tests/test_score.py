@@ -1,5 +1,6 @@
 """tools/score.py: what it computes, against the results of the runs, and what it prints."""
 
+import hashlib
 import io
 import json
 import math
