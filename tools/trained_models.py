@@ -62,7 +62,7 @@ def load_code(stage, name):
 
 
 def try_out(module, model):
-    """Read one character of its alphabet. NoModel if what comes out is no distribution.
+    """Read some characters of its alphabet. NoModel if what comes out is no distribution.
 
     A file that can be loaded may still hold weights of another shape, or none that are numbers.
     """
@@ -70,10 +70,12 @@ def try_out(module, model):
     letters = {ch for ch in chars if isinstance(ch, str) and len(ch) == 1}
     if len(letters) < len(chars):
         raise NoModel("has an alphabet that is not a list of different characters")
-    row = module.log_probs(model, chars[0] * 2)[1]
-    total = math.fsum(map(math.exp, row))
-    if math.isnan(total):
-        raise NoModel("has weights that are not numbers, because its training diverged")
-    # All is impossible after a character that stage 02 has not counted yet, without smoothing.
-    if len(row) != model.tokenizer.vocab_size or (total and abs(total - 1) > 0.01):
-        raise NoModel("has weights that do not fit its alphabet")
+    for row in module.log_probs(model, chars[0] + chars[-1] + chars[0])[1:]:
+        total = math.fsum(map(math.exp, row))
+        if math.isnan(total):
+            raise NoModel("has weights that are not numbers, because its training diverged")
+        # Stage 02 without smoothing: all is impossible after a character that it never counted.
+        if len(row) != model.tokenizer.vocab_size or (total and abs(total - 1) > 0.01):
+            raise NoModel("has weights that do not fit its alphabet")
+    if hasattr(model, "config") and len(model.weights["wpe"]) != model.config.block_size:
+        raise NoModel("has weights that do not fit its block_size")
