@@ -36,7 +36,7 @@ PRESETS = {
     "lecture": dict(
         steps=5000, batch_size=64, block_size=256, n_embd=384, n_head=6, n_layer=6, dropout=0.2,
         learning_rate=1e-3, muon_learning_rate=0.0, weight_decay=0.1, warmup=100, final=0.1,
-        compile=True,
+        compile=torch.cuda.is_available(),
     ),
     "microgpt": dict(
         data=ROOT / "data/names.txt", batch_size=64, block_size=16, n_embd=16, n_head=4,
@@ -306,7 +306,6 @@ def load(folder, name="model.pt"):
 def main():
     config = common.parse_flags(Config, __doc__, PRESETS)
     device = devices.pick_device(config.device)
-    dtype = devices.pick_dtype(config.dtype, device)
     devices.join_ranks(device)
     splits = load_text(config.data, config.block_size)
     common.prepare_out(config.out)
@@ -314,10 +313,15 @@ def main():
     V = tokenizer.vocab_size
     if unknown := set(config.prompt) - set(tokenizer.chars):
         raise BadInput(f"--prompt holds {min(unknown)!r}, which does not occur in the text")
-    data = {k: torch.tensor(tokenizer.encode(text)).to(device) for k, text in splits.items()}
+    data = {k: torch.tensor(tokenizer.encode(text)) for k, text in splits.items()}
 
     torch.manual_seed(config.seed)
-    model = make_model(config, tokenizer).to(device)
+    model = make_model(config, tokenizer)
+    device = devices.check_device(device, model, data["val"][: config.block_size + 1])
+    dtype = devices.pick_dtype(config.dtype, device)
+    if config.compile:
+        devices.check_compiler(device)
+    model, data = model.to(device), {name: ids.to(device) for name, ids in data.items()}
     params = sum(p.numel() for p in model.parameters())
     print(f"vocab size: {V}\nnum characters: {sum(map(len, data.values())):,}")
     print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
