@@ -113,6 +113,8 @@ def parse_flags(config_class, description, presets=None, tries=True):
     values = vars(parser.parse_args(words))
     for name, value in values.items():
         about, given = fields[name].metadata, f"--{name.replace('_', '-')} {value}"
+        if isinstance(value, list):  # of --seed=--, in which argparse sees no value
+            parser.error(f"--{name.replace('_', '-')} needs a value")
         if about["choices"] and value not in about["choices"]:
             parser.error(f"{given} is unknown: give one of {', '.join(map(str, about['choices']))}")
         if about["low"] is not None and not about["low"] <= value <= about["high"]:
