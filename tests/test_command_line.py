@@ -32,7 +32,9 @@ FLAGS = {
     "table": ["--from=nowhere", "--from=" + LONG, "--from=" + HOSTILE, "--format=" + HOSTILE],
     "tries": ["nothing", HOSTILE],
     "learn": ["", "class", "class nowhere", "class " + LONG, "check " + HOSTILE, "start --x",
-              "hint 9", "museum " + HOSTILE, "predict --x", "solution --x", "watch --x"],
+              "hint 9", "museum " + HOSTILE, "museum mask --show --my nowhere",
+              "predict 2 --my nowhere", "check --my nowhere", "predict --x", "solution --x",
+              "watch --x"],
 }  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def call(tool, *words, cwd):
 @pytest.mark.parametrize("tool", FLAGS)
 def test_a_mistake_costs_one_line_and_makes_no_folder(tool, tmp_path):
     for text in [*FLAGS[tool], "--banana"]:
-        words = [text] if HOSTILE in text and " " not in text else text.split(" ", 1)
+        words = [text] if HOSTILE in text and " " not in text else text.split(" ")
         done = call(tool, *filter(None, words), cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, ""), text
         assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr, text

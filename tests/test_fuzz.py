@@ -84,53 +84,61 @@ def examples(count):
 
 
 # ---- strategies ------------------------------------------------------------------------------
-@st.composite
-def flag_of(draw, field):
-    """A word for one field of a Config: mostly a value in its range, sometimes anything."""
-    name, about = f"--{field.name.replace('_', '-')}", field.metadata
-    low, high = about["low"], about["high"]
-    kind = type(field.default)
-    if draw(st.integers(0, 5)) == 0:
-        return f"{name}={draw(ARGUMENT)}"
-    if kind is bool:
-        return draw(st.sampled_from([name, name.replace("--", "--no-", 1), f"{name}=1"]))
-    if about["choices"]:
-        value = draw(st.sampled_from([*about["choices"], "another"]))
-    elif kind is int:
-        value = draw(st.integers(low, min(high, SMALL.get(field.name, 50))) | st.just(high + 1))
-    elif kind is float:
+def values_of(field):
+    """Values of a field of a Config that are in its range."""
+    low, high = field.metadata["low"], field.metadata["high"]
+    if field.metadata["choices"]:
+        return st.sampled_from(field.metadata["choices"])
+    if isinstance(field.default, int):
+        return st.integers(low, min(high, SMALL.get(field.name, 50)))
+    if isinstance(field.default, float):
         top = 0.001 if field.name == "minutes" else high
-        value = draw(st.floats(low, top) | st.sampled_from([low, top, math.nan, -1.0]))
-    else:
-        value = draw(ARGUMENT)
-    return f"{name}={value}"
+        return st.floats(low, top) | st.sampled_from([low, top, field.default])
+    return st.text(st.sampled_from("abe\n F"), min_size=1, max_size=5)  # a prompt
 
 
-def flags_of(config_class):
-    """Up to four flags of a program; some may be words that it does not know."""
+@st.composite
+def flag_of(draw, field, wild):
+    """A word for one field. wild: with any value."""
+    name, high = f"--{field.name.replace('_', '-')}", field.metadata["high"]
+    if isinstance(field.default, bool):
+        return draw(st.sampled_from([name, name.replace("--", "--no-", 1), *[f"{name}=1"] * wild]))
+    if not wild:
+        return f"{name}={draw(values_of(field))}"
+    wrong = ["another", math.nan, -1, *([] if high is None else [high + 1])]
+    return f"{name}={draw(ARGUMENT | st.sampled_from(wrong))}"
+
+
+@st.composite
+def flags_of(draw, config_class):
+    """Flags of a program. In one case of four, one of them may have any value or be any word."""
     fields = [
         field for field in dataclasses.fields(config_class)
         if field.name not in {"data", "out", "model", "preset", *NOT_FUZZED}
     ]  # fmt: skip
-    known = st.sampled_from(fields).flatmap(flag_of)
-    return st.lists(known | known | known | UNKNOWN, max_size=4)
+    one = st.sampled_from(fields)
+    flags = draw(st.lists(one.flatmap(lambda field: flag_of(field, False)), max_size=4))
+    if draw(st.integers(0, 3)) == 3:
+        word = draw(one.flatmap(lambda field: flag_of(field, True)) | UNKNOWN)
+        flags.insert(draw(st.integers(0, len(flags))), word)
+    return flags
 
 
 LINE = st.text(max_size=12) | st.sampled_from([*NAMES[:40], "\x1b[2J", "\u202e", "\udfff", "\0"])
 CONTENTS = {
-    "names": st.lists(st.sampled_from(NAMES) | LINE, min_size=0, max_size=60),
-    "text": st.lists(st.sampled_from(SPEECH.split("\n")) | LINE, min_size=0, max_size=30),
-    "points": st.lists(st.sampled_from(POINTS) | st.sampled_from(POINTS) | LINE, max_size=60),
+    "names": st.lists(st.sampled_from(NAMES) | LINE, max_size=30),
+    "text": st.lists(st.sampled_from(SPEECH.split("\n")) | LINE, max_size=30),
+    "points": st.lists(st.sampled_from(POINTS), max_size=30),
 }
 GOOD = {"names": NAMES[:60], "text": SPEECH.split("\n") * 3, "points": POINTS[:60]}
 
 
 @st.composite
 def contents(draw, kind):
-    """The bytes of a data file: good lines, some changed lines or a few bytes of any kind."""
-    if draw(st.integers(0, 5)) == 0:
+    """The bytes of a data file: good lines, other lines or a few bytes of any kind."""
+    if draw(st.integers(0, 9)) == 9:
         return draw(st.binary(max_size=60))
-    lines = GOOD[kind] if draw(st.booleans()) else []
+    lines = GOOD[kind] if draw(st.integers(0, 3)) else []
     lines = [*lines, *draw(CONTENTS[kind])]
     end = draw(st.sampled_from(["\n", "\n", "\n", "\r\n", "\r", "\n\n", "\u2028"]))
     return end.join(lines).encode("utf-8", errors="surrogatepass")
@@ -139,10 +147,10 @@ def contents(draw, kind):
 @st.composite
 def data_of(draw, kind):
     """None for a file that is missing, bytes, or a dict of files in a folder."""
-    what = draw(st.integers(0, 9))
-    if what == 0:
+    what = draw(st.integers(0, 11))
+    if what == 11:
         return None
-    if what == 1:
+    if what == 10:
         names = st.lists(st.sampled_from(["train", "val", "test"]), unique=True)
         return {name: draw(contents(kind)) for name in draw(names)}
     return draw(contents(kind))
