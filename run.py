@@ -392,6 +392,7 @@ LEARNING = {
     "class": (["tools/learn", "class"], "check the my/ folders of a class: make class FOLDER"),
     "table": (["tools/table.py"], "the loss table of out/: --format markdown|json|csv, --from DIR"),
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, fine-tuning, ..."),
+    "explore": (["tools/explorer"], "a page on which your trained models answer, in a browser"),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),

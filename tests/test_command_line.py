@@ -20,6 +20,8 @@ FLAGS = {
     "bench": ["--runs=-1", "--runs=0", "--runs=x", "--only=" + HOSTILE, "--published=nowhere",
               "--published=.", "--published=" + LONG, "--nanogpt=nowhere", "--nanogpt=.",
               "--nanogpt=" + LONG, "--out=."],
+    "explore": ["--from=nowhere --no-open", "--from=" + LONG, "--from=" + HOSTILE,
+                "--compare=nowhere --no-open", "--out"],
     "diff": ["9", "", HOSTILE, "01_micrograd"],
     "notebooks": ["--stage=9", "--stage=" + HOSTILE, "--open"],
     "plots": ["--stage=9", "--stage=" + HOSTILE, "--from=nowhere", "--from=" + LONG,
@@ -40,7 +42,8 @@ FLAGS = {
 
 def call(tool, *words, cwd):
     """What a tool says, in a child, as it would on a terminal."""
-    path = TOOLS / (tool if tool == "learn" else f"{tool}.py")
+    folders = {"learn": "learn", "explore": "explorer"}
+    path = TOOLS / folders.get(tool, f"{tool}.py")
     command = [sys.executable, path, *words]
     return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=cwd, timeout=60)
 
