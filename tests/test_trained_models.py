@@ -140,7 +140,7 @@ def test_a_model_whose_training_diverged_is_refused_and_says_so(folder, trained)
     key = "W" if "W" in run.saved else "weights"
     changed = {**run.saved, key: diverged(run.saved[key])}
     write(run.path, changed)
-    with pytest.raises(NoModel, match="not numbers, because its training diverged; run the stage"):
+    with pytest.raises(NoModel, match="not finite, because its training diverged; run the stage"):
         load_model(run.out, folder)
     write(run.path, run.saved)
 

@@ -73,7 +73,7 @@ def try_out(module, model):
     for row in module.log_probs(model, chars[0] + chars[-1] + chars[0])[1:]:
         total = math.fsum(map(math.exp, row))
         if math.isnan(total):
-            raise NoModel("has weights that are not numbers, because its training diverged")
+            raise NoModel("has weights that are not finite, because its training diverged")
         # Stage 02 without smoothing: all is impossible after a character that it never counted.
         if len(row) != model.tokenizer.vocab_size or (total and abs(total - 1) > 0.01):
             raise NoModel("has weights that do not fit its alphabet")
