@@ -24,6 +24,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+SERIES = ROOT / "out" / "finished.txt"  # the stages that an unfinished `stages` has done
 INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
 MOST_WORKERS = 8  # for the tests; each holds PyTorch, about 300 MB of memory
 # Flags of pytest that choose the number of processes, or need the terminal; -vs is -v and -s.
@@ -154,7 +155,7 @@ def install(files):
 def find_python(dev=False):
     """The Python to run everything with: this one if it has what is needed, otherwise .venv's.
 
-    dev: also ask for what only tests, lint and notebooks need.
+    dev: also ask for what only tests, lint, notebooks and the website need.
     """
     # The children do not get PYTHONPATH, so what it adds must not count here.
     foreign = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -177,6 +178,21 @@ def find_python(dev=False):
 
 # --- children ---
 
+children = []  # the latest child
+stops = []  # the signals that asked this program to end
+
+
+def stop(signum, frame):
+    """Let the child end in its own time, and start no further stage.
+
+    The terminal sends Ctrl-C to the child as well, but whoever sends SIGTERM sends it only here.
+    """
+    stops.append(signum)
+    if signum == signal.SIGTERM:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()
+
 
 def environment():
     """The environment of a child: it prints UTF-8 on every system, and each line at once."""
@@ -189,7 +205,9 @@ def environment():
 def start(command, **options):
     """Start a child in the environment above."""
     env = environment()
-    return subprocess.Popen([str(word) for word in command], env=env, **options)
+    child = subprocess.Popen([str(word) for word in command], env=env, **options)
+    children[:] = [child]
+    return child
 
 
 def run(command, lines=None, **options):
@@ -206,6 +224,8 @@ def run(command, lines=None, **options):
                 sys.stdout.buffer.flush()
                 lines.append(line.replace(b"\r\n", b"\n"))
         status = child.returncode
+    if stops and status == 0:  # the stop came too late for the child, but nothing else may start
+        return INTERRUPTED
     return status if status >= 0 else 128 - status
 
 
@@ -226,24 +246,32 @@ def find_stage(words):
     return fail(f"{problem}; the stages are {', '.join(f.name for f in stage_folders())}")
 
 
-def train(python, folder, words, keep=False):
+def resume_flag(folder):
+    """["--resume"] if a training that did not end has left its state in this folder, else []."""
+    return ["--resume"] if any(folder.glob("checkpoint*")) else []
+
+
+def train(python, folder, words, keep=False, resume=False):
     """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
 
     The twin gets the same words, and runs only if they mean the same to it. keep: write the output
-    of both to output.txt, unless one fails.
+    of both to output.txt, unless one fails. resume: go on with a training that did not end.
     """
     lines = [] if keep else None
-    status = run([python, folder / "main.py", *words], lines)
+    home = ROOT / "out" / folder.name
+    more = resume_flag(home) if resume else []
+    status = run([python, folder / "main.py", *words, *more], lines)
     twin = folder / "torch_twin.py"
     if status == 0 and twin.exists():
         flags = {word.split("=")[0] for word in words if word.startswith("-")}
         if flags <= {"--data", "--seed"}:
-            status = run([python, twin, *words], lines)
+            more = resume_flag(home / "twin") if resume else []
+            status = run([python, twin, *words, *more], lines)
         else:
             command = f"{python} {folder.name}/{twin.name}"
             print(f"the twin did not run, because its flags differ; to train it: {command}")
     if keep and status in (0, INTERRUPTED):
-        output = ROOT / "out" / folder.name / "output.txt"
+        output = home / "output.txt"
         output.parent.mkdir(parents=True, exist_ok=True)
         output.with_suffix(".part").write_bytes(b"".join(lines))
         os.replace(output.with_suffix(".part"), output)
@@ -282,15 +310,38 @@ def idea(folder):
     return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
+def read_finished(again):
+    """The names of the stages that the last `stages` finished, if it was stopped before its end."""
+    if again:
+        SERIES.unlink(missing_ok=True)
+    finished = SERIES.read_text(encoding="utf-8").split() if SERIES.exists() else []
+    if finished:
+        how = "goes on after it; to repeat it: make stages ARGS=--again"
+        print(f"the last make stages ended after {finished[-1]}, and this one {how}", flush=True)
+    return finished
+
+
 def run_stages(words):
     python, folders, began, status = find_python(), stage_folders(), time.monotonic(), 0
+    again = "--again" in words
+    words = [word for word in words if word != "--again"]
+    finished = [] if words else read_finished(again)
     for number, folder in enumerate(folders, 1):
+        if folder.name in finished:
+            continue
         print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea(folder)}", flush=True)
-        status = train(python, folder, words, keep=not words)
+        status = train(python, folder, words, keep=not words, resume=not words and not again)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
             break
+        if not words:
+            finished.append(folder.name)
+            SERIES.parent.mkdir(exist_ok=True)
+            SERIES.write_text("\n".join(finished), encoding="utf-8")
+    else:
+        if not words:
+            SERIES.unlink(missing_ok=True)
     print(flush=True)
     show_results(python)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
@@ -380,7 +431,7 @@ ABLATIONS = {
 
 # name: (a function of the words after it, or the start of a command for Python; the line of help)
 LEARNING = {
-    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
+    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table; --again"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
     "start": (["tools/learn", "start"], "begin to rebuild a stage or a set in my/: make start 3"),
     "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),
@@ -412,10 +463,11 @@ MAINTAINING = {
     "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
     "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),
     "bench": (["tools/bench.py"], "measure the speed: --published FILE --nanogpt FOLDER"),
+    "site": (["tools/build_site.py"], "build the whole course as a website in site/"),
     "lint": (["-m", "ruff", "check"], "check the style of the code"),
 }
 TARGETS = {**LEARNING, **MAINTAINING}
-NEED_DEV = ("notebooks", "lint")  # of those that are a command
+NEED_DEV = ("notebooks", "site", "lint")  # of those that are a command
 
 
 def words_of_make():
@@ -436,8 +488,10 @@ def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
         fail(f"this is Python {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
-    # The terminal sends Ctrl-C to the child as well. The child ends in its own time; wait for it.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
+            signal.signal(number, stop)
     words = [*words, *words_of_make()]
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target

@@ -148,7 +148,8 @@ def main():
     P = probabilities(counts, config.smoothing)
     letters = letter_frequencies(counts, config.smoothing)
     data = {name: pairs(split, tokenizer) for name, split in splits.items()}
-    loss = {name: evaluate(P, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(P, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     baselines = {
         "uniform": {name: math.log(V) for name in SPLITS},
         "letter frequencies": {name: evaluate(letters, *data[name]) for name in SPLITS},

@@ -28,6 +28,7 @@ class Config:
     steps: int = flag(2000, "updates of the weights", 0, 10**7)
     batch_size: int = flag(4096, "pairs of characters in one step", 1, 10**6)
     learning_rate: float = flag(50.0, "the step size; falls linearly to 0", 0, 1000)
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json and model.pt")
 
 
@@ -86,6 +87,7 @@ def train(config, W, data):
         config.steps,
         val_loss=lambda: evaluate(W, *data["val"]),
         weights=lambda: W.detach().clone(),
+        state=[W],
     )
     for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
@@ -150,7 +152,7 @@ def load(folder, step=None):
 def main():
     config = common.parse_flags(Config, __doc__)
     splits = load_splits(config.data)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     V = tokenizer.vocab_size
@@ -166,7 +168,8 @@ def main():
     print(f"gradient of the logits: backward() and (p - y) / N differ by at most {difference:.0e}")
 
     log = train(config, W, data)
-    loss = {name: evaluate(W, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(W, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     model = Bigram(W.detach(), tokenizer)
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))

@@ -36,6 +36,7 @@ class Config:
     learning_rate: float = flag(0.01, "of Adam; falls linearly to 0", 0, 10)
     temperature: float = flag(0.5, "of more samples; below 1 favours likely characters", 0.01, 100)
     published: bool = flag(False, "the published run: learn all of makemore's names, hold out none")
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json and model.json")
 
     def __post_init__(self):
@@ -257,12 +258,12 @@ def train(model, docs):
     m = [0.0] * len(params)  # running mean of each gradient
     v = [0.0] * len(params)  # running mean of its square
     beta1, beta2, epsilon = 0.85, 0.99, 1e-8
-    chars_seen = 0
     tenth = max(1, config.steps // 10)
     log = common.Log(
         config.steps,
         looks=[1, *range(tenth, config.steps + 1, tenth)],
         weights=lambda: floats(model.weights),
+        state=[params, m, v],
     )
     for step in log:
         tokens = model.tokenizer.encode(docs[step % len(docs)])
@@ -290,9 +291,8 @@ def train(model, docs):
             p.data -= learning_rate * m_hat / (v_hat**0.5 + epsilon)
             p.grad = 0.0
 
-        log.add(loss.data)
-        chars_seen += n
-    return log, chars_seen
+        log.add(loss.data, n)
+    return log, log.chars_seen
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -410,7 +410,7 @@ def main():
         splits = {"train": read_docs(config.data), "val": [], "test": []}
     else:
         splits = load_splits(config.data)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     random.seed(config.seed)
@@ -432,7 +432,9 @@ def main():
         print("samples:", mark_known(samples[:10], splits))
         marked = mark_known(at_temperature[:10], splits)
         print(f"samples at temperature {config.temperature}: {marked}", flush=True)
-    loss = {name: evaluate(model, split) for name, split in splits.items()}
+    loss = {"val": evaluate(model, splits["val"])}
+    for name in common.unless_stopped("train", "test"):
+        loss[name] = evaluate(model, splits[name])
     log.curve.append([log.done, None, loss["val"]])
     saved = {
         "config": common.settings(config),

@@ -78,6 +78,7 @@ class Config:
         choices=["auto", "float32", "bfloat16"],
     )  # fmt: skip
     compile: bool = flag(False, "run torch.compile first: takes a minute, then faster on a GPU")
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json and model.pt")
 
     def __post_init__(self):
@@ -87,6 +88,8 @@ class Config:
             raise BadInput("--prompt is empty: give at least one character")
         if self.batch_size % RANKS or (self.minutes and RANKS > 1):
             raise BadInput(f"{RANKS} ranks need --steps and a --batch-size that they share equally")
+        if self.resume and RANKS > 1:
+            raise BadInput("--resume works for one process only: start main.py without torchrun")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -202,7 +205,10 @@ def train(config, model, data, device, dtype, scoring=0.0):
         return loss
 
     looks = range(config.eval_every, 10**9, config.eval_every)
-    log = common.Log(config.steps, val_loss, looks=looks, minutes=config.minutes, scoring=scoring)
+    log = common.Log(
+        config.steps, val_loss, looks=looks, minutes=config.minutes, scoring=scoring,
+        state=[model, *optimizers, generator, best],
+    )  # fmt: skip
     for step in log:
         xb, yb = get_batch(data["train"], config, generator)
 
@@ -308,7 +314,8 @@ def main():
     device = devices.pick_device(config.device)
     devices.join_ranks(device)
     splits = load_text(config.data, config.block_size)
-    common.prepare_out(config.out)
+    if RANK == 0:
+        common.begin_run(config)
     tokenizer = Tokenizer("".join(splits.values()))
     V = tokenizer.vocab_size
     if unknown := set(config.prompt) - set(tokenizer.chars):

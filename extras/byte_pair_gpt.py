@@ -81,7 +81,7 @@ def main():
     device = devices.pick_device(config.device)
     dtype = devices.pick_dtype(config.dtype, device)
     splits = stage.load_text(config.data, config.block_size)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     chars = sorted(set("".join(splits.values())))
     unknown = set(config.prompt) - set(chars)
     if unknown:

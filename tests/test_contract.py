@@ -8,10 +8,12 @@ import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -46,8 +48,8 @@ def run(monkeypatch, capsys):
 
     handlers = {number: signal.getsignal(number) for number in STOPPING}
 
-    def run(stage, *flags):
-        main, common = load_stage(stage), load_stage(stage, "common")
+    def run(stage, *flags, module="main"):
+        main, common = load_stage(stage, module), load_stage(stage, "common")
         monkeypatch.setattr(sys, "argv", ["main.py", *map(str, flags)])
         with pytest.raises(SystemExit) as ended:
             common.run(main.main)
@@ -549,6 +551,95 @@ def test_a_stop_keeps_the_result_so_far(stage, signum, data, tmp_path):
     assert load_stage(stage).load(tmp_path / "o")
 
 
+PROGRAMS = [(stage, "main") for stage in STAGES] + [("05_microgpt", "torch_twin")]
+READERS = {"01_micrograd": "load_points", "06_shakespeare_gpt": "load_text"}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("phase", ["reading", "training", "scoring", "sampling"])
+@pytest.mark.parametrize("stage, module", PROGRAMS)
+def test_a_stop_in_any_phase(stage, module, phase, times, run, data, tmp_path, monkeypatch):
+    main, common = load_stage(stage, module), load_stage(stage, "common")
+    trained, stopped = [], []
+
+    def stop_now():
+        if not stopped:
+            stopped.append(True)
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    def before(name, wanted=lambda: True):
+        """Stop as soon as the stage calls this function."""
+        original = getattr(main, name)
+
+        def stopping(*arguments, **more):
+            if wanted():
+                stop_now()
+            return original(*arguments, **more)
+
+        monkeypatch.setattr(main, name, stopping)
+
+    train, after_step = main.train, common.Log.after_step
+
+    def watched_train(*arguments):
+        returned = train(*arguments)
+        trained.append(True)
+        return returned
+
+    def watched_step(self):
+        after_step(self)
+        if phase == "training" and self.done == 2:
+            stop_now()
+
+    monkeypatch.setattr(main, "train", watched_train)
+    monkeypatch.setattr(common.Log, "after_step", watched_step)
+    if phase == "reading":
+        before(READERS.get(stage, "load_splits"))
+    elif phase == "scoring":
+        before("evaluate", lambda: trained)
+    elif phase == "sampling" and stage != "01_micrograd":
+        before("sample")
+    elif phase == "sampling":
+        pytest.skip("stage 01 draws no samples")
+
+    out = tmp_path / "o"
+    status, printed, err = run(
+        stage, *QUICK[stage], "--data", data(stage), "--out", out, module=module
+    )
+    assert status == 130 and stopped and "Traceback" not in err
+    if phase == "reading":
+        assert err == "\nstopped before there was a result to keep\n"
+        assert not out.exists() or not list(out.iterdir())
+        return
+    assert err == "\nstopping; the result so far will be kept\n" * times
+    r = result(out)
+    assert r["interrupted"] and math.isfinite(r["loss"]["val"])
+    assert r["steps"] == (2 if phase == "training" else r["steps"]) > 0
+    if stage not in ("01_micrograd", "06_shakespeare_gpt") and phase != "sampling":
+        assert r["loss"]["test"] is None  # the last to be scored
+    if phase == "training" and stage != "01_micrograd":
+        assert r["loss"]["train"] is None
+    assert main.load(out)
+
+
+@posix
+@pytest.mark.parametrize("signum", STOPPING)
+def test_a_stop_while_torch_is_imported_is_one_line(signum, tmp_path):
+    (tmp_path / "torch.py").write_text(
+        "import time\nprint('importing', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept BaseException:\n    time.sleep(60)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, ROOT / "03_bigram_learned" / "main.py", "--out", tmp_path / "o"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": tmp_path},
+    )  # fmt: skip
+    assert child.stdout.readline() == b"importing\n"
+    child.send_signal(signum)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err == b"\nstopped before there was a result to keep\n"
+
+
 @posix
 def test_a_run_under_nohup_outlives_its_terminal(data, tmp_path):
     stage, out = "02_bigram_counts", tmp_path / "o"
@@ -616,10 +707,104 @@ def test_model_and_result_are_never_half_written(stage, run, data, tmp_path, mon
         return write_bytes(self, content)
 
     monkeypatch.setattr(Path, "write_bytes", disk_full)
-    with pytest.raises(OSError):
-        run(stage, *flags, "--seed=7")
+    status, _, err = run(stage, *flags, "--seed=7")
     monkeypatch.undo()
+    line = f"main.py: error: --out {out}: No space left on device; the model is lost\n"
+    assert (status, err) == (1, line)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_an_out_folder_that_is_lost_gives_the_result_to_another(run, data, tmp_path, monkeypatch):
+    stage, out = "03_bigram_learned", tmp_path / "o"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    train = load_stage(stage).train
+
+    def out_is_lost(*arguments):
+        log = train(*arguments)
+        out.rmdir()
+        out.write_text("in the way", encoding="utf-8")
+        return log
+
+    monkeypatch.setattr(load_stage(stage), "train", out_is_lost)
+    status, _, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", out)
+    (place,) = (tmp_path / "elsewhere").iterdir()
+    assert status == 1 and err.count("\n") == 1
+    assert err.endswith(f"the model and its result are in {place}\n")
+    assert result(place)["steps"] == 20 and load_stage(stage).load(place)
+
+
+def test_a_removed_out_folder_is_made_again(run, data, tmp_path, monkeypatch):
+    stage, out = "03_bigram_learned", tmp_path / "a" / "o"
+    train = load_stage(stage).train
+    monkeypatch.setattr(
+        load_stage(stage), "train", lambda *a: (train(*a), shutil.rmtree(tmp_path / "a"))[0]
+    )
+    assert run(stage, *QUICK[stage], "--data", data(stage), "--out", out)[0] == 0
+    assert result(out)["steps"] == 20
+
+
+@posix
+@pytest.mark.parametrize("how", ["full", "head", "closed"])
+def test_a_run_that_cannot_print_keeps_its_result(how, data, tmp_path):
+    stage = "02_bigram_counts"
+    command = [sys.executable, str(ROOT / stage / "main.py"), "--out", str(tmp_path / "o")]
+    command = shlex.join([*command, "--data", str(data(stage))])
+    end = {"full": "> /dev/full", "head": "| :", "closed": ">&-"}[how]
+    shell = ["bash", "-c", f"set -o pipefail; {command} {end}"]
+    done = subprocess.run(shell, capture_output=True, encoding="utf-8")
+    problem = {"full": "No space left on device", "head": "Broken pipe"}.get(how)
+    line = f"main.py: error: not all could be printed: {problem}\n" if problem else ""
+    assert (done.returncode, done.stderr) == (1 if problem else 0, line)
+    assert result(tmp_path / "o")["steps"] > 100
+
+
+@posix
+def test_a_second_run_into_one_folder_is_refused(run, data, tmp_path):
+    stage, out = "01_micrograd", tmp_path / "o"
+    child = start_watched(stage, "--steps=1000000", "--data", data(stage), "--out", out)
+    status, _, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", out)
+    assert status == 2 and "another run is writing to it" in err and err.count("\n") == 1
+    child.kill()
+    child.communicate(timeout=60)
+    assert run(stage, *QUICK[stage], "--data", data(stage), "--out", out)[0] == 0
+
+
+def test_a_run_deletes_what_killed_runs_have_left(run, data, tmp_path):
+    stage, out = "02_bigram_counts", tmp_path / "o"
+    out.mkdir()
+    others = {".result.json", ".notes-12", "checkpoint.pt-12"}
+    for name in (".model.json-123", ".checkpoint-before.pt-7", ".result.json-99999", *others):
+        (out / name).write_text("left", encoding="utf-8")
+    assert run(stage, "--data", data(stage), "--out", out)[0] == 0
+    assert {path.name for path in out.iterdir()} == others | {"model.json", "result.json"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stopped_run_does_not_replace_a_finished_one(stage, run, data, tmp_path, monkeypatch):
+    out, common = tmp_path / "o", load_stage(stage, "common")
+    flags = ["--data", data(stage), "--out", out]
+    assert run(stage, *QUICK[stage], *flags)[0] == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    after_step = common.Log.after_step
+    steps = []
+
+    def stop_at_step_2(log):
+        after_step(log)
+        steps.append(log.done)
+        if log.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(common.Log, "after_step", stop_at_step_2)
+    stopped = out / "tries" / "stopped"
+    for _ in range(2):  # the second one replaces the first
+        status, printed, _ = run(stage, *QUICK[stage], *flags)
+        assert status == 130 and f"written to {stopped}" in printed
+        assert result(stopped)["steps"] == 2 and result(stopped)["interrupted"]
+        assert load_stage(stage).load(stopped)
+        assert {path.name: path.read_bytes() for path in out.glob("*.*")} == before
+    status, printed, _ = run(stage, *QUICK[stage], *flags[:2], "--out", tmp_path / "tries" / "x")
+    assert status == 130 and result(tmp_path / "tries" / "x")["steps"] == 2
 
 
 def test_the_hash_is_of_the_bytes_that_were_read(run, data, tmp_path):

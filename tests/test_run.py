@@ -314,7 +314,36 @@ def test_stages_stops_at_a_failure(project):
     assert kept == "from an earlier run\n"
 
 
-def interrupt(project, *words):
+def test_stages_goes_on_after_the_last_finished_one(project):
+    write(project / "04_fourth" / "main.py", FIRST + "sys.exit(3)\n")
+    assert call(project, "stages").returncode == 3
+    write(project / "out" / "01_first" / "checkpoint.pt", "left by another run")
+    write(project / "out" / "04_fourth" / "checkpoint-before.json", "left by a run")
+    write(project / "04_fourth" / "main.py", FIRST)
+    done = call(project, "stages")
+    assert done.returncode == 0, done.stderr
+    assert "ended after 01_first" in done.stdout and "ARGS=--again" in done.stdout
+    assert "stage 2 of 2" in done.stdout and "stage 1 of 2" not in done.stdout
+    assert "'arguments': ['--resume']" in done.stdout
+    done = call(project, "stages")  # all were finished: from the start
+    assert "stage 1 of 2" in done.stdout and "stage 2 of 2" in done.stdout
+    assert done.stdout.count("'arguments': ['--resume']") == 2
+    assert not (project / "out" / "finished.txt").exists()
+
+
+def test_stages_again_repeats_what_is_finished(project):
+    write(project / "04_fourth" / "main.py", FIRST + "sys.exit(3)\n")
+    write(project / "out" / "01_first" / "checkpoint.pt", "left by a run")
+    assert call(project, "stages").returncode == 3
+    done = call(project, "stages", "--again")
+    assert done.returncode == 3 and "ended after" not in done.stdout
+    assert "stage 1 of 2" in done.stdout and "'arguments': []" in done.stdout
+    done = call(project, "stages", "--seed", "7")  # another series
+    assert "stage 1 of 2" in done.stdout and "'--seed', '7'" in done.stdout
+    assert (project / "out" / "finished.txt").read_text(encoding="utf-8") == "01_first"
+
+
+def interrupt(project, *words, send=lambda child: os.killpg(child.pid, signal.SIGINT)):
     """Start run.py, press Ctrl-C once its stage is ready, return (status, everything printed)."""
     child = subprocess.Popen(
         [sys.executable, project / "run.py", *words],
@@ -327,7 +356,7 @@ def interrupt(project, *words):
         line = child.stdout.readline()
         assert line, "the stage ended before it was ready"
         seen += line
-    os.killpg(child.pid, signal.SIGINT)
+    send(child)
     rest, _ = child.communicate(timeout=30)
     return child.returncode, seen + rest
 
@@ -339,6 +368,23 @@ def test_ctrl_c_waits_for_the_stage(project):
     assert status == 130
     assert (project / "01_first" / "kept.txt").exists()
     assert printed.endswith("stopped early\n")
+
+
+@posix_only
+def test_sigterm_is_passed_on_to_the_stage(project):
+    handler = "import signal\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+    write(project / "01_first" / "main.py", SLOW.replace("try:\n", handler + "try:\n"))
+    status, printed = interrupt(project, "stages", send=lambda child: child.terminate())
+    assert status == 130 and (project / "01_first" / "kept.txt").exists()
+    assert "stopped early" in printed and "the fourth ran" not in printed
+
+
+@posix_only
+def test_a_stop_that_comes_too_late_for_a_stage_starts_no_other(project):
+    ends_well = SLOW.replace("sys.exit(130)", "sys.exit(0)")
+    write(project / "01_first" / "main.py", ends_well)
+    status, printed = interrupt(project, "stages")
+    assert status == 130 and "the fourth ran" not in printed
 
 
 @posix_only

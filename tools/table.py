@@ -41,8 +41,6 @@ def decimal(value):
 
 def loss_text(row, name):
     """A loss with three decimals, or for several seeds such as 2.094 ± 0.002 (3)."""
-    if row.get("diverged") and name == "val" and row["val"] is None:
-        return "diverged"
     spread = row.get(f"{name}_sd")
     many = "" if spread is None else f" ± {decimal(spread)} ({row['seeds']})"
     return decimal(row.get(name)) + many

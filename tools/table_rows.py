@@ -148,6 +148,8 @@ def make_row(result, place, folder):
         label += f" ({(Path(visible(folder.resolve().name)) / home).as_posix()})"
     if settings:  # a run with other settings than the usual ones
         label += f", try: {settings.replace(',', ', ')}"
+    if result.get("diverged"):
+        label += ", diverged"
     return {
         "label": label,
         "stage": result["stage"],
