@@ -38,7 +38,7 @@ NAMES = (ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()
 SPEECH = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak.\n\n"
 POINTS = [f"{math.sin(i):.4f} {math.cos(i):.4f} {1 if i % 2 else -1}" for i in range(200)]
 # The largest value of a field that still makes a run of a few milliseconds.
-SMALL = {"steps": 3, "points": 12, "batch_size": 6, "block_size": 6, "n_embd": 6, "n_head": 4,
+SMALL = {"steps": 15, "points": 12, "batch_size": 6, "block_size": 6, "n_embd": 6, "n_head": 4,
          "n_layer": 2, "n_hidden": 6, "length": 9, "warmup": 4, "eval_every": 3}  # fmt: skip
 TINY = {name: ["--steps=2"] for name in ("01_micrograd", "03_bigram_learned")} | {
     "02_bigram_counts": [],
