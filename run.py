@@ -9,6 +9,7 @@ import ast
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,8 @@ PIP_SOURCES = re.compile(
     "PIP_(CONFIG_FILE|(EXTRA_)?INDEX_URL|FIND_LINKS|NO_INDEX|CONSTRAINT|TRUSTED_HOST|PROXY"
     "|(CLIENT_)?CERT|(DEFAULT_)?TIMEOUT|RETRIES|(NO_)?CACHE_DIR)"
 )
+ESCAPE = "" if os.name == "nt" else "\\"  # a backslash on Windows is a part of a path
+MAKE_VARIABLES = ("N", "EXERCISE", "NAME", "ARGS")  # the Makefile exports ZERO_N and so on
 # Run by .venv's Python: run.py, and then has() with the requirements files.
 PROBE = "import runpy, sys; sys.exit(not runpy.run_path(sys.argv[1])['has'](sys.argv[2:]))"
 
@@ -125,11 +128,16 @@ def is_installed(files):
 
 def install(files):
     """Install requirements files into .venv. The stamp comes last: a broken install is resumed."""
-    if VENV.exists() and not VENV.is_dir():
-        fail(f"{VENV} is a file, but the packages need a folder of this name: rename the file")
+    if not VENV.is_dir():
+        if VENV.exists() or VENV.is_symlink():  # a file, or a link that leads nowhere
+            fail(f"{VENV} is a file or a broken link, but it must be a folder: rename it")
+        if not os.access(ROOT, os.W_OK):
+            fail(f"{ROOT} cannot be written to, but .venv must go there: copy the project")
     size = "1 GB or more, which takes minutes" if files == [REQUIREMENTS] else "less than a minute"
     print(f"Installing {files[-1].name} into .venv, once: {size}.", flush=True)
     stamp, note = stamp_of(files)
+    if stamp.is_dir():
+        shutil.rmtree(stamp)
     stamp.unlink(missing_ok=True)
     if not venv_is_complete() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -357,6 +365,18 @@ def plan_stages(words):
     return Path(out) if out else own_folder(data or text, words), jobs
 
 
+def idea(folder):
+    """The first line of the docstring of a stage's main.py. Fails if main.py is no Python."""
+    path = folder / "main.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:  # ValueError: it holds bytes that are no text
+        line = getattr(error, "lineno", None)
+        where = f"{folder.name}/main.py" + (f", line {line}" if line else "")
+        fail(f"{where}: {getattr(error, 'msg', error)}; mend it and run this again")
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
 def read_finished(again):
     """The names of the stages that the last `stages` finished, if it was stopped before its end."""
     if again:
@@ -377,9 +397,7 @@ def run_stages(words):
     for number, (folder, of_stage) in enumerate(jobs, 1):
         if folder.name in finished:
             continue
-        source = (folder / "main.py").read_text(encoding="utf-8")
-        idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        print(f"\n=== stage {number} of {len(jobs)}: {folder.name}: {idea}", flush=True)
+        print(f"\n=== stage {number} of {len(jobs)}: {folder.name}: {idea(folder)}", flush=True)
         usual = not words  # the stages' own runs, with the usual settings
         status = train(python, folder, of_stage, usual, resume=usual and not again, out=out)
         if status != 0:
@@ -525,6 +543,20 @@ TARGETS = {**LEARNING, **MAINTAINING}
 NEED_DEV = ("notebooks", "site", "lint")  # of those that are a command
 
 
+def words_of_make():
+    """The words after the target that make passes in the environment, and not to its children."""
+    values = {name: os.environ.pop(f"ZERO_{name}", "") for name in MAKE_VARIABLES}
+    words = values["N"].split()
+    words += ["--exercise", values["EXERCISE"]] if values["EXERCISE"] else []
+    words += [f"NAME={values['NAME']}"] if values["NAME"] else []
+    lexer = shlex.shlex(values["ARGS"], posix=True)  # as a shell splits a line into words
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ESCAPE
+    try:
+        return words + list(lexer)
+    except ValueError as error:
+        return fail(f"ARGS={values['ARGS']!r}: {error}; give quotes in pairs")
+
+
 def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
@@ -533,6 +565,7 @@ def main(words):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
             signal.signal(number, stop)
+    words = [*words, *words_of_make()]
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target
     if target not in TARGETS:

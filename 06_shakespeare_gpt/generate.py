@@ -77,13 +77,18 @@ def generate(model, tokens, length, temperature=1.0, top_k=None):
 
 # ---- main ------------------------------------------------------------------------------------
 def load_model(path):
-    """The model in a file. Raises BadInput if there is none."""
+    """The model in a file. Raises BadInput if there is none, or if its weights are not numbers."""
     try:
-        return load(path.parent, path.name)
+        model = load(path.parent, path.name)
+        tokens = model.tokenizer.encode(model.tokenizer.chars[0])
+        logits = model(torch.tensor([tokens]))  # weights that do not fit each other fail here
     except OSError as error:
         raise BadInput(f"--model {path}: {error.strerror}; run main.py first") from error
     except Exception as error:  # torch.load has no error of its own for other kinds of files
         raise BadInput(f"--model {path} is not a model of this stage: run main.py first") from error
+    if not logits.isfinite().all():
+        raise BadInput(f"--model {path}: its training diverged; train again with a lower rate")
+    return model
 
 
 def main():

@@ -102,12 +102,17 @@ def load_model(path, first):
     """A model of stage 06 and its Config. BadInput if there is none: run the command `first`."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        return stage.load(path.parent, path.name), stage.Config(**saved["config"])
+        model, config = stage.load(path.parent, path.name), stage.Config(**saved["config"])
+        tokens = model.tokenizer.encode(model.tokenizer.chars[0])
+        logits = model(torch.tensor([tokens]))  # weights that do not fit each other fail here
     except OSError as error:
         raise common.BadInput(f"--model {path}: {error.strerror}; run {first} first") from error
     except Exception as error:  # torch.load has no error of its own for other kinds of files
         problem = f"--model {path} is not a model of stage 06; run {first} first"
         raise common.BadInput(problem) from error
+    if not logits.isfinite().all():
+        raise common.BadInput(f"--model {path}: its training diverged; run {first} again")
+    return model, config
 
 
 # ---- main ------------------------------------------------------------------------------------

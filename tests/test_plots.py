@@ -260,6 +260,27 @@ def test_the_ladder_has_the_best_ngram_and_says_what_each_run_has_read(out):
 
 
 # ---- families --------------------------------------------------------------------------------
+def test_a_run_that_diverged_is_marked_and_the_others_are_drawn(out, tmp_path):
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    for run in ("03_bigram_learned", "06_shakespeare_gpt"):
+        path = tmp_path / run / "result.json"
+        r = json.loads(path.read_text(encoding="utf-8"))
+        curve = [[step, None, None] for step, *_ in r["curve"]]
+        diverged = {**r, "loss": dict.fromkeys(r["loss"]), "curve": curve, "diverged": True}
+        path.write_text(json.dumps(diverged), encoding="utf-8")
+    ladder = plots.render(plot_losses.draw_ladder, tmp_path)
+    assert ladder.startswith(b"\x89PNG") and ladder != plots.render(plot_losses.draw_ladder, out)
+    names, shakespeare = plot_losses.draw_ladder(tmp_path).axes[:2]
+    for axes in (names, shakespeare):
+        words = [text.get_text() for text in axes.texts]
+        assert words.count("diverged") == 1
+        full = plot_losses.draw_ladder(out).axes[axes is shakespeare]
+        assert len(axes.patches) == len(full.patches) - 1
+    for draw in (plot_losses.draw_curves, plot_losses.draw_loss):
+        folder = tmp_path if draw is plot_losses.draw_curves else tmp_path / "06_shakespeare_gpt"
+        assert plots.render(draw, folder).startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("draw, panel, key, lines", [
     ("draw_families", 0, "params", "BY_SIZE"), ("draw_families", 1, "chars_seen", "BY_TRAINING"),
     ("draw_families", 2, "seconds", "BY_TRAINING"), ("draw_context", 0, "context", "BY_CONTEXT"),

@@ -133,10 +133,9 @@ def test_help_fits_a_terminal(project):
 def test_makefile_and_launcher_have_the_same_targets(launcher):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     listed = dict(re.findall(r"^(ALONE|WITH_N) := (.*)$", makefile, re.M))
-    assert re.search(r"^TARGETS := (.*)$", makefile, re.M)[1] == "$(ALONE) $(WITH_N) score"
-    rules = re.findall(r"^(\S+):$", makefile, re.M)
-    assert rules == ["$(ALONE)", "$(WITH_N)", "score"]
-    names = [*" ".join(listed.values()).split(), "score"]
+    assert re.search(r"^TARGETS := (.*)$", makefile, re.M)[1] == "$(ALONE) $(WITH_N)"
+    assert re.findall(r"^(\S+):$", makefile, re.M) == ["$(TARGETS)"]
+    names = " ".join(listed.values()).split()
     assert sorted(names) == sorted(launcher.TARGETS)
 
 
@@ -535,7 +534,7 @@ def test_diff_says_what_a_stage_changes(project):
     done = call(project, "diff", "4")
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith("01_first -> 04_fourth\nThe fourth idea.\n")
-    assert "python run.py diff 4 --full" in done.stdout and "\x1b" not in done.stdout
+    assert "make diff 4 ARGS=--full" in done.stdout and "\x1b" not in done.stdout
 
 
 def test_the_full_diff_counts_and_shows_lines(project):
@@ -894,8 +893,56 @@ def test_a_file_called_venv_costs_one_line_and_stays(project, launcher):
     write(project / "requirements.txt", "no-such-package-here==1.0\n")
     write(launcher.VENV, "the name of an environment")
     done = call(project, "stage", "4")
-    assert done.returncode == 2 and one_line(done.stderr) and ".venv is a file" in done.stderr
+    assert done.returncode == 2 and one_line(done.stderr) and ".venv is a file or" in done.stderr
     assert launcher.VENV.read_text(encoding="utf-8") == "the name of an environment"
+
+
+@posix_only
+def test_a_link_called_venv_that_leads_nowhere_costs_one_line(project, launcher):
+    write(project / "requirements.txt", "no-such-package-here==1.0\n")
+    launcher.VENV.symlink_to(project / "gone")
+    done = call(project, "stage", "4")
+    assert done.returncode == 2 and one_line(done.stderr) and "broken link" in done.stderr
+
+
+def test_a_checkout_without_write_access_and_venv_costs_one_line(launcher, monkeypatch, capsys):
+    monkeypatch.setattr(launcher, "has", lambda files: False)
+    monkeypatch.setattr(launcher.os, "access", lambda path, mode: False)
+    with pytest.raises(SystemExit) as ended:
+        launcher.find_python()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert one_line(err) and f"{launcher.ROOT} cannot be written to" in err
+
+
+def test_a_stamp_that_is_a_folder_is_replaced(launcher, monkeypatch):
+    stamp, note = launcher.stamp_of([launcher.REQUIREMENTS])
+    write(stamp / "file", "in the way")
+    monkeypatch.setattr(launcher, "venv_is_complete", lambda: True)
+    monkeypatch.setattr(launcher, "run", lambda command, **_: 0)
+    monkeypatch.setattr(launcher, "venv_has", lambda files: True)
+    launcher.install([launcher.REQUIREMENTS])
+    assert stamp.read_bytes() == note
+
+
+@pytest.mark.parametrize("source, where", [
+    ('"""An idea."""\n\nx = = 1\n', "04_fourth/main.py, line 3: invalid syntax"),
+    ('"""An idea."""\ndef f(:\n', "04_fourth/main.py, line 2"),
+    ('"""An idea."""\nif True:\nx = 1\n', "04_fourth/main.py, line 3"),
+])  # fmt: skip
+def test_a_mistake_in_the_learners_own_code_is_named_with_its_line(project, source, where):
+    write(project / "04_fourth" / "main.py", source)
+    done = call(project, "stages")
+    assert done.returncode == 2 and one_line(done.stderr) and where in done.stderr
+    done = call(project, "stage", "4")
+    assert done.returncode == 1 and "SyntaxError" in done.stderr.replace("Indentation", "Syntax")
+    assert 'main.py", line' in done.stderr
+
+
+def test_a_stage_without_an_idea_runs(project):
+    write(project / "04_fourth" / "main.py", "print('the fourth ran')\n")
+    done = call(project, "stages")
+    assert "=== stage 2 of 2: 04_fourth: \n" in done.stdout and "the fourth ran" in done.stdout
 
 
 @pytest.mark.parametrize("content", [b"torch>=2\n", b"-e .\n", b"\xff\xfet\0o\0", b"\xff\n"])
@@ -1086,6 +1133,51 @@ def test_a_word_after_the_target_is_no_target_of_its_own(project):
     done = make(project, "start", "extras", "EXERCISE=merge")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "['start', 'extras', '--exercise', 'merge']\n"
+
+
+# What a shell, make or both would act on. No word may hold an equals sign: make sets a variable.
+HOSTILE = ["o'brien", 'a"b', "a;b", "a$b", "a$(shell touch made)b", "`touch made`", "a:b", "a%b",
+           "a#b", "a|b", "a&b", "a*", "x.o", "lib(x.o)", "zo\u00e9", ".PHONY", "$$"]  # fmt: skip
+
+
+@needs_make
+@posix_only
+def test_make_passes_a_name_on_unchanged(project):
+    write(project / "tools" / "score.py", "import sys\nprint(sys.argv[1:])\n")
+    for name in HOSTILE:
+        quoted = name.replace('"', '\\"')
+        for word, arguments in {
+            name: name.split(),
+            f"NAME={name}": [f"NAME={name}"],
+            f'ARGS=--flag "{quoted} x" --last': ["--flag", f"{name} x", "--last"],
+        }.items():
+            done = make(project, "score", word)
+            assert (done.returncode, done.stdout, done.stderr) == (0, f"{arguments}\n", "")
+    assert not (project / "made").exists()
+
+
+@needs_make
+def test_a_name_that_is_a_target_runs_no_target(project, launcher):
+    write(project / "tools" / "score.py", "import sys\nprint(sys.argv[1:])\n")
+    for name in (*launcher.TARGETS, "Makefile"):
+        if name != "score":
+            done = make(project, "score", name)
+            first, *rest = done.stdout.splitlines()
+            assert (first, done.stderr) == (f"['{name}']", "")
+            assert rest == (["make: 'Makefile' is up to date."] if name == "Makefile" else [])
+
+
+@needs_make
+def test_quotes_without_a_partner_cost_one_line(project):
+    done = make(project, "stage", "1", "ARGS=--data 'names")
+    ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode == 2 and len(ours) == 1 and "quotes in pairs" in ours[0]
+
+
+@needs_make
+def test_what_make_passes_does_not_reach_the_children(project):
+    write(project / "01_first" / "main.py", "import os\nprint(*os.environ)\n")
+    assert "ZERO_N" not in make(project, "stage", "1", "ARGS=--x").stdout
 
 
 @needs_make

@@ -68,7 +68,7 @@ def label_ends(axes, ends, least):
     The names of the lines that reach furthest form a column on the right, at least `least` apart.
     The name of a line that ends far to their left is below its end.
     """
-    furthest = max(x for x, *_ in ends)
+    furthest = max((x for x, *_ in ends), default=0)
     lowest = -float("inf")
     for x, y, text, colour in sorted(ends, key=lambda end: end[1]):
         style = {"color": colour, "fontsize": 10}
