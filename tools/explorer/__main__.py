@@ -1,8 +1,8 @@
 """Write out/explorer.html: one page on which the models in out/ answer, and open it in a browser.
 
-    python run.py explore                        the models of out/
-    python run.py explore --compare out-old      with those of a second run beside them
-    python run.py explore --data my_names.txt    the names that the models were trained on
+    python3 run.py explore                        the models of out/
+    python3 run.py explore --compare out-old      with those of a second run beside them
+    python3 run.py explore --data my_names.txt    the names that the models were trained on
 
 The page holds the weights, the names and all code. It needs no server and no network.
 """
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tools/, for e
 from stages import ROOT
 
 from atomic_write import write_atomically
+from command_line import Parser, fail, run_tool
 from explorer.export import Problem, collect
 from explorer.page import build_page
 from visible import visible
@@ -27,7 +28,7 @@ DISPLAY = {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY"}
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="explore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--from", dest="run", type=Path, default=ROOT / "out", help="default: out")
@@ -41,10 +42,7 @@ def main():
         page, lines = build_page(*collect(args.run, args.compare, args.data))
         write_page(out, page)
     except Problem as problem:
-        print(f"explore: {visible(str(problem))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return fail("explore", str(problem))
     for line in lines:
         print(visible(line))
     print(visible(f"written to {out} ({len(page) / 1e6:.1f} MB)"))
@@ -70,4 +68,4 @@ def open_in_browser(page):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("explore", main)

@@ -143,9 +143,9 @@ def read_model(run, folder, key):
         if len(saved["counts"]) != len(entry["chars"]) + 1:
             raise ValueError("counts and alphabet do not fit together")
         entry |= {"kind": "counts", "smoothing": saved["config"]["smoothing"], "earlier": []}
-        blobs = [counts_blob(key, saved["counts"], entry["title"])]
-        for step, counts in saved.get("earlier", []):
-            blob = f"{key}@{step}"
+        blobs = [counts_blob(key, module.from_rows(saved["counts"]), entry["title"])]
+        for step, rows in saved.get("earlier", []):
+            blob, counts = f"{key}@{step}", module.from_rows(rows)
             blobs.append(counts_blob(blob, counts, f"{entry['title']}, step {step}"))
             entry["earlier"].append({"step": step, "key": blob})
         return entry, blobs

@@ -25,10 +25,9 @@ function problemLines(rows, text, use) {
     h(
       "p",
       { class: "problem", role: "alert" },
-      group.length === rows.length ? "No model has" : `${namesOf(group)}: the training has not`,
-      group.length === rows.length ? " ever seen the character " : " shown the character ",
-      data(mark(ch)),
-      ". ",
+      group.length === rows.length
+        ? ["No model has ever seen the character ", data(mark(ch)), ". "]
+        : ["The character ", data(mark(ch)), ` is unknown to ${namesOf(group)}. `],
       group.some((row) => row.problem.lower)
         ? h("button", { type: "button", onclick: () => use(lower) }, "Use ", data(lower))
         : null,
@@ -89,7 +88,7 @@ function createSurprises(all, { label, text, longest, isText }) {
     ? null
     : hideUntil(
         answers,
-        surpriseQuestion(() => round),
+        surpriseQuestion(() => round, use),
       );
   const box = h(
     "div",
