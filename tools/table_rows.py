@@ -113,7 +113,7 @@ def read_results(folder):
             continue
         try:
             rows.append(make_row(read_result(path), path.parent, folder))
-        except (ValueError, OSError, RecursionError) as error:
+        except (ValueError, OSError) as error:
             problems.append(visible(f"{path}: {error}"))
     rows = join_seeds(rows, folder)
     return sorted(rows, key=order), problems
