@@ -17,7 +17,8 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 # These targets take a word after them, such as a stage's number, which becomes N. make takes that
 # word for a target as well, so any word gets a rule that does nothing.
-WITH_N := stage start check watch hint solution predict museum class ablate notebook diff score
+WITH_N := stage start check watch hint solution predict museum class ablate notebook diff score \
+	generate
 ALONE := stages table extras families explore plots check-setup test data help \
 	seeds published tries notebooks readme reference bench site lint
 TARGETS := $(ALONE) $(WITH_N)

@@ -210,6 +210,13 @@ def start(command, **options):
     return child
 
 
+def low_priority():
+    """Options of start() for a child that leaves the processor to whatever else wants it."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+    return {"preexec_fn": lambda: os.nice(10)}
+
+
 def run(command, lines=None, **options):
     """Run a child to its end and return its status; for a signal 128 + its number, as shells do.
 
@@ -251,22 +258,25 @@ def resume_flag(folder):
     return ["--resume"] if any(folder.glob("checkpoint*")) else []
 
 
-def train(python, folder, words, keep=False, resume=False):
+def train(python, folder, words, keep=False, resume=False, out=None):
     """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
 
     The twin gets the same words, and runs only if they mean the same to it. keep: write the output
-    of both to output.txt, unless one fails. resume: go on with a training that did not end.
+    of both to output.txt, unless one fails. resume: go on with a training that did not end. out:
+    the folder for the results of all stages, if it is not out/.
     """
     lines = [] if keep else None
-    home = ROOT / "out" / folder.name
+    home = (out or ROOT / "out") / folder.name
     more = resume_flag(home) if resume else []
-    status = run([python, folder / "main.py", *words, *more], lines)
+    place = ["--out", home] if out else []
+    status = run([python, folder / "main.py", *words, *place, *more], lines)
     twin = folder / "torch_twin.py"
     if status == 0 and twin.exists():
         flags = {word.split("=")[0] for word in words if word.startswith("-")}
         if flags <= {"--data", "--seed"}:
             more = resume_flag(home / "twin") if resume else []
-            status = run([python, twin, *words, *more], lines)
+            place = ["--out", home / "twin"] if out else []
+            status = run([python, twin, *words, *place, *more], lines)
         else:
             command = f"{python} {folder.name}/{twin.name}"
             print(f"the twin did not run, because its flags differ; to train it: {command}")
@@ -278,10 +288,16 @@ def train(python, folder, words, keep=False, resume=False):
     return status
 
 
-def show_results(python):
-    """Print the loss table and draw the pictures of out/. Returns the status of the table."""
-    status = run([python, ROOT / "tools/table.py"])
-    run([python, ROOT / "tools/plots.py"], stdout=subprocess.DEVNULL)
+def show_results(python, out=None):
+    """Print the loss table and draw the pictures of out/, or of another folder with results.
+
+    Returns the status of the table.
+    """
+    where = ["--from", out] if out else []
+    quiet = ["--quiet"] if out else []  # there, no stage is missing: some have no part in it
+    status = run([python, ROOT / "tools/table.py", *where, *quiet])
+    if not stops:
+        run([python, ROOT / "tools/plots.py", *where], stdout=subprocess.DEVNULL)
     return status
 
 
@@ -293,9 +309,60 @@ def run_stage(words):
     if new:
         # In the background, because drawing takes longer than all of stage 02.
         plots = [python, ROOT / "tools/plots.py", "--stage", folder.name[:2]]
-        start(plots, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        start(plots, start_new_session=True, **quiet, **low_priority())
         print(f"pictures are being drawn into {new[0].relative_to(ROOT).as_posix()}")
     return status
+
+
+def take(words, flag):
+    """Remove `flag VALUE` or `flag=VALUE` from a list of words. Returns the value, or None."""
+    for i, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == flag and not equals and i + 1 == len(words):
+            fail(f"{flag} needs a file or a folder after it")
+        if name == flag:
+            found = words[i : i + 1 if equals else i + 2]
+            del words[i : i + len(found)]
+            return value if equals else found[1]
+    return None
+
+
+def own_folder(data, words):
+    """Where the stages' results on this file of the user's own go: out/own/my_names, or
+    out/own/my_names,steps-500 with other words than the usual ones.
+    """
+    name = Path(data).resolve().stem + re.sub(r"(^|\s)--", ",", " ".join(words))
+    name = re.sub(r"[^\w,.-]+", "-", name)[:80].strip(".")
+    return ROOT / "out" / "own" / (name or "data")
+
+
+def plan_stages(words):
+    """What `stages` runs: (out, [(folder, the words for its main.py)]).
+
+    --data gives names of the user's own to stages 02 to 05, and --text gives a running text to 06.
+    Then a stage without such data is left out, and out is a folder of its own. Otherwise all stages
+    run, and out is None, unless --out names a folder.
+    """
+    words = [*words]
+    data, text, out = (take(words, flag) for flag in ("--data", "--text", "--out"))
+    for flag, path in (("--data", data), ("--text", text)):
+        if path is not None and not Path(path).exists():
+            fail(f"{flag} {path}: there is no such file; give a text file")
+    if data is None and text is None:
+        return out and Path(out), [(folder, words) for folder in stage_folders()]
+    of_stage = dict.fromkeys(("02", "03", "04", "05"), data) | {"06": text}
+    jobs, left_out = [], []
+    for folder in stage_folders():
+        own = of_stage.get(folder.name[:2])
+        if own is None:
+            left_out.append(folder.name)
+        else:
+            jobs.append((folder, ["--data", own, *words]))
+    if left_out:
+        how = "--data FILE gives names to 02 to 05, and --text FILE gives a text to 06"
+        print(f"left out: {', '.join(left_out)}; {how}")
+    return Path(out) if out else own_folder(data or text, words), jobs
 
 
 def idea(folder):
@@ -322,15 +389,17 @@ def read_finished(again):
 
 
 def run_stages(words):
-    python, folders, began, status = find_python(), stage_folders(), time.monotonic(), 0
+    python, began, status = find_python(), time.monotonic(), 0
     again = "--again" in words
     words = [word for word in words if word != "--again"]
     finished = [] if words else read_finished(again)
-    for number, folder in enumerate(folders, 1):
+    out, jobs = plan_stages(words)
+    for number, (folder, of_stage) in enumerate(jobs, 1):
         if folder.name in finished:
             continue
-        print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea(folder)}", flush=True)
-        status = train(python, folder, words, keep=not words, resume=not words and not again)
+        print(f"\n=== stage {number} of {len(jobs)}: {folder.name}: {idea(folder)}", flush=True)
+        usual = not words  # the stages' own runs, with the usual settings
+        status = train(python, folder, of_stage, usual, resume=usual and not again, out=out)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
@@ -343,7 +412,10 @@ def run_stages(words):
         if not words:
             SERIES.unlink(missing_ok=True)
     print(flush=True)
-    show_results(python)
+    if not out or out.is_dir():
+        show_results(python, out)
+    if out and out.is_dir():
+        print(f"models, results and pictures: {out}")
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"{minutes} min {seconds} s in all")
     return status
@@ -431,7 +503,7 @@ ABLATIONS = {
 
 # name: (a function of the words after it, or the start of a command for Python; the line of help)
 LEARNING = {
-    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table; --again"),
+    "stages": (run_stages, "run stages 1 to 6, then the loss table; ARGS=--again"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
     "start": (["tools/learn", "start"], "begin to rebuild a stage or a set in my/: make start 3"),
     "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),
@@ -445,6 +517,7 @@ LEARNING = {
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, fine-tuning, ..."),
     "explore": (["tools/explorer"], "a page on which your trained models answer, in a browser"),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
+    "generate": (["tools/generate.py"], "let models continue a beginning: ARGS='--prompt em'"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),

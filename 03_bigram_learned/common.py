@@ -31,6 +31,41 @@ from pathlib import Path
 # turns. PyTorch reads it when it is imported, so main.py imports this file first.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+
+def cpu_quota(system=Path("/")):
+    """How many cores' worth of time Linux's control groups give this process; None if no limit.
+
+    A container may see all 16 cores of its host and have the time of 2. Then 16 threads would spend
+    most of it waiting for each other.
+    """
+    quotas = []
+    with suppress(OSError, ValueError):  # on another system
+        for line in (system / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            mount, files = system / "sys/fs/cgroup", ["cpu.max"]
+            if controllers:  # version 1
+                mount, files = mount / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            group = Path(group.lstrip("/"))
+            for place in (group, *group.parents):  # the limit of a parent holds as well
+                with suppress(OSError, ValueError):  # a file is missing, or the quota is "max"
+                    texts = [(mount / place / file).read_text(encoding="utf-8") for file in files]
+                    quota, period = map(int, " ".join(texts).split())
+                    quotas += [quota / period] if quota > 0 else []
+    return min(quotas, default=None)
+
+
+def limit_threads(quota):
+    """Let PyTorch and NumPy start no more threads than the quota has cores."""
+    affinity = getattr(os, "sched_getaffinity", None)  # they know of this limit
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if quota is not None and quota < cores:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(quota))))
+
+
+limit_threads(cpu_quota())
+
 FOLDER = Path(__file__).resolve().parent
 STAGE = FOLDER.name  # such as 02_bigram_counts
 ROOT = next((up for up in FOLDER.parents if (up / "data").is_dir()), FOLDER.parent)
@@ -141,7 +176,7 @@ def parse_flags(config_class, description, presets=None, tries=True):
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
         flags = [f"--{n.replace('_', '-')}" for n in (name, field.metadata["alias"]) if n]
-        usual = f"{field.default}"
+        usual = visible(f"{field.default}") or "none"
         if name == "out" and tries:
             usual += ", or tries/NAME in it if another setting is changed"
         text = f"{field.metadata['help']} (default: {usual})".replace("%", "%%")
@@ -204,10 +239,11 @@ def note_hash(path, raw):
     read_hashes[path] = hashlib.sha256(raw).hexdigest()
 
 
-def read_text(path):
+def read_text(path, given_as="--data"):
     """Return the text of a file with "\\n" line ends; first fetch it if data/prepare.py can.
 
-    Raises BadInput if the file is missing, empty, too large, or not UTF-8 text.
+    given_as: the flag, for the message. Raises BadInput if the file is missing, empty, too large,
+    or not UTF-8 text.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
     if path.absolute() in fetched and not path.exists():
@@ -220,11 +256,12 @@ def read_text(path):
         text = raw.decode("utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", "this is not UTF-8 text")
-        raise BadInput(f"--data {path}: {problem}; give a text file") from error
+        raise BadInput(f"{given_as} {path}: {problem}; give a text file") from error
     if not text.strip() or b"\0" in piece:
-        raise BadInput(f"--data {path} is empty or a binary file: give a text file")
+        raise BadInput(f"{given_as} {path} is empty or a binary file: give a text file")
     if piece:
-        raise BadInput(f"--data {path} has more than {LARGEST_FILE:,} bytes: give a smaller file")
+        most = f"more than {LARGEST_FILE:,} bytes"
+        raise BadInput(f"{given_as} {path} has {most}: give a smaller file")
     note_hash(path, raw)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -678,7 +715,7 @@ class Checkpoint:
             "settings": settings(config),
             "data": hash_of_data(data),
         }
-        found = [p for p in (self.folder / self.latest, self.folder / self.before) if p.exists()]
+        found = self.files()
         if config.resume:
             self.saved = self.read(found)
         elif found:
@@ -686,6 +723,11 @@ class Checkpoint:
                 f"{visible(str(found[0]))} is from a run that did not end, and --resume goes on "
                 f"with it; this run starts over and will replace it", file=sys.stderr,
             )  # fmt: skip
+
+    def files(self):
+        """The checkpoints that there are, the latest first."""
+        paths = self.folder / self.latest, self.folder / self.before
+        return [path for path in paths if path.exists()]
 
     def read(self, found):
         """The content of the first of these files that is complete.
@@ -766,9 +808,9 @@ class Checkpoint:
     def end(self, log):
         """After the result: say how to go on after a stop, else delete the checkpoints."""
         if not stop.count or log.diverged:
-            for name in (self.latest, self.before):
-                (self.folder / name).unlink(missing_ok=True)
-        elif (self.folder / self.latest).exists():
+            for path in self.files():
+                path.unlink(missing_ok=True)
+        elif self.files():
             print("to go on with the training, add --resume to the same command")
 
 
@@ -814,8 +856,8 @@ def write_run(out, files):
         place = Path(tempfile.mkdtemp(prefix=f"{STAGE}-"))
         write_files(place, files)
     except OSError as error:
-        if checkpoint and (checkpoint.folder / checkpoint.latest).exists():
-            how = "mend this and add --resume to the same command, which then ends at once"
+        if checkpoint and checkpoint.files():
+            how = "make room, and add --resume to the same command"
         else:
             how = "the model is lost"
         raise Flawed(f"{problem}; {how}") from error

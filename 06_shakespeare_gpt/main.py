@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 import devices
+import prompts
 from devices import RANK, RANKS
 from model import GPT
 from muon import Muon
@@ -69,7 +70,7 @@ class Config:
     final: float = flag(0.0, "last learning rate, as a share of the maximum", 0, 1)
     clip: float = flag(1.0, "largest gradient norm; a longer gradient is scaled down", 1e-9, 1e9)
     eval_every: int = flag(400, "steps between two measurements of the val loss", 1, 10**7)
-    prompt: str = flag("\n", "the text that the sample continues")
+    prompt: str = flag(prompts.DEFAULT, r"the text that the sample continues; \n is a line end")
     temperature: float = flag(0.8, "of the sample; lower favours likely characters", 0.01, 100)
     top_k: int = flag(200, "draw the sample from this many of the likeliest characters", 1, 10**6)
     device: str = flag("auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"])
@@ -185,7 +186,7 @@ def schedule(step, share, config):
 def train(config, model, data, device, dtype, scoring=0.0):
     """Returns the log and {"step", "val", "weights"} of the lowest val loss.
 
-    The weights stay in memory, and nothing is written before the end. scoring: see common.Log.
+    The weights stay in memory until the end. scoring: see common.Log.
     """
     optimizers = make_optimizers(config, model)
     parallel = devices.share_gradients(model)
@@ -318,8 +319,7 @@ def main():
         common.begin_run(config)
     tokenizer = Tokenizer("".join(splits.values()))
     V = tokenizer.vocab_size
-    if unknown := set(config.prompt) - set(tokenizer.chars):
-        raise BadInput(f"--prompt holds {min(unknown)!r}, which does not occur in the text")
+    prompt = prompts.read_prompt(config.prompt, tokenizer.chars)
     data = {k: torch.tensor(tokenizer.encode(text)) for k, text in splits.items()}
 
     torch.manual_seed(config.seed)
@@ -342,7 +342,7 @@ def main():
             loss["train"] = evaluate(model, data["train"])
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
-    text = sample(model, config.prompt, 500, config.temperature, config.top_k)
+    text = sample(model, prompt, 500, config.temperature, config.top_k)
     print("---- sample ----", visible(text.strip(), "\n\t"), "----------------", sep="\n")
     if best["val"] is not None:
         print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")

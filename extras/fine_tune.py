@@ -21,6 +21,7 @@ import torch
 common = load_stage("06_shakespeare_gpt", "common")
 stage = load_stage("06_shakespeare_gpt")
 devices = load_stage("06_shakespeare_gpt", "devices")
+prompts = load_stage("06_shakespeare_gpt", "prompts")
 names = load_stage("05_microgpt", "names")
 names_common = load_stage("05_microgpt", "common")
 
@@ -124,6 +125,7 @@ def main():
     new = load_new(config, model.block_size)
     old = load_old(config, model.block_size)
     common.prepare_out(config.out)
+    prompt = prompts.read_prompt(prompts.DEFAULT, tokenizer.chars)
     data = {k: encode(tokenizer, text, config.data, "--data").to(device) for k, text in new.items()}
     old = encode(tokenizer, old, config.old, "--old").to(device)
     recipe = replace(
@@ -138,7 +140,7 @@ def main():
 
     def show_sample(title):
         torch.manual_seed(config.seed)
-        text = stage.sample(model, length=150, temperature=1.0)
+        text = stage.sample(model, prompt, length=150, temperature=1.0)
         shown = common.visible(text.strip(), "\n\t")
         print(f"---- sample {title} ----", shown, "----------------", sep="\n", flush=True)
         return text

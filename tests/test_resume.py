@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -279,6 +280,28 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
     assert result(tmp_path)["steps"] == 24
 
 
+def test_after_a_full_disk_the_run_can_be_resumed(run, data, tmp_path, monkeypatch):
+    program = "05_microgpt/main"
+    flags, common = [*PROGRAMS[program], *data(program)], load_stage("05_microgpt", "common")
+    assert run(program, *flags, f"--out={tmp_path / 'whole'}")[0] == 0
+    write_files = common.write_files
+
+    def disk_full(folder, files):
+        if "result.json" in files:
+            raise OSError(28, "No space left on device")
+        write_files(folder, files)
+
+    out = tmp_path / "o"
+    monkeypatch.setattr(common, "write_files", disk_full)
+    status, _, err = run(program, *flags, f"--out={out}")
+    how = "No space left on device; make room, and add --resume to the same command\n"
+    assert status == 1 and err == f"main.py: error: --out {out}: {how}"
+    monkeypatch.undo()
+    status, printed, _ = run(program, *flags, f"--out={out}", "--resume")
+    assert status == 0 and "going on after step 24 of 24" in printed
+    assert result(out) == result(tmp_path / "whole") and model(out) == model(tmp_path / "whole")
+
+
 # ---- a training that diverges ----------------------------------------------------------------
 @each_program
 def test_a_loss_that_is_not_finite_ends_the_training_with_the_best_weights(
@@ -339,14 +362,21 @@ def start(program, flags, out):
 
 
 def kill_at_random(program, flags, out, dice, longest):
-    """Start a program, and kill it up to `longest` seconds after its first line. -> its status"""
+    """Start a program, and kill it up to `longest` seconds after its training began or went on.
+
+    Returns its status.
+    """
     child = start(program, flags, out)
-    first = child.stdout.readline()
+    if "--resume" in flags:
+        assert any("going on after step" in line for line in child.stdout)
+    else:
+        while not checkpoints(out) and child.poll() is None:
+            time.sleep(0.01)
     killer = threading.Timer(dice.uniform(0, longest), child.kill)
     killer.start()
     _, err = child.communicate(timeout=120)
     killer.cancel()
-    assert first and "Traceback" not in err, err
+    assert "Traceback" not in err, err
     return child.returncode
 
 
@@ -387,5 +417,5 @@ def test_a_run_killed_twice_ends_like_a_whole_one(data, tmp_path):
 def test_a_run_killed_at_twenty_moments_ends_like_a_whole_one(program, data, tmp_path):
     steps = {"03": 3000, "04": 3000, "06": 600}.get(program[:2], 500)
     flags = [*PROGRAMS[program], f"--steps={steps}", *data(program)]
-    resumed = kill_and_resume(program, flags, tmp_path, 20, 1.5)
+    resumed = kill_and_resume(program, flags, tmp_path, 20, 1.0)
     assert resumed >= 5

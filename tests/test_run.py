@@ -54,7 +54,8 @@ from pathlib import Path
 here, began = Path(__file__).parent, time.monotonic()
 while not (here / "go").exists() and time.monotonic() - began < 20:
     time.sleep(0.05)
-(here / "part").write_text(sys.argv[2], encoding="utf-8")
+nice = os.nice(0) if hasattr(os, "nice") else 10
+(here / "part").write_text(f"{sys.argv[2]} nice {nice}", encoding="utf-8")
 os.replace(here / "part", here / "drawn")
 '''
 FOURTH = '"""The fourth idea."""\n\nprint("the fourth ran")\n'
@@ -183,7 +184,7 @@ def test_a_child_that_dies_of_a_signal(project):
 
 
 def test_a_run_that_left_a_result_is_followed_by_its_pictures(project):
-    """Nobody waits for them: the launcher ends while they are drawn."""
+    """Nobody waits for them: the launcher ends while they are drawn, at a low priority."""
     folder = project / "tools"
     write(folder / "plots.py", WAITING_PLOTS)
     result = project / "out/04_fourth/result.json"
@@ -198,7 +199,18 @@ def test_a_run_that_left_a_result_is_followed_by_its_pictures(project):
     began = time.monotonic()
     while not (folder / "drawn").exists() and time.monotonic() - began < 20:
         time.sleep(0.05)
-    assert (folder / "drawn").read_text(encoding="utf-8") == "04"
+    own = os.nice(0) if hasattr(os, "nice") else 0
+    assert (folder / "drawn").read_text(encoding="utf-8") == f"04 nice {min(19, own + 10)}"
+
+
+def test_pictures_that_fail_change_nothing_for_the_run(project):
+    write(project / "tools/plots.py", "raise SystemExit(1)\n")
+    result = project / "out/04_fourth/result.json"
+    write(result, "{}")
+    touch = f"from pathlib import Path\nPath({str(result)!r}).touch()\n"
+    write(project / "04_fourth/main.py", f'"""An idea."""\n\n{touch}')
+    assert call(project, "stage", "4").returncode == 0
+    assert call(project, "stages").returncode == 0
 
 
 def test_the_pictures_of_a_try_belong_to_the_try(project):
@@ -302,6 +314,92 @@ def test_stages_with_other_settings_passes_them_on_and_keeps_no_output(project):
     assert done.returncode == 0, done.stderr
     assert "'arguments': ['--steps', '5']" in done.stdout
     assert not (project / "out").exists()
+
+
+PUT_RESULT = '''"""An idea."""
+
+import argparse
+import json
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--data", type=Path)
+parser.add_argument("--out", type=Path)
+args, more = parser.parse_known_args()
+place = Path(__file__)
+stage = place.parent.name
+print(place.stem, "of", stage, "ran on", args.data.name, *more)
+args.out.mkdir(parents=True)
+result = {
+    "stage": stage, "idea": "an idea", "unit": "nats/char", "params": 1, "chars_seen": 1,
+    "dataset": {"name": args.data.stem, "sha256": args.data.stem}, "targets": {"val": 1},
+    "seconds": 1, "loss": {"val": 1.5}, "variant": None if place.stem == "main" else "twin",
+}
+(args.out / "result.json").write_text(json.dumps(result), encoding="utf-8")
+'''
+
+
+@pytest.fixture
+def own(twin):
+    """The made-up project with names and a text, and a twin and stages that write results."""
+    for file in ("04_fourth/main.py", "04_fourth/torch_twin.py", "06_sixth/main.py"):
+        write(twin / file, PUT_RESULT)
+    write(twin / "my names.txt", "emma\n")
+    write(twin / "my_text.txt", "To be\n")
+    return twin
+
+
+def test_stages_on_own_names_and_text_have_a_folder_and_a_table_of_their_own(own):
+    done = call(own, "stages", "--data", "my names.txt", "--text=my_text.txt", cwd=own)
+    assert done.returncode == 0, done.stderr
+    ran = re.findall("^.* ran on .*$", done.stdout, re.M)
+    assert ran == [
+        "main of 04_fourth ran on my names.txt",
+        "torch_twin of 04_fourth ran on my names.txt",
+        "main of 06_sixth ran on my_text.txt",
+    ]
+    out = own / "out" / "own" / "my-names"
+    places = {path.parent.relative_to(out).as_posix() for path in out.rglob("result.json")}
+    assert places == {"04_fourth", "04_fourth/twin", "06_sixth"}
+    assert "left out: 01_first; " in done.stdout and "stage 2 of 2: 06_sixth" in done.stdout
+    assert done.stdout.index("my names, nats/char") < done.stdout.index("my_text, nats/char")
+    assert "Not run yet" not in done.stdout and str(out) in done.stdout
+    assert [path.name for path in (own / "out").iterdir()] == ["own"]
+
+
+@pytest.mark.parametrize(
+    "words, folder, ran",
+    [
+        (["--data=my names.txt"], "own/my-names", ["04_fourth", "04_fourth/twin"]),
+        (["--data", "my names.txt", "--seed", "7"], "own/my-names,seed-7", None),
+        (["--data", "my names.txt", "--steps=5"], "own/my-names,steps-5", ["04_fourth"]),
+        (["--text", "my_text.txt"], "own/my_text", ["06_sixth"]),
+        (["--text", "my_text.txt", "--out=out/here"], "here", ["06_sixth"]),
+    ],
+)
+def test_own_data_of_one_kind_runs_its_stages_alone(own, words, folder, ran):
+    done = call(own, "stages", *words, cwd=own)
+    assert done.returncode == 0, done.stderr
+    out = own / "out" / folder
+    places = [path.parent.relative_to(out).as_posix() for path in out.rglob("result.json")]
+    assert sorted(places) == (ran or ["04_fourth", "04_fourth/twin"])
+    left_out = "01_first, 06_sixth" if ran != ["06_sixth"] else "01_first, 04_fourth"
+    assert f"left out: {left_out}; --data FILE" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--data", "none.txt"], ["--text=none.txt"], ["--data"]])
+def test_own_data_that_is_not_there_costs_one_line(own, words):
+    done = call(own, "stages", *words, cwd=own)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert one_line(done.stderr) and words[0].split("=")[0] in done.stderr
+    assert not (own / "out").exists()
+
+
+def test_own_data_that_no_stage_can_learn_from_ends_without_a_table(own):
+    write(own / "04_fourth" / "main.py", '"""An idea."""\n\nraise SystemExit(2)\n')
+    done = call(own, "stages", "--data=my names.txt", cwd=own)
+    assert done.returncode == 2
+    assert one_line(done.stderr) and "04_fourth failed with status 2" in done.stderr
 
 
 def test_stages_stops_at_a_failure(project):

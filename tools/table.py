@@ -251,13 +251,14 @@ def main():
     parser = Parser(prog="table", description="Print the loss table.")
     parser.add_argument("--from", dest="folder", type=Path, help="folder of results (default: out)")
     parser.add_argument("--format", choices=("text", "markdown", "json", "csv"), default="text")
+    parser.add_argument("--quiet", action="store_true", help="do not name stages without a run")
     args = parser.parse_args()
     if args.folder and not args.folder.is_dir():
         parser.error(f"--from {args.folder}: there is no such folder; give a folder with results")
     rows, problems = read_results(args.folder or ROOT / "out")
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    groups, missing = group_rows(rows), not_run(rows, STAGES)
+    groups, missing = group_rows(rows), "" if args.quiet else not_run(rows, STAGES)
     if args.format == "text":
         console = Console(markup=False, emoji=False, highlight=False)
         console.width = console.width if console.is_terminal else 120
