@@ -347,7 +347,7 @@ def plan_stages(words):
     words = [*words]
     data, text, out = (take(words, flag) for flag in ("--data", "--text", "--out"))
     for flag, path in (("--data", data), ("--text", text)):
-        if path is not None and not Path(path).exists():
+        if path is not None and not os.path.exists(path):  # Path's raises errors
             fail(f"{flag} {path}: there is no such file; give a text file")
     if data is None and text is None:
         return out and Path(out), [(folder, words) for folder in stage_folders()]
@@ -381,7 +381,7 @@ def read_finished(again):
     """The names of the stages that the last `stages` finished, if it was stopped before its end."""
     if again:
         SERIES.unlink(missing_ok=True)
-    finished = SERIES.read_text(encoding="utf-8").split() if SERIES.exists() else []
+    finished = SERIES.read_text("utf-8", "replace").split() if SERIES.is_file() else []
     if finished:
         how = "goes on after it; to repeat it: make stages ARGS=--again"
         print(f"the last make stages ended after {finished[-1]}, and this one {how}", flush=True)
@@ -412,9 +412,10 @@ def run_stages(words):
         if not words:
             SERIES.unlink(missing_ok=True)
     print(flush=True)
-    if not out or out.is_dir():
+    made = out and os.path.isdir(out)
+    if made or not out:
         show_results(python, out)
-    if out and out.is_dir():
+    if made:
         print(f"models, results and pictures: {out}")
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"{minutes} min {seconds} s in all")
