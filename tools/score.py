@@ -53,7 +53,8 @@ def read_words(words):
         elif not texts and word in folders:
             stages.append(word)
         elif not texts and word.isdecimal():
-            found = [folder for folder in folders if int(folder[:2]) == int(word)]
+            number = word.lstrip("0").zfill(2)  # not int(), which refuses thousands of digits
+            found = [folder for folder in folders if folder[:2] == number]
             if not found:
                 problem = f"stage {word} has no texts to score"
                 raise Problem(f"{problem}; give 2 to 6, or NAME={word} for the text {word!r}")
