@@ -221,10 +221,12 @@ def only_default(out, folders):
             same = False
         if same:
             kept.append(folder)
-        else:
-            print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
+    others = [folder for folder in folders if folder not in kept]
     if not kept:
-        raise Problem(f"no model here was trained on data/{NAMES.name}, which this needs")
+        problem = f"{' and '.join(others)} was not trained on {NAMES.name}, which this needs"
+        raise Problem(f"{problem}; run the stage with its usual data")
+    for folder in others:
+        print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
     return splits, kept
 
 
