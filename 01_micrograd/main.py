@@ -61,7 +61,7 @@ def load_lines(path):
     A folder's train.txt, val.txt and test.txt are used as they are. Raises BadInput for an empty
     split.
     """
-    if path.is_dir():
+    if common.is_folder(path):
         splits = {name: read_lines(path / f"{name}.txt") for name in SPLITS}
     else:
         splits = {name: [] for name in SPLITS}

@@ -31,6 +31,41 @@ from pathlib import Path
 # turns. PyTorch reads it when it is imported, so main.py imports this file first.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+
+def cpu_quota(system=Path("/")):
+    """How many cores' worth of time Linux's control groups give this process; None if no limit.
+
+    A container may see all 16 cores of its host and have the time of 2. Then 16 threads would spend
+    most of it waiting for each other.
+    """
+    quotas = []
+    with suppress(OSError, ValueError):  # on another system
+        for line in (system / "proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers and "cpu" not in controllers.split(","):
+                continue
+            mount, files = system / "sys/fs/cgroup", ["cpu.max"]
+            if controllers:  # version 1
+                mount, files = mount / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+            group = Path(group.lstrip("/"))
+            for place in (group, *group.parents):  # the limit of a parent holds as well
+                with suppress(OSError, ValueError):  # a file is missing, or the quota is "max"
+                    texts = [(mount / place / file).read_text(encoding="utf-8") for file in files]
+                    quota, period = map(int, " ".join(texts).split())
+                    quotas += [quota / period] if quota > 0 else []
+    return min(quotas, default=None)
+
+
+def limit_threads(quota):
+    """Let PyTorch and NumPy start no more threads than the quota has cores."""
+    affinity = getattr(os, "sched_getaffinity", None)  # they know of this limit
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if quota is not None and quota < cores:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(quota))))
+
+
+limit_threads(cpu_quota())
+
 FOLDER = Path(__file__).resolve().parent
 STAGE = FOLDER.name  # such as 02_bigram_counts
 ROOT = next((up for up in FOLDER.parents if (up / "data").is_dir()), FOLDER.parent)
@@ -134,12 +169,14 @@ def parse_flags(config_class, description, presets=None, tries=True):
     )
     fields = {field.name: field for field in dataclasses.fields(config_class)}
     for name, field in fields.items():
+        if "help" not in field.metadata:
+            parser.error(f"Config.{name} has no help: write {name}: TYPE = flag(VALUE, HELP)")
         kind = Path if isinstance(field.default, Path) else type(field.default)
         how = {"type": kind, "metavar": kind.__name__.upper()}
         if kind is bool:
             how = {"action": argparse.BooleanOptionalAction}
         flags = [f"--{n.replace('_', '-')}" for n in (name, field.metadata["alias"]) if n]
-        usual = f"{field.default}"
+        usual = visible(f"{field.default}") or "none"
         if name == "out" and tries:
             usual += ", or tries/NAME in it if another setting is changed"
         text = f"{field.metadata['help']} (default: {usual})".replace("%", "%%")
@@ -150,6 +187,8 @@ def parse_flags(config_class, description, presets=None, tries=True):
     values = vars(parser.parse_args(words))
     for name, value in values.items():
         about, given = fields[name].metadata, f"--{name.replace('_', '-')} {value}"
+        if isinstance(value, list):  # of --seed=--, in which argparse sees no value
+            parser.error(f"--{name.replace('_', '-')} needs a value")
         if about["choices"] and value not in about["choices"]:
             parser.error(f"{given} is unknown: give one of {', '.join(map(str, about['choices']))}")
         if about["low"] is not None and not about["low"] <= value <= about["high"]:
@@ -175,7 +214,7 @@ def try_folder(values, usual):
         if name == "resume":
             continue
         if isinstance(value, Path):  # a file may be given by another path than the default's
-            same, value = value.resolve() == usual[name].resolve(), value.stem
+            same, value = os.path.realpath(value) == os.path.realpath(usual[name]), value.stem
         else:
             same = value == usual[name]
         if not same:
@@ -186,7 +225,13 @@ def try_folder(values, usual):
 
 
 # ---- files -----------------------------------------------------------------------------------
+LARGEST_FILE = 2**29  # bytes; a pipe may never end
 read_hashes = {}  # path -> sha256 of the bytes that were read from it
+
+
+def is_folder(path):
+    """Whether this is a folder. Unlike Path.is_dir(), it never raises an error."""
+    return os.path.isdir(path)
 
 
 def note_hash(path, raw):
@@ -194,32 +239,39 @@ def note_hash(path, raw):
     read_hashes[path] = hashlib.sha256(raw).hexdigest()
 
 
-def read_text(path):
+def read_text(path, given_as="--data"):
     """Return the text of a file with "\\n" line ends; first fetch it if data/prepare.py can.
 
-    Raises BadInput if the file is missing, empty, or not UTF-8 text.
+    given_as: the flag, for the message. Raises BadInput if the file is missing, empty, too large,
+    or not UTF-8 text.
     """
     fetched = (ROOT / "data/tinyshakespeare.txt", ROOT / "data/makemore.txt")
     if path.absolute() in fetched and not path.exists():
         subprocess.call([sys.executable, str(ROOT / "data/prepare.py"), path.stem], stdout=2)
+    raw = bytearray()
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            while (piece := file.read(2**20)) and b"\0" not in piece and len(raw) <= LARGEST_FILE:
+                raw += piece
         text = raw.decode("utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", "this is not UTF-8 text")
-        raise BadInput(f"--data {path}: {problem}; give a text file") from error
-    if not text.strip() or "\0" in text:
-        raise BadInput(f"--data {path} is empty or a binary file: give a text file")
+        raise BadInput(f"{given_as} {path}: {problem}; give a text file") from error
+    if not text.strip() or b"\0" in piece:
+        raise BadInput(f"{given_as} {path} is empty or a binary file: give a text file")
+    if piece:
+        most = f"more than {LARGEST_FILE:,} bytes"
+        raise BadInput(f"{given_as} {path} has {most}: give a smaller file")
     note_hash(path, raw)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def hash_of_data(data):
     """The sha256 of what was read from a file; of a folder, that of the hashes of its splits."""
-    if data.is_dir():
-        hashes = [read_hashes.get(data / f"{split}.txt", "") for split in SPLITS]
-        return hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return read_hashes.get(data)
+    if data in read_hashes:
+        return read_hashes[data]
+    hashes = [read_hashes.get(data / f"{split}.txt", "") for split in SPLITS]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def prepare_out(out):
@@ -367,6 +419,12 @@ def run(main):
     except (BadInput, Flawed) as error:
         print(f"{Path(sys.argv[0]).name}: error: {visible(str(error))}", file=sys.stderr)
         status = 2 if isinstance(error, BadInput) else 1
+    except (MemoryError, RuntimeError) as error:
+        if not re.search("memory|allocate|overflow", f"{type(error).__name__} {error}", re.I):
+            raise
+        problem = "not enough memory for these settings: give smaller sizes or a smaller batch"
+        print(f"{Path(sys.argv[0]).name}: error: {problem}", file=sys.stderr)
+        status = 2
     except KeyboardInterrupt:
         print("\nstopped before there was a result to keep", file=sys.stderr)
         status = 130
@@ -834,6 +892,7 @@ def save_run(config, log, idea, files, *, unit="nats/char", data=None, device="c
         "steps": log.done,
         "seconds": round(log.seconds, 3),
         "interrupted": early,
+        "diverged": diverged is not None,
         "dataset": {"name": data.stem, "sha256": hash_of_data(data), "docs": docs},
         "config": settings(config),
         "environment": {

@@ -251,9 +251,26 @@ def gpt(model, token, position, cache, attentions=None):
 
 
 # ---- training --------------------------------------------------------------------------------
+def cut(docs, tokenizer, block_size):
+    """The token ids of all documents, a list for each. -> list of list[2 to block_size + 1]
+
+    A document longer than block_size is cut into pieces, and each piece starts over.
+    """
+    tokens = [tokenizer.encode(doc) for doc in docs]
+    return [
+        doc[start : start + block_size + 1]
+        for doc in tokens
+        for start in range(0, len(doc) - 1, block_size)
+    ]
+
+
 def train(model, docs):
-    """Learn from one document per step. Returns the log and the number of targets learned from."""
+    """Learn from one piece of a document per step; most documents are a single piece.
+
+    Returns the log and the number of targets learned from.
+    """
     config = model.config
+    pieces = cut(docs, model.tokenizer, config.block_size)
     params = [p for matrix in model.weights.values() for row in matrix for p in row]
     m = [0.0] * len(params)  # running mean of each gradient
     v = [0.0] * len(params)  # running mean of its square
@@ -266,8 +283,8 @@ def train(model, docs):
         state=[params, m, v],
     )
     for step in log:
-        tokens = model.tokenizer.encode(docs[step % len(docs)])
-        n = min(config.block_size, len(tokens) - 1)
+        tokens = pieces[step % len(pieces)]
+        n = len(tokens) - 1
 
         # Forward: predict each token from those before it.
         cache, losses = empty_cache(config), []
@@ -300,15 +317,11 @@ def build_trie(docs, tokenizer, block_size):
     """Every beginning of a document, and how often each token follows it.
 
     "ema" and "eve" give {(BOS,): {e: 2}, (BOS, e): {m: 1, v: 1}, (BOS, e, m): {a: 1}, ...}.
-    A document longer than block_size is cut into pieces, and each piece starts over.
     """
     trie = defaultdict(Counter)
-    for doc in docs:
-        tokens = tokenizer.encode(doc)
-        for start in range(0, len(tokens) - 1, block_size):
-            piece = tokens[start : start + block_size + 1]
-            for i in range(1, len(piece)):
-                trie[tuple(piece[:i])][piece[i]] += 1
+    for piece in cut(docs, tokenizer, block_size):
+        for i in range(1, len(piece)):
+            trie[tuple(piece[:i])][piece[i]] += 1
     return trie
 
 

@@ -201,8 +201,11 @@ def train(model, data):
 @torch.no_grad()
 def evaluate(model, xs, ys):
     """Mean of -log P over every character and end of a split, in nats per character."""
-    total = 0.0
-    for xb, yb in zip(xs.split(1024), ys.split(1024)):  # in parts, to save memory
+    total, T = 0.0, xs.shape[1]
+    V, n_head = len(model.weights["lm_head"]), model.config.n_head
+    numbers = T * max(V, T * n_head)  # of each row: logits, or attention weights
+    rows = min(1024, max(1, 2**24 // numbers))
+    for xb, yb in zip(xs.split(rows), ys.split(rows)):  # in parts, to save memory
         logits = gpt(model, xb).flatten(0, 1)  # (B, T, V) -> (B * T, V)
         total += F.cross_entropy(logits, yb.flatten(), ignore_index=-1, reduction="sum").item()
     return total / (ys >= 0).sum().item()
