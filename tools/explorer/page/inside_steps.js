@@ -114,7 +114,7 @@ function attentionSteps(layer, i) {
       line: "return weighted_mean(values, att), att",
       part: "weighted_mean(values, att)",
       vector: layer.mixed,
-      says: "Each head takes the mean of the values with its weights. The heads come side by side.",
+      says: "Each head takes the weighted mean of the values. The results are put side by side.",
     },
     {
       id: "attn_wo",

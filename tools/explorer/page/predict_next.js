@@ -29,6 +29,8 @@ function offeredLetters(symbols, names) {
   return [...common.slice(0, MOST_LETTERS - 1), null];
 }
 
+const chipCount = (n) => `${n} ${n === 1 ? "chip" : "chips"}`;
+
 function chipBoard(letters, size) {
   const placed = []; // the symbols of the chips, in the order of the clicks
   const left = h("output", { class: "note" });
@@ -59,10 +61,10 @@ function chipBoard(letters, size) {
       p.textContent = chips ? probability(symbol).toFixed(2) : "";
       button.setAttribute(
         "aria-label",
-        `${spoken(symbol)}: ${chips} ${chips === 1 ? "chip" : "chips"}`,
+        `${spoken(symbol)}: ${chipCount(chips)}`,
       );
     }
-    left.textContent = `${CHIPS - placed.length} chips left`;
+    left.textContent = `${chipCount(CHIPS - placed.length)} left`;
     takeBack.disabled = placed.length === 0;
   }
 
@@ -160,9 +162,8 @@ function nextResult(models, { beginning, target, origin, mine, yours }, again) {
       {},
       "The name is ",
       h("strong", {}, data(target.word)),
-      ` (${origin}): after `,
-      beginning ? data(beginning) : "nothing",
-      " comes ",
+      ` (${origin}): `,
+      beginning ? ["after ", data(beginning), " comes "] : "it begins with ",
       h("strong", {}, target.next === null ? "the end" : mark(target.next)),
       `. ${text}`,
     ),
@@ -184,10 +185,11 @@ function chipQuestion(beginning, letters, size, decide) {
     h(
       "p",
       {},
-      "A name begins with ",
-      beginning ? h("strong", {}, data(beginning)) : "nothing yet",
-      ". What comes next? Each click on a letter puts a chip on it, worth 0.1. What you do not " +
-        "place is spread evenly over all letters.",
+      beginning
+        ? ["A name begins with ", h("strong", {}, data(beginning)), ". What comes next? "]
+        : "A name begins. What is its first letter? ",
+      "Each click on a letter puts a chip on it, and a chip is worth a probability of 0.1. The " +
+        "chips that you do not place are spread evenly over all letters.",
     ),
     board,
     h(

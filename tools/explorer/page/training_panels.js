@@ -196,7 +196,7 @@ export function createSamplesPanel(states, names) {
   const node = panelOf(
     "Five names",
     list,
-    h("p", { class: "note" }, "All steps draw with the same random numbers. “…”: cut here."),
+    h("p", { class: "note" }, "All steps draw with the same random numbers. “…” marks a name that is cut."),
   );
   const drawn = new Map(); // k -> promise of the names
   let current = 0;

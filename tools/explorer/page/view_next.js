@@ -24,7 +24,13 @@ function nextIntro() {
       "p",
       { class: "note" },
       "Click a bar to add its letter; the arrow keys move from bar to bar. Point at a letter to " +
-        "find it in all models. The bars show the probabilities after temperature and top-k.",
+        "find it in all models.",
+    ),
+    h(
+      "p",
+      { class: "note" },
+      "A temperature below 1 favours likely letters, and top-k keeps only the k likeliest ones. " +
+        "The bars show the probabilities after both. The same seed draws the same letters again.",
     ),
   ];
 }
