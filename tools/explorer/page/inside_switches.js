@@ -39,7 +39,7 @@ function nextTable(model, before, after, target, isOff) {
         {},
         h("th", { scope: "col" }, "next"),
         h("th", { scope: "col", colspan: "2" }, "all parts on"),
-        h("th", { scope: "col", colspan: "2" }, isOff ? "parts off" : "nothing off yet"),
+        h("th", { scope: "col", colspan: "2" }, isOff ? "parts off" : "nothing off"),
       ),
     ),
     h(

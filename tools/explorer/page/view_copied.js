@@ -184,7 +184,7 @@ async function renderCopied(panel, header, text) {
     h(
       "div",
       { class: "copied-columns" },
-      h("article", {}, h("h3", {}, "The longest pieces that train names share"), cover),
+      h("article", {}, h("h3", {}, "Its longest pieces found in train names"), cover),
       h("article", {}, h("h3", {}, "The nearest train names"), nearest),
     ),
     h("h2", {}, "200 names at a time"),

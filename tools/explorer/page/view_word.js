@@ -91,7 +91,7 @@ function createSurprises(all, { label, text, longest, isText }) {
     ? null
     : hideUntil(
         answers,
-        surpriseQuestion(() => round),
+        surpriseQuestion(() => round, use),
       );
   const box = h(
     "div",
