@@ -8,30 +8,36 @@ ifeq ($(strip $(PYTHON)),)
   # On Windows, python3 may only open the store. Python's installer brings py.
   PYTHON := $(if $(filter Windows_NT,$(OS)),py,python3)
 endif
+N :=
+NAME :=
+EXERCISE :=
 ARGS :=
+MAKEFLAGS += --no-builtin-rules
 
 .DEFAULT_GOAL := help
 # These targets take a word after them, such as a stage's number, which becomes N. make takes that
-# word for a target as well, so the word gets a rule that does nothing.
-WITH_N := stage start check watch hint solution predict museum class ablate notebook diff
+# word for a target as well, so any word gets a rule that does nothing.
+WITH_N := stage start check watch hint solution predict museum class ablate notebook diff score \
+	generate
 ALONE := stages table extras families explore plots check-setup test data help \
-	seeds published tries notebooks readme reference bench lint
-TARGETS := $(ALONE) $(WITH_N) score
-.PHONY: $(TARGETS)
+	seeds published tries notebooks readme reference bench site lint
+TARGETS := $(ALONE) $(WITH_N)
 
-ifneq ($(filter $(WITH_N) score,$(firstword $(MAKECMDGOALS))),)
-  WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
-  N := $(WORDS)
-  ALONE := $(filter-out $(WORDS),$(ALONE))
-  .PHONY: $(WORDS)
-  $(filter-out $(WITH_N) score,$(WORDS)): ; @:
+ifneq ($(filter $(WITH_N),$(firstword $(MAKECMDGOALS))),)
+  N := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+  TARGETS := $(firstword $(MAKECMDGOALS))
+  %: ALWAYS ; @:
+  Makefile: ;
 endif
 
-$(ALONE):
-	@"$(PYTHON)" run.py $@ $(ARGS)
+# run.py reads these as they were given. In a command, the shell would act on their quotes, dollars
+# and semicolons. To export the variables themselves, make would act on the dollars.
+unexport N NAME EXERCISE ARGS
+export ZERO_N := $(value N)
+export ZERO_NAME := $(value NAME)
+export ZERO_EXERCISE := $(value EXERCISE)
+export ZERO_ARGS := $(value ARGS)
 
-$(WITH_N):
-	@"$(PYTHON)" run.py $@ $(N) $(if $(EXERCISE),--exercise $(EXERCISE)) $(ARGS)
-
-score:
-	@"$(PYTHON)" run.py score $(N) $(if $(NAME),"NAME=$(NAME)") $(ARGS)
+.PHONY: $(TARGETS) ALWAYS
+$(TARGETS):
+	@"$(PYTHON)" run.py $@

@@ -9,6 +9,7 @@ import ast
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ REQUIREMENTS = ROOT / "requirements.txt"
 DEV_REQUIREMENTS = ROOT / "requirements-dev.txt"
 VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+SERIES = ROOT / "out" / "finished.txt"  # the stages that an unfinished `stages` has done
 INTERRUPTED = 130  # 128 + SIGINT: how a stage ends after Ctrl-C, with its result written
 MOST_WORKERS = 8  # for the tests; each holds PyTorch, about 300 MB of memory
 # Flags of pytest that choose the number of processes, or need the terminal; -vs is -v and -s.
@@ -37,6 +39,8 @@ PIP_SOURCES = re.compile(
     "PIP_(CONFIG_FILE|(EXTRA_)?INDEX_URL|FIND_LINKS|NO_INDEX|CONSTRAINT|TRUSTED_HOST|PROXY"
     "|(CLIENT_)?CERT|(DEFAULT_)?TIMEOUT|RETRIES|(NO_)?CACHE_DIR)"
 )
+ESCAPE = "" if os.name == "nt" else "\\"  # a backslash on Windows is a part of a path
+MAKE_VARIABLES = ("N", "EXERCISE", "NAME", "ARGS")  # the Makefile exports ZERO_N and so on
 # Run by .venv's Python: run.py, and then has() with the requirements files.
 PROBE = "import runpy, sys; sys.exit(not runpy.run_path(sys.argv[1])['has'](sys.argv[2:]))"
 
@@ -124,11 +128,16 @@ def is_installed(files):
 
 def install(files):
     """Install requirements files into .venv. The stamp comes last: a broken install is resumed."""
-    if VENV.exists() and not VENV.is_dir():
-        fail(f"{VENV} is a file, but the packages need a folder of this name: rename the file")
+    if not VENV.is_dir():
+        if VENV.exists() or VENV.is_symlink():  # a file, or a link that leads nowhere
+            fail(f"{VENV} is a file or a broken link, but it must be a folder: rename it")
+        if not os.access(ROOT, os.W_OK):
+            fail(f"{ROOT} cannot be written to, but .venv must go there: copy the project")
     size = "1 GB or more, which takes minutes" if files == [REQUIREMENTS] else "less than a minute"
     print(f"Installing {files[-1].name} into .venv, once: {size}.", flush=True)
     stamp, note = stamp_of(files)
+    if stamp.is_dir():
+        shutil.rmtree(stamp)
     stamp.unlink(missing_ok=True)
     if not venv_is_complete() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         shutil.rmtree(VENV, ignore_errors=True)
@@ -146,7 +155,7 @@ def install(files):
 def find_python(dev=False):
     """The Python to run everything with: this one if it has what is needed, otherwise .venv's.
 
-    dev: also ask for what only tests, lint and notebooks need.
+    dev: also ask for what only tests, lint, notebooks and the website need.
     """
     # The children do not get PYTHONPATH, so what it adds must not count here.
     foreign = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -169,6 +178,21 @@ def find_python(dev=False):
 
 # --- children ---
 
+children = []  # the latest child
+stops = []  # the signals that asked this program to end
+
+
+def stop(signum, frame):
+    """Let the child end in its own time, and start no further stage.
+
+    The terminal sends Ctrl-C to the child as well, but whoever sends SIGTERM sends it only here.
+    """
+    stops.append(signum)
+    if signum == signal.SIGTERM:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()
+
 
 def environment():
     """The environment of a child: it prints UTF-8 on every system, and each line at once."""
@@ -181,7 +205,16 @@ def environment():
 def start(command, **options):
     """Start a child in the environment above."""
     env = environment()
-    return subprocess.Popen([str(word) for word in command], env=env, **options)
+    child = subprocess.Popen([str(word) for word in command], env=env, **options)
+    children[:] = [child]
+    return child
+
+
+def low_priority():
+    """Options of start() for a child that leaves the processor to whatever else wants it."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+    return {"preexec_fn": lambda: os.nice(10)}
 
 
 def run(command, lines=None, **options):
@@ -198,6 +231,8 @@ def run(command, lines=None, **options):
                 sys.stdout.buffer.flush()
                 lines.append(line.replace(b"\r\n", b"\n"))
         status = child.returncode
+    if stops and status == 0:  # the stop came too late for the child, but nothing else may start
+        return INTERRUPTED
     return status if status >= 0 else 128 - status
 
 
@@ -218,34 +253,51 @@ def find_stage(words):
     return fail(f"{problem}; the stages are {', '.join(f.name for f in stage_folders())}")
 
 
-def train(python, folder, words, keep=False):
+def resume_flag(folder):
+    """["--resume"] if a training that did not end has left its state in this folder, else []."""
+    return ["--resume"] if any(folder.glob("checkpoint*")) else []
+
+
+def train(python, folder, words, keep=False, resume=False, out=None):
     """Run a stage's main.py and then, if it has one, its PyTorch twin. Returns the exit status.
 
     The twin gets the same words, and runs only if they mean the same to it. keep: write the output
-    of both to output.txt, unless one fails.
+    of both to output.txt, unless one fails. resume: go on with a training that did not end. out:
+    the folder for the results of all stages, if it is not out/.
     """
     lines = [] if keep else None
-    status = run([python, folder / "main.py", *words], lines)
+    home = (out or ROOT / "out") / folder.name
+    more = resume_flag(home) if resume else []
+    place = ["--out", home] if out else []
+    status = run([python, folder / "main.py", *words, *place, *more], lines)
     twin = folder / "torch_twin.py"
     if status == 0 and twin.exists():
         flags = {word.split("=")[0] for word in words if word.startswith("-")}
         if flags <= {"--data", "--seed"}:
-            status = run([python, twin, *words], lines)
+            more = resume_flag(home / "twin") if resume else []
+            place = ["--out", home / "twin"] if out else []
+            status = run([python, twin, *words, *place, *more], lines)
         else:
             command = f"{python} {folder.name}/{twin.name}"
             print(f"the twin did not run, because its flags differ; to train it: {command}")
     if keep and status in (0, INTERRUPTED):
-        output = ROOT / "out" / folder.name / "output.txt"
+        output = home / "output.txt"
         output.parent.mkdir(parents=True, exist_ok=True)
         output.with_suffix(".part").write_bytes(b"".join(lines))
         os.replace(output.with_suffix(".part"), output)
     return status
 
 
-def show_results(python):
-    """Print the loss table and draw the pictures of out/. Returns the status of the table."""
-    status = run([python, ROOT / "tools/table.py"])
-    run([python, ROOT / "tools/plots.py"], stdout=subprocess.DEVNULL)
+def show_results(python, out=None):
+    """Print the loss table and draw the pictures of out/, or of another folder with results.
+
+    Returns the status of the table.
+    """
+    where = ["--from", out] if out else []
+    quiet = ["--quiet"] if out else []  # there, no stage is missing: some have no part in it
+    status = run([python, ROOT / "tools/table.py", *where, *quiet])
+    if not stops:
+        run([python, ROOT / "tools/plots.py", *where], stdout=subprocess.DEVNULL)
     return status
 
 
@@ -257,24 +309,113 @@ def run_stage(words):
     if new:
         # In the background, because drawing takes longer than all of stage 02.
         plots = [python, ROOT / "tools/plots.py", "--stage", folder.name[:2]]
-        start(plots, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        start(plots, start_new_session=True, **quiet, **low_priority())
         print(f"pictures are being drawn into {new[0].relative_to(ROOT).as_posix()}")
     return status
 
 
+def take(words, flag):
+    """Remove `flag VALUE` or `flag=VALUE` from a list of words. Returns the value, or None."""
+    for i, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == flag and not equals and i + 1 == len(words):
+            fail(f"{flag} needs a file or a folder after it")
+        if name == flag:
+            found = words[i : i + 1 if equals else i + 2]
+            del words[i : i + len(found)]
+            return value if equals else found[1]
+    return None
+
+
+def own_folder(data, words):
+    """Where the stages' results on this file of the user's own go: out/own/my_names, or
+    out/own/my_names,steps-500 with other words than the usual ones.
+    """
+    name = Path(data).resolve().stem + re.sub(r"(^|\s)--", ",", " ".join(words))
+    name = re.sub(r"[^\w,.-]+", "-", name)[:80].strip(".")
+    return ROOT / "out" / "own" / (name or "data")
+
+
+def plan_stages(words):
+    """What `stages` runs: (out, [(folder, the words for its main.py)]).
+
+    --data gives names of the user's own to stages 02 to 05, and --text gives a running text to 06.
+    Then a stage without such data is left out, and out is a folder of its own. Otherwise all stages
+    run, and out is None, unless --out names a folder.
+    """
+    words = [*words]
+    data, text, out = (take(words, flag) for flag in ("--data", "--text", "--out"))
+    for flag, path in (("--data", data), ("--text", text)):
+        if path is not None and not Path(path).exists():
+            fail(f"{flag} {path}: there is no such file; give a text file")
+    if data is None and text is None:
+        return out and Path(out), [(folder, words) for folder in stage_folders()]
+    of_stage = dict.fromkeys(("02", "03", "04", "05"), data) | {"06": text}
+    jobs, left_out = [], []
+    for folder in stage_folders():
+        own = of_stage.get(folder.name[:2])
+        if own is None:
+            left_out.append(folder.name)
+        else:
+            jobs.append((folder, ["--data", own, *words]))
+    if left_out:
+        how = "--data FILE gives names to 02 to 05, and --text FILE gives a text to 06"
+        print(f"left out: {', '.join(left_out)}; {how}")
+    return Path(out) if out else own_folder(data or text, words), jobs
+
+
+def idea(folder):
+    """The first line of the docstring of a stage's main.py. Fails if main.py is no Python."""
+    path = folder / "main.py"
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:  # ValueError: it holds bytes that are no text
+        line = getattr(error, "lineno", None)
+        where = f"{folder.name}/main.py" + (f", line {line}" if line else "")
+        fail(f"{where}: {getattr(error, 'msg', error)}; mend it and run this again")
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def read_finished(again):
+    """The names of the stages that the last `stages` finished, if it was stopped before its end."""
+    if again:
+        SERIES.unlink(missing_ok=True)
+    finished = SERIES.read_text(encoding="utf-8").split() if SERIES.exists() else []
+    if finished:
+        how = "goes on after it; to repeat it: make stages ARGS=--again"
+        print(f"the last make stages ended after {finished[-1]}, and this one {how}", flush=True)
+    return finished
+
+
 def run_stages(words):
-    python, folders, began, status = find_python(), stage_folders(), time.monotonic(), 0
-    for number, folder in enumerate(folders, 1):
-        source = (folder / "main.py").read_text(encoding="utf-8")
-        idea = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        print(f"\n=== stage {number} of {len(folders)}: {folder.name}: {idea}", flush=True)
-        status = train(python, folder, words, keep=not words)
+    python, began, status = find_python(), time.monotonic(), 0
+    again = "--again" in words
+    words = [word for word in words if word != "--again"]
+    finished = [] if words else read_finished(again)
+    out, jobs = plan_stages(words)
+    for number, (folder, of_stage) in enumerate(jobs, 1):
+        if folder.name in finished:
+            continue
+        print(f"\n=== stage {number} of {len(jobs)}: {folder.name}: {idea(folder)}", flush=True)
+        usual = not words  # the stages' own runs, with the usual settings
+        status = train(python, folder, of_stage, usual, resume=usual and not again, out=out)
         if status != 0:
             how = "was interrupted" if status == INTERRUPTED else f"failed with status {status}"
             print(f"run.py: {folder.name} {how}, so no later stage runs", file=sys.stderr)
             break
+        if not words:
+            finished.append(folder.name)
+            SERIES.parent.mkdir(exist_ok=True)
+            SERIES.write_text("\n".join(finished), encoding="utf-8")
+    else:
+        if not words:
+            SERIES.unlink(missing_ok=True)
     print(flush=True)
-    show_results(python)
+    if not out or out.is_dir():
+        show_results(python, out)
+    if out and out.is_dir():
+        print(f"models, results and pictures: {out}")
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"{minutes} min {seconds} s in all")
     return status
@@ -362,7 +503,7 @@ ABLATIONS = {
 
 # name: (a function of the words after it, or the start of a command for Python; the line of help)
 LEARNING = {
-    "stages": (run_stages, "run stages 1 to 6 in order, then print the loss table"),
+    "stages": (run_stages, "run stages 1 to 6, then the loss table; ARGS=--again"),
     "stage": (run_stage, "run one stage: make stage 4, make stage 4 ARGS='--steps 500'"),
     "start": (["tools/learn", "start"], "begin to rebuild a stage or a set in my/: make start 3"),
     "check": (["tools/learn", "check"], "check your own stage; without a number: your progress"),
@@ -376,6 +517,7 @@ LEARNING = {
     "extras": (run_extras, "programs that go further: n-grams, WaveNet, fine-tuning, ..."),
     "explore": (["tools/explorer"], "a page on which your trained models answer, in a browser"),
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
+    "generate": (["tools/generate.py"], "let models continue a beginning: ARGS='--prompt em'"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
     "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),
@@ -394,18 +536,36 @@ MAINTAINING = {
     "readme": (["tools/readme.py"], "fill the READMEs from results/; --check lists stale ones"),
     "reference": (["tools/keep_results.py"], "copy a complete run from out/ to results/"),
     "bench": (["tools/bench.py"], "measure the speed: --published FILE --nanogpt FOLDER"),
+    "site": (["tools/build_site.py"], "build the whole course as a website in site/"),
     "lint": (["-m", "ruff", "check"], "check the style of the code"),
 }
 TARGETS = {**LEARNING, **MAINTAINING}
-NEED_DEV = ("notebooks", "lint")  # of those that are a command
+NEED_DEV = ("notebooks", "site", "lint")  # of those that are a command
+
+
+def words_of_make():
+    """The words after the target that make passes in the environment, and not to its children."""
+    values = {name: os.environ.pop(f"ZERO_{name}", "") for name in MAKE_VARIABLES}
+    words = values["N"].split()
+    words += ["--exercise", values["EXERCISE"]] if values["EXERCISE"] else []
+    words += [f"NAME={values['NAME']}"] if values["NAME"] else []
+    lexer = shlex.shlex(values["ARGS"], posix=True)  # as a shell splits a line into words
+    lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ESCAPE
+    try:
+        return words + list(lexer)
+    except ValueError as error:
+        return fail(f"ARGS={values['ARGS']!r}: {error}; give quotes in pairs")
 
 
 def main(words):
     if sys.version_info < OLDEST_PYTHON:
         have = sys.version.split()[0]
         fail(f"this is Python {have}, but 3.10 or newer is needed; with make: PYTHON=python3.12")
-    # The terminal sends Ctrl-C to the child as well. The child ends in its own time; wait for it.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup does
+            signal.signal(number, stop)
+    words = [*words, *words_of_make()]
     target = words[0] if words else "help"
     target = "help" if target in ("-h", "--help") else target
     if target not in TARGETS:

@@ -28,6 +28,7 @@ class Config:
     noise: float = flag(0.1, "spread of the points around their moon, whose radius is 1", 0, 100)
     n_hidden: int = flag(8, "neurons in each of the two hidden layers", 1, 1000)
     learning_rate: float = flag(2.0, "weight change per unit of gradient; falls to 1/10", 0, 1000)
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json, model.json and moons.txt")
 
 
@@ -44,11 +45,9 @@ def make_moons(n, noise):
     return lines
 
 
-def write_moons(config):
-    """Make moons for all splits and write them to a file: first train, then val, then test."""
-    lines = [line for _ in SPLITS for line in make_moons(config.points, config.noise)]
-    common.write_files(config.out, {"moons.txt": "\n".join(lines)})
-    return config.out / "moons.txt"
+def moons_text(config):
+    """The text of a file with moons for all splits: first train, then val, then test."""
+    return "\n".join(line for _ in SPLITS for line in make_moons(config.points, config.noise))
 
 
 def read_lines(path):
@@ -62,7 +61,7 @@ def load_lines(path):
     A folder's train.txt, val.txt and test.txt are used as they are. Raises BadInput for an empty
     split.
     """
-    if path.is_dir():
+    if common.is_folder(path):
         splits = {name: read_lines(path / f"{name}.txt") for name in SPLITS}
     else:
         splits = {name: [] for name in SPLITS}
@@ -91,17 +90,17 @@ def parse_points(lines, path):
 
 
 def load_points(config):
-    """The file of the points, and {"train": points, "val": points, "test": points} from it.
-
-    If the user gave no file, make moons first and write them to config.out.
+    """The file of the points, {"train": points, "val": points, "test": points}, and {} or, if the
+    user gave no file and this makes moons, {"moons.txt": the text of their file}.
     """
     if config.data == Config.data:
-        path, n = write_moons(config), config.points
-        lines = read_lines(path)
+        path, n, text = config.out / "moons.txt", config.points, moons_text(config)
+        common.note_hash(path, text.encode("utf-8"))
+        lines, files = text.split("\n"), {"moons.txt": text}
         splits = {"train": lines[:n], "val": lines[n : 2 * n], "test": lines[2 * n :]}
     else:
-        path, splits = config.data, load_lines(config.data)
-    return path, {name: parse_points(lines, path) for name, lines in splits.items()}
+        path, splits, files = config.data, load_lines(config.data), {}
+    return path, {name: parse_points(lines, path) for name, lines in splits.items()}, files
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -128,7 +127,7 @@ def train(config, model, points):
     def val_loss():
         return evaluate(model, points["val"])[0]
 
-    log = common.Log(config.steps, val_loss, train_loss)
+    log = common.Log(config.steps, val_loss, train_loss, state=[parameters, weights])
     for step in log:
         losses = [point_loss(model(x)[0], label) for x, label in points["train"]]
         loss = sum(losses) / len(losses)
@@ -175,8 +174,8 @@ def load(folder):
 def main():
     config = common.parse_flags(Config, __doc__)
     random.seed(config.seed)
-    common.prepare_out(config.out)
-    path, points = load_points(config)
+    path, points, files = load_points(config)
+    common.begin_run(config, path)
     sizes = {name: len(points[name]) for name in SPLITS}
     layers = [2, config.n_hidden, config.n_hidden, 1]
     model = MLP(layers)
@@ -190,9 +189,10 @@ def main():
     accuracy = {name: right for name, (_, right) in scores.items()}
     print("accuracy:", ", ".join(f"{name} {right:.0%}" for name, right in accuracy.items()))
     saved = {"config": common.settings(config), "layers": layers, "weights": weights}
+    files["model.json"] = json.dumps(saved)
     common.save_run(
-        config, log, "the chain rule trains a network", {"model.json": json.dumps(saved)},
-        unit="nats/point", data=path, docs=sizes, targets=sizes, params=params,
+        config, log, "the chain rule trains a network", files, unit="nats/point",
+        data=path, docs=sizes, targets=sizes, params=params,
         chars_seen=log.done * sizes["train"], loss=loss, samples=[], accuracy=accuracy,
     )  # fmt: skip
 

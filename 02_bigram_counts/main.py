@@ -96,6 +96,14 @@ def letter_frequencies(counts, smoothing):
     return np.tile(probabilities(counts.sum(axis=0, keepdims=True), smoothing), (len(counts), 1))
 
 
+def unsmoothed_loss(docs, tokenizer):
+    """The number that the lecture prints: it counts all names and scores the same names."""
+    xs, ys = pairs(docs, tokenizer)
+    counts = np.zeros((tokenizer.vocab_size, tokenizer.vocab_size))
+    np.add.at(counts, (xs, ys), 1)
+    return evaluate(probabilities(counts, 0), xs, ys)
+
+
 def log_probs(model, text):
     """One row for each character of a text and one for its end: log P of every token there.
 
@@ -124,14 +132,32 @@ def sample(model, temperature=1.0, longest=100):
 
 
 # ---- main ------------------------------------------------------------------------------------
+def to_rows(counts):
+    """The table as lists for JSON. If it is large, a row is {next: count} without the zeros."""
+    if len(counts) <= 1000:
+        return counts.tolist()
+    followers = [np.flatnonzero(row) for row in counts]
+    return [dict(zip(map(str, ys), row[ys].tolist())) for row, ys in zip(counts, followers)]
+
+
+def from_rows(rows):
+    """The table (V, V) that to_rows() was given."""
+    if not isinstance(rows[0], dict):
+        return np.array(rows)
+    counts = np.zeros((len(rows), len(rows)))
+    for x, row in enumerate(rows):
+        counts[x, [int(y) for y in row]] = [*row.values()]
+    return counts
+
+
 def load(folder, step=None):
     """The trained model that main() wrote, or the model as it was after `step` documents.
 
     KeyError if the run did not keep that step: result.json lists them under kept_steps.
     """
     saved = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    counts = saved["counts"] if step is None else dict(saved["earlier"])[step]
-    P = probabilities(np.array(counts), saved["config"]["smoothing"])
+    rows = saved["counts"] if step is None else dict(saved["earlier"])[step]
+    P = probabilities(from_rows(rows), saved["config"]["smoothing"])
     return Bigram(P, Tokenizer(saved["chars"]))
 
 
@@ -144,22 +170,18 @@ def main():
     V = tokenizer.vocab_size
     print(f"vocab size: {V}\nnum docs: {len(docs):,}\nnum params: {V * V:,} counts")
 
+    whole_file = unsmoothed_loss(docs, tokenizer)
     counts, log = train(config, splits["train"], splits["val"], tokenizer)
     P = probabilities(counts, config.smoothing)
     letters = letter_frequencies(counts, config.smoothing)
     data = {name: pairs(split, tokenizer) for name, split in splits.items()}
-    loss = {name: evaluate(P, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(P, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     baselines = {
         "uniform": {name: math.log(V) for name in SPLITS},
         "letter frequencies": {name: evaluate(letters, *data[name]) for name in SPLITS},
     }
     print(f"letter frequencies alone: val {baselines['letter frequencies']['val']:.4f}")
-
-    # The lecture prints this number: it counts all names, without smoothing, and scores them.
-    xs, ys = pairs(docs, tokenizer)
-    everything = np.zeros((V, V))
-    np.add.at(everything, (xs, ys), 1)
-    whole_file = evaluate(probabilities(everything, 0), xs, ys)
     print(f"all {len(docs):,} names counted and scored, no smoothing: {whole_file:.5f}")
 
     random.seed(config.seed)
@@ -168,8 +190,8 @@ def main():
     saved = {
         "config": common.settings(config),
         "chars": tokenizer.chars,
-        "counts": counts.tolist(),
-        "earlier": [[step, earlier.tolist()] for step, earlier in log.kept],
+        "counts": to_rows(counts),
+        "earlier": [[step, to_rows(earlier)] for step, earlier in log.kept],
     }
     common.save_run(
         config, log, "the next character depends on the one before",

@@ -5,7 +5,7 @@ Stages 02 to 05 have the same file. Lesson 02 explains it.
 
 import zlib
 
-from common import SPLITS, BadInput, read_text, visible
+from common import SPLITS, BadInput, is_folder, read_text, visible
 
 
 def read_docs(path):
@@ -33,7 +33,7 @@ def load_splits(path):
     A folder's train.txt, val.txt and test.txt are used as they are. Raises BadInput for an empty
     split.
     """
-    if path.is_dir():
+    if is_folder(path):
         splits = {name: read_docs(path / f"{name}.txt") for name in SPLITS}
     else:
         splits = {name: [] for name in SPLITS}

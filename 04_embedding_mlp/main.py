@@ -33,6 +33,7 @@ class Config:
     n_hidden: int = flag(256, "neurons in the hidden layer", 1, 65536)
     learning_rate: float = flag(0.01, "of AdamW; falls linearly to 0", 0, 10)
     weight_decay: float = flag(0.12, "of AdamW: pulls every weight towards 0", 0, 10)
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json and model.pt")
 
 
@@ -96,6 +97,7 @@ def train(config, model, data):
         config.steps,
         val_loss=lambda: evaluate(model, *data["val"]),
         weights=lambda: [p.detach().clone() for p in model.parameters()],
+        state=[model.parameters(), optimizer],
     )
     for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
@@ -116,9 +118,11 @@ def train(config, model, data):
 @torch.no_grad()
 def evaluate(model, xs, ys):
     """Mean of -log P(next | context) over a whole split, in nats per character."""
+    # In pieces, to save memory: the vectors of a piece are at most 2**26 numbers, or one context.
+    rows = max(1, min(8192, 2**26 // (xs.shape[1] * model.wte.shape[1])))
     losses = [
         F.cross_entropy(model(xb), yb, reduction="sum").item()
-        for xb, yb in zip(xs.split(8192), ys.split(8192))  # in pieces, to save memory
+        for xb, yb in zip(xs.split(rows), ys.split(rows))
     ]
     return sum(losses) / len(ys)
 
@@ -167,7 +171,7 @@ def load(folder, step=None):
 def main():
     config = common.parse_flags(Config, __doc__)
     splits = load_splits(config.data)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     data = {name: contexts(split, tokenizer, config.block_size) for name, split in splits.items()}
@@ -177,7 +181,8 @@ def main():
     print(f"vocab size: {tokenizer.vocab_size}\nnum docs: {len(docs):,}\nnum params: {params:,}")
 
     log = train(config, model, data)
-    loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(model, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))
     saved = {

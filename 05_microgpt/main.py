@@ -36,6 +36,7 @@ class Config:
     learning_rate: float = flag(0.01, "of Adam; falls linearly to 0", 0, 10)
     temperature: float = flag(0.5, "of more samples; below 1 favours likely characters", 0.01, 100)
     published: bool = flag(False, "the published run: learn all of makemore's names, hold out none")
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json and model.json")
 
     def __post_init__(self):
@@ -250,23 +251,40 @@ def gpt(model, token, position, cache, attentions=None):
 
 
 # ---- training --------------------------------------------------------------------------------
+def cut(docs, tokenizer, block_size):
+    """The token ids of all documents, a list for each. -> list of list[2 to block_size + 1]
+
+    A document longer than block_size is cut into pieces, and each piece starts over.
+    """
+    tokens = [tokenizer.encode(doc) for doc in docs]
+    return [
+        doc[start : start + block_size + 1]
+        for doc in tokens
+        for start in range(0, len(doc) - 1, block_size)
+    ]
+
+
 def train(model, docs):
-    """Learn from one document per step. Returns the log and the number of targets learned from."""
+    """Learn from one piece of a document per step; most documents are a single piece.
+
+    Returns the log and the number of targets learned from.
+    """
     config = model.config
+    pieces = cut(docs, model.tokenizer, config.block_size)
     params = [p for matrix in model.weights.values() for row in matrix for p in row]
     m = [0.0] * len(params)  # running mean of each gradient
     v = [0.0] * len(params)  # running mean of its square
     beta1, beta2, epsilon = 0.85, 0.99, 1e-8
-    chars_seen = 0
     tenth = max(1, config.steps // 10)
     log = common.Log(
         config.steps,
         looks=[1, *range(tenth, config.steps + 1, tenth)],
         weights=lambda: floats(model.weights),
+        state=[params, m, v],
     )
     for step in log:
-        tokens = model.tokenizer.encode(docs[step % len(docs)])
-        n = min(config.block_size, len(tokens) - 1)
+        tokens = pieces[step % len(pieces)]
+        n = len(tokens) - 1
 
         # Forward: predict each token from those before it.
         cache, losses = empty_cache(config), []
@@ -290,9 +308,8 @@ def train(model, docs):
             p.data -= learning_rate * m_hat / (v_hat**0.5 + epsilon)
             p.grad = 0.0
 
-        log.add(loss.data)
-        chars_seen += n
-    return log, chars_seen
+        log.add(loss.data, n)
+    return log, log.chars_seen
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -300,15 +317,11 @@ def build_trie(docs, tokenizer, block_size):
     """Every beginning of a document, and how often each token follows it.
 
     "ema" and "eve" give {(BOS,): {e: 2}, (BOS, e): {m: 1, v: 1}, (BOS, e, m): {a: 1}, ...}.
-    A document longer than block_size is cut into pieces, and each piece starts over.
     """
     trie = defaultdict(Counter)
-    for doc in docs:
-        tokens = tokenizer.encode(doc)
-        for start in range(0, len(tokens) - 1, block_size):
-            piece = tokens[start : start + block_size + 1]
-            for i in range(1, len(piece)):
-                trie[tuple(piece[:i])][piece[i]] += 1
+    for piece in cut(docs, tokenizer, block_size):
+        for i in range(1, len(piece)):
+            trie[tuple(piece[:i])][piece[i]] += 1
     return trie
 
 
@@ -410,7 +423,7 @@ def main():
         splits = {"train": read_docs(config.data), "val": [], "test": []}
     else:
         splits = load_splits(config.data)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     docs = sum(splits.values(), [])
     tokenizer = Tokenizer(docs)
     random.seed(config.seed)
@@ -432,7 +445,9 @@ def main():
         print("samples:", mark_known(samples[:10], splits))
         marked = mark_known(at_temperature[:10], splits)
         print(f"samples at temperature {config.temperature}: {marked}", flush=True)
-    loss = {name: evaluate(model, split) for name, split in splits.items()}
+    loss = {"val": evaluate(model, splits["val"])}
+    for name in common.unless_stopped("train", "test"):
+        loss[name] = evaluate(model, splits[name])
     log.curve.append([log.done, None, loss["val"]])
     saved = {
         "config": common.settings(config),

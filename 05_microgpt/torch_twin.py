@@ -48,6 +48,7 @@ class Config:
     dropout: float = flag(0.0, "share of each name's activations set to 0 in training", 0, 0.99)
     bfloat16: bool = flag(False, "matrix products in bfloat16, on CPUs with instructions for it")
     temperature: float = flag(0.5, "of more samples; below 1 favours likely characters", 0.01, 100)
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT / "twin", "folder for result.json and model.pt")
 
     def __post_init__(self):
@@ -170,11 +171,11 @@ def train(model, data):
         weight_decay=config.weight_decay, fused=True,
     )  # fmt: skip
     fast = config.bfloat16 and has_bfloat16()
-    chars_seen = 0
     log = common.Log(
         config.steps,
         val_loss=lambda: evaluate(model, *data["val"]),
         weights=lambda: {name: w.detach().clone() for name, w in model.weights.items()},
+        state=[model.weights, optimizer],
     )
     for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
@@ -192,17 +193,19 @@ def train(model, data):
         optimizer.param_groups[0]["lr"] = config.learning_rate * (1 - step / config.steps)
         optimizer.step()
 
-        log.add(loss.item())
-        chars_seen += lengths[batch].sum().item()
-    return log, chars_seen
+        log.add(loss.item(), lengths[batch].sum().item())
+    return log, log.chars_seen
 
 
 # ---- evaluation ------------------------------------------------------------------------------
 @torch.no_grad()
 def evaluate(model, xs, ys):
     """Mean of -log P over every character and end of a split, in nats per character."""
-    total = 0.0
-    for xb, yb in zip(xs.split(1024), ys.split(1024)):  # in parts, to save memory
+    total, T = 0.0, xs.shape[1]
+    V, n_head = len(model.weights["lm_head"]), model.config.n_head
+    numbers = T * max(V, T * n_head)  # of each row: logits, or attention weights
+    rows = min(1024, max(1, 2**24 // numbers))
+    for xb, yb in zip(xs.split(rows), ys.split(rows)):  # in parts, to save memory
         logits = gpt(model, xb).flatten(0, 1)  # (B, T, V) -> (B * T, V)
         total += F.cross_entropy(logits, yb.flatten(), ignore_index=-1, reduction="sum").item()
     return total / (ys >= 0).sum().item()
@@ -269,7 +272,7 @@ def main():
     if config.preset == "best":
         variant, idea = "best", "the same model, larger, with dropout and weight decay"
     splits = load_splits(config.data)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     tokenizer = Tokenizer(sum(splits.values(), []))
     data = {name: pad_docs(docs, tokenizer, config.block_size) for name, docs in splits.items()}
     torch.manual_seed(config.seed)
@@ -279,7 +282,8 @@ def main():
 
     log, chars_seen = train(model, data)
 
-    loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(model, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     at_temperature = [sample(model, config.temperature) for _ in range(20)]
     samples = [sample(model) for _ in range(20)]
     print("samples:", mark_known(samples[:10], splits))

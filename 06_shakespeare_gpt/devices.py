@@ -5,14 +5,16 @@ each rank. Every rank holds the complete model and takes its share of each batch
 DistributedDataParallel averages the gradients, so all ranks stay the same. Only rank 0 writes.
 """
 
+import copy
 import os
 import signal
 import sys
 
-from common import BadInput
+from common import BadInput, visible
 
 import torch
 import torch.distributed
+import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 RANK, RANKS = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
@@ -49,6 +51,49 @@ def pick_dtype(name, device):
         can = torch.cpu.get_capabilities()
         fast = device == "cpu" and (can.get("avx512_bf16") or can.get("amx_bf16"))
     return "bfloat16" if fast else "float32"
+
+
+def one_step(model, device, text):
+    """What one step of AdamW on a text (T + 1,) changes in each weight. -> list of CPU tensors"""
+    model, text = copy.deepcopy(model).to(device).eval(), text.to(device)  # without dropout
+    before = [p.detach().clone() for p in model.parameters()]
+    # With eps = 1, AdamW does not magnify the rounding of gradients that are nearly 0.
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, eps=1.0, weight_decay=0.0)
+    F.cross_entropy(model(text[None, :-1])[0], text[1:]).backward()
+    optimizer.step()
+    return [(p.detach() - old).cpu() for p, old in zip(model.parameters(), before)]
+
+
+def check_device(device, model, text):
+    """The device, or "cpu" and a line on stderr if one step of training fails or differs there.
+
+    Some drivers, above all for MPS and old GPUs, compute wrong numbers without an error. text: ids
+    (T + 1,), T at most block_size.
+    """
+    if device == "cpu" or RANKS > 1:
+        return device
+    right, problem = one_step(model, "cpu", text), ""
+    whole = torch.cat([change.flatten() for change in right]).norm()
+    try:
+        for a, b in zip(right, one_step(model, device, text)):
+            if not (a - b).norm() <= 0.01 * (a.norm() + 0.1 * whole):  # not: also for NaN
+                problem = "its first step of training differs from the CPU's"
+    except RuntimeError as error:  # such as: no code for a GPU as old as this one
+        problem = str(error).partition("\n")[0]
+    if problem:
+        line = f"{device} cannot be trusted ({problem}), so this run uses the CPU"
+        print(f"{visible(line)}; a newer driver or PyTorch may help", file=sys.stderr)
+    return "cpu" if problem else device
+
+
+def check_compiler(device):
+    """Raise BadInput if torch.compile does not work here."""
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(2, device=device))
+    except Exception as error:  # its parts have many errors of their own
+        needs = "a C++ compiler" if device == "cpu" else "a C++ compiler and Triton"
+        how = "install it, or give --no-compile, which trains the same model"
+        raise BadInput(f"--compile needs {needs} that PyTorch can use: {how}") from error
 
 
 def autocast(device, dtype):

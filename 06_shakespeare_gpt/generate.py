@@ -8,7 +8,6 @@ Run: python 06_shakespeare_gpt/generate.py --prompt "ROMEO:" --length 1000
 """
 
 import sys
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from common import OUT, BadInput, flag, visible
 
 import torch
 
+import prompts
 from devices import pick_device
 from main import load
 from model import draw
@@ -26,8 +26,10 @@ from model import draw
 @dataclass(frozen=True)
 class Config:
     model: Path = flag(OUT / "model.pt", "the model that main.py wrote")
-    prompt: str = flag("\n", "the text to continue")
-    length: int = flag(500, "characters to add", 0, 10**7)
+    prompt: str = flag(prompts.DEFAULT, r"the text to continue; \n is a line end")
+    prompt_file: str = flag("", "a text file to continue instead")
+    stop: str = flag("", r"end after the model has written this, such as '\n\n'")
+    length: int = flag(500, "characters to add at most", 0, 10**7)
     temperature: float = flag(0.8, "below 1, samples favour likely characters", 0.01, 100)
     top_k: int = flag(200, "draw from this many of the likeliest characters", 1, 10**6)
     seed: int = flag(1337, "seeds the random numbers", 0, 2**32 - 1)
@@ -75,45 +77,41 @@ def generate(model, tokens, length, temperature=1.0, top_k=None):
 
 # ---- main ------------------------------------------------------------------------------------
 def load_model(path):
-    """The model in a file. Raises BadInput if there is none."""
+    """The model in a file. Raises BadInput if there is none, or if its weights are not numbers."""
     try:
-        return load(path.parent, path.name)
+        model = load(path.parent, path.name)
+        tokens = model.tokenizer.encode(model.tokenizer.chars[0])
+        logits = model(torch.tensor([tokens]))  # weights that do not fit each other fail here
     except OSError as error:
         raise BadInput(f"--model {path}: {error.strerror}; run main.py first") from error
     except Exception as error:  # torch.load has no error of its own for other kinds of files
         raise BadInput(f"--model {path} is not a model of this stage: run main.py first") from error
-
-
-def known_prompt(prompt, chars):
-    """The prompt in a form that the model can read: an accent may be part of its letter, or follow
-    it as a character of its own. BadInput if it has a character that the model has never seen.
-    """
-    forms = [prompt, *(unicodedata.normalize(form, prompt) for form in ("NFC", "NFD"))]
-    for form in forms:
-        if set(form) <= chars:
-            return form
-    problem = f"--prompt holds {min(set(prompt) - chars)!r}, which the model has never seen"
-    if set(prompt.lower()) <= chars and not any(ch.isupper() for ch in chars):
-        problem += f"; its text is all in lower case: give {prompt.lower()!r}"
-    raise BadInput(problem)
+    if not logits.isfinite().all():
+        raise BadInput(f"--model {path}: its training diverged; train again with a lower rate")
+    return model
 
 
 def main():
     config = common.parse_flags(Config, __doc__)
     device = pick_device(config.device)
     model = load_model(config.model).to(device)
-    prompt = known_prompt(config.prompt, set(model.tokenizer.chars))
+    chars = set(model.tokenizer.chars)
+    prompt = prompts.read_prompt(config.prompt, chars, config.prompt_file)
+    stop = prompts.known_form("--stop", prompts.unescape(config.stop), chars)
     torch.manual_seed(config.seed)
     tokens = model.tokenizer.encode(prompt)
     print(visible(prompt, "\n\t"), end="", flush=True)
-    written = 0
+    written = ""
     try:
         for token in generate(model, tokens, config.length, config.temperature, config.top_k):
-            print(visible(model.tokenizer.decode([token]), "\n\t"), end="", flush=True)
-            written += 1
+            ch = model.tokenizer.decode([token])
+            print(visible(ch, "\n\t"), end="", flush=True)
+            written += ch
+            if stop and written.endswith(stop):
+                break
     except KeyboardInterrupt:
         print(flush=True)
-        print(f"stopped after {written:,} of {config.length:,} characters", file=sys.stderr)
+        print(f"stopped after {len(written):,} of {config.length:,} characters", file=sys.stderr)
         sys.exit(130)  # as common.run() does
     print()
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 import devices
+import prompts
 from devices import RANK, RANKS
 from model import GPT
 from muon import Muon
@@ -36,7 +37,7 @@ PRESETS = {
     "lecture": dict(
         steps=5000, batch_size=64, block_size=256, n_embd=384, n_head=6, n_layer=6, dropout=0.2,
         learning_rate=1e-3, muon_learning_rate=0.0, weight_decay=0.1, warmup=100, final=0.1,
-        compile=True,
+        compile=torch.cuda.is_available(),
     ),
     "microgpt": dict(
         data=ROOT / "data/names.txt", batch_size=64, block_size=16, n_embd=16, n_head=4,
@@ -69,7 +70,7 @@ class Config:
     final: float = flag(0.0, "last learning rate, as a share of the maximum", 0, 1)
     clip: float = flag(1.0, "largest gradient norm; a longer gradient is scaled down", 1e-9, 1e9)
     eval_every: int = flag(400, "steps between two measurements of the val loss", 1, 10**7)
-    prompt: str = flag("\n", "the text that the sample continues")
+    prompt: str = flag(prompts.DEFAULT, r"the text that the sample continues; \n is a line end")
     temperature: float = flag(0.8, "of the sample; lower favours likely characters", 0.01, 100)
     top_k: int = flag(200, "draw the sample from this many of the likeliest characters", 1, 10**6)
     device: str = flag("auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"])
@@ -78,6 +79,7 @@ class Config:
         choices=["auto", "float32", "bfloat16"],
     )  # fmt: skip
     compile: bool = flag(False, "run torch.compile first: takes a minute, then faster on a GPU")
+    resume: bool = flag(False, "go on with the training of a run that did not end")
     out: Path = flag(OUT, "folder for result.json and model.pt")
 
     def __post_init__(self):
@@ -87,6 +89,8 @@ class Config:
             raise BadInput("--prompt is empty: give at least one character")
         if self.batch_size % RANKS or (self.minutes and RANKS > 1):
             raise BadInput(f"{RANKS} ranks need --steps and a --batch-size that they share equally")
+        if self.resume and RANKS > 1:
+            raise BadInput("--resume works for one process only: start main.py without torchrun")
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -94,7 +98,7 @@ def load_text(path, block_size):
     """{"train": str, "val": str}: a folder's two files, or the first 9 in 10 characters and the
     rest. BadInput if a part is too short for one excerpt and the character after it.
     """
-    if path.is_dir():
+    if common.is_folder(path):
         splits = {name: common.read_text(path / f"{name}.txt") for name in ("train", "val")}
     else:
         text = common.read_text(path)
@@ -182,7 +186,7 @@ def schedule(step, share, config):
 def train(config, model, data, device, dtype, scoring=0.0):
     """Returns the log and {"step", "val", "weights"} of the lowest val loss.
 
-    The weights stay in memory, and nothing is written before the end. scoring: see common.Log.
+    The weights stay in memory until the end. scoring: see common.Log.
     """
     optimizers = make_optimizers(config, model)
     parallel = devices.share_gradients(model)
@@ -202,7 +206,10 @@ def train(config, model, data, device, dtype, scoring=0.0):
         return loss
 
     looks = range(config.eval_every, 10**9, config.eval_every)
-    log = common.Log(config.steps, val_loss, looks=looks, minutes=config.minutes, scoring=scoring)
+    log = common.Log(
+        config.steps, val_loss, looks=looks, minutes=config.minutes, scoring=scoring,
+        state=[model, *optimizers, generator, best],
+    )  # fmt: skip
     for step in log:
         xb, yb = get_batch(data["train"], config, generator)
 
@@ -237,6 +244,7 @@ def evaluate(model, data, batch_size=64):
     was_training = model.training
     model.eval()
     T, total = model.block_size, 0.0
+    batch_size = min(batch_size, max(1, 2**26 // T**2))  # attention needs T**2 numbers for a block
     whole = (len(data) - 1) // T * T  # characters in full blocks; the last block is shorter
     xs, ys = data[:whole].view(-1, T), data[1 : whole + 1].view(-1, T)  # (N, T)
     batches = list(zip(xs.split(batch_size), ys.split(batch_size)))
@@ -305,18 +313,22 @@ def load(folder, name="model.pt"):
 def main():
     config = common.parse_flags(Config, __doc__, PRESETS)
     device = devices.pick_device(config.device)
-    dtype = devices.pick_dtype(config.dtype, device)
     devices.join_ranks(device)
     splits = load_text(config.data, config.block_size)
-    common.prepare_out(config.out)
+    if RANK == 0:
+        common.begin_run(config)
     tokenizer = Tokenizer("".join(splits.values()))
     V = tokenizer.vocab_size
-    if unknown := set(config.prompt) - set(tokenizer.chars):
-        raise BadInput(f"--prompt holds {min(unknown)!r}, which does not occur in the text")
-    data = {k: torch.tensor(tokenizer.encode(text)).to(device) for k, text in splits.items()}
+    prompt = prompts.read_prompt(config.prompt, tokenizer.chars)
+    data = {k: torch.tensor(tokenizer.encode(text)) for k, text in splits.items()}
 
     torch.manual_seed(config.seed)
-    model = make_model(config, tokenizer).to(device)
+    model = make_model(config, tokenizer)
+    device = devices.check_device(device, model, data["val"][: config.block_size + 1])
+    dtype = devices.pick_dtype(config.dtype, device)
+    if config.compile:
+        devices.check_compiler(device)
+    model, data = model.to(device), {name: ids.to(device) for name, ids in data.items()}
     params = sum(p.numel() for p in model.parameters())
     print(f"vocab size: {V}\nnum characters: {sum(map(len, data.values())):,}")
     print(f"num params: {params:,}\ndevice: {device}, {dtype}", flush=True)
@@ -330,7 +342,7 @@ def main():
             loss["train"] = evaluate(model, data["train"])
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
-    text = sample(model, config.prompt, 500, config.temperature, config.top_k)
+    text = sample(model, prompt, 500, config.temperature, config.top_k)
     print("---- sample ----", visible(text.strip(), "\n\t"), "----------------", sep="\n")
     if best["val"] is not None:
         print(f"best val loss {best['val']:.4f} at step {best['step']}, kept in model.pt")

@@ -96,9 +96,9 @@ DATASETS = {
 }
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: Exception | str | Path) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    # A server's words may hold characters that a terminal would obey.
+    # A server's words, or a path, may hold characters that a terminal would obey.
     return "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text)
 
 
@@ -191,13 +191,15 @@ def get(dataset: Dataset, into: Path) -> bool:
             data = read()
             check(data, dataset)
         except FAILURES as error:
-            print(f"{dataset.file}: {source}: {one_line(error)}", file=sys.stderr)
+            problem = f"{one_line(source)}: {one_line(error)}"
+            print(f"{dataset.file}: {problem}", file=sys.stderr)
         else:
             place(data, target)
-            print(f"{dataset.file}: {dataset.size:,} bytes from {source}, sha256 verified")
+            size = f"{dataset.size:,} bytes"
+            print(f"{dataset.file}: {size} from {one_line(source)}, sha256 verified")
             return True
     print(
-        f"{dataset.file}: no source worked. Put the file into {into} by hand, or set "
+        f"{dataset.file}: no source worked. Put the file into {one_line(into)} by hand, or set "
         "ZERO_DATA_MIRROR to a folder or an http(s) URL that holds it, and run this again.",
         file=sys.stderr,
     )
@@ -229,7 +231,8 @@ def prepare_names(tsv: Path | None, into: Path) -> bool:
         check(data, NAMES)
     except FAILURES as error:
         advice = "" if tsv else ". To restore the file: git checkout -- data/names.txt"
-        print(f"{NAMES.file}: {source}: {one_line(error)}{advice}", file=sys.stderr)
+        problem = f"{one_line(source)}: {one_line(error)}"
+        print(f"{NAMES.file}: {problem}{advice}", file=sys.stderr)
         return False
     if tsv:
         place(data, into / NAMES.file)
@@ -239,7 +242,7 @@ def prepare_names(tsv: Path | None, into: Path) -> bool:
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:  # one line instead of the full usage text
-        self.exit(2, f"{self.prog}: {message} (--help lists the options)\n")
+        self.exit(2, f"{self.prog}: {one_line(message)} (--help lists the options)\n")
 
 
 def main(argv: list[str] | None = None) -> int:

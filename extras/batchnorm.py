@@ -133,7 +133,11 @@ def train(config, model, data):
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    log = common.Log(config.steps, val_loss=lambda: evaluate(model, *data["val"]))
+    log = common.Log(
+        config.steps,
+        val_loss=lambda: evaluate(model, *data["val"]),
+        state=[model.state(), optimizer],
+    )
     for step in log:
         batch = torch.randint(len(xs), (config.batch_size,))
 
@@ -196,7 +200,7 @@ def load(folder):
 def main():
     config = common.parse_flags(Config, __doc__)
     splits = names.load_splits(config.data)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     tokenizer = names.Tokenizer(sum(splits.values(), []))
     data = {
         name: stage.contexts(docs, tokenizer, config.block_size) for name, docs in splits.items()
@@ -207,7 +211,8 @@ def main():
     print(f"the MLP with BatchNorm before tanh; num params: {params:,}")
 
     log = train(config, model, data)
-    loss = {name: evaluate(model, *data[name]) for name in ("train", "test")} | {"val": log.val}
+    loss = {name: evaluate(model, *data[name]) for name in common.unless_stopped("train", "test")}
+    loss["val"] = log.val
     samples = [sample(model) for _ in range(20)]
     print("samples:", names.mark_known(samples[:10], splits))
     saved = {

@@ -29,6 +29,7 @@ from byte_pairs import BytePairs, learn_merges
 common = load_stage("06_shakespeare_gpt", "common")
 stage = load_stage("06_shakespeare_gpt")
 devices = load_stage("06_shakespeare_gpt", "devices")
+prompts = load_stage("06_shakespeare_gpt", "prompts")
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -81,11 +82,9 @@ def main():
     device = devices.pick_device(config.device)
     dtype = devices.pick_dtype(config.dtype, device)
     splits = stage.load_text(config.data, config.block_size)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     chars = sorted(set("".join(splits.values())))
-    unknown = set(config.prompt) - set(chars)
-    if unknown:
-        raise common.BadInput(f"--prompt holds {min(unknown)!r}, which does not occur in the text")
+    prompt = prompts.read_prompt(config.prompt, chars)
     began = time.perf_counter()
     tokenizer = BytePairs(chars, learn_merges(splits["train"], config.vocab_size))
     data = {name: encode(tokenizer, text).to(device) for name, text in splits.items()}
@@ -118,7 +117,7 @@ def main():
             loss["train"] = per_char(stage.evaluate(model, data["train"]), share["train"])
     model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
-    text = sample(model, config.prompt, 200, config.temperature, config.top_k)
+    text = sample(model, prompt, 200, config.temperature, config.top_k)
     shown = common.visible(text.strip(), "\n\t")
     print("---- sample ----", shown, "----------------", sep="\n")
     saved = {

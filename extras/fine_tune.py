@@ -21,6 +21,7 @@ import torch
 common = load_stage("06_shakespeare_gpt", "common")
 stage = load_stage("06_shakespeare_gpt")
 devices = load_stage("06_shakespeare_gpt", "devices")
+prompts = load_stage("06_shakespeare_gpt", "prompts")
 names = load_stage("05_microgpt", "names")
 names_common = load_stage("05_microgpt", "common")
 
@@ -101,12 +102,17 @@ def load_model(path, first):
     """A model of stage 06 and its Config. BadInput if there is none: run the command `first`."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        return stage.load(path.parent, path.name), stage.Config(**saved["config"])
+        model, config = stage.load(path.parent, path.name), stage.Config(**saved["config"])
+        tokens = model.tokenizer.encode(model.tokenizer.chars[0])
+        logits = model(torch.tensor([tokens]))  # weights that do not fit each other fail here
     except OSError as error:
         raise common.BadInput(f"--model {path}: {error.strerror}; run {first} first") from error
     except Exception as error:  # torch.load has no error of its own for other kinds of files
         problem = f"--model {path} is not a model of stage 06; run {first} first"
         raise common.BadInput(problem) from error
+    if not logits.isfinite().all():
+        raise common.BadInput(f"--model {path}: its training diverged; run {first} again")
+    return model, config
 
 
 # ---- main ------------------------------------------------------------------------------------
@@ -119,6 +125,7 @@ def main():
     new = load_new(config, model.block_size)
     old = load_old(config, model.block_size)
     common.prepare_out(config.out)
+    prompt = prompts.read_prompt(prompts.DEFAULT, tokenizer.chars)
     data = {k: encode(tokenizer, text, config.data, "--data").to(device) for k, text in new.items()}
     old = encode(tokenizer, old, config.old, "--old").to(device)
     recipe = replace(
@@ -133,7 +140,7 @@ def main():
 
     def show_sample(title):
         torch.manual_seed(config.seed)
-        text = stage.sample(model, length=150, temperature=1.0)
+        text = stage.sample(model, prompt, length=150, temperature=1.0)
         shown = common.visible(text.strip(), "\n\t")
         print(f"---- sample {title} ----", shown, "----------------", sep="\n", flush=True)
         return text

@@ -213,14 +213,19 @@ def resume(folder, settings, model):
     path = folder / "checkpoint.pt"
     if not path.exists():
         return Run()
-    saved = torch.load(path, weights_only=True)
-    if saved.get("settings") != settings:
+    try:
+        saved = torch.load(path, weights_only=True)
+        weights, run, rng = saved["weights"], Run(**saved["run"]), saved["rng"]
+        if saved["settings"] == settings:
+            model.load_state(weights)
+            torch.set_rng_state(rng)
+    except Exception as error:  # a broken file can raise nearly anything
+        raise common.BadInput(f"{path} is broken: delete it to begin again") from error
+    if saved["settings"] != settings:
         raise common.BadInput(
             f"{path} is from a run with other flags or data: delete it or give another --out"
         )
-    model.load_state(saved["weights"])
-    torch.set_rng_state(saved["rng"])
-    return Run(**saved["run"])
+    return run
 
 
 # ---- main ------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def load_text(path):
 
     A folder's train.txt and val.txt are used as they are. Raises BadInput if a part is too short.
     """
-    if path.is_dir():
+    if common.is_folder(path):
         splits = {name: common.read_text(path / f"{name}.txt") for name in ("train", "val")}
     else:
         text = common.read_text(path)

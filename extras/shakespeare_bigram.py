@@ -30,6 +30,7 @@ class Config:
     batch_size: int = common.flag(32, "excerpts in one step", 1, 10**5)
     block_size: int = common.flag(8, "characters in an excerpt; the model sees one", 1, 10**5)
     learning_rate: float = common.flag(0.01, "of AdamW, constant", 0, 10)
+    resume: bool = common.flag(False, "go on with the training of a run that did not end")
     out: Path = common.flag(common.OUT / "bigram", "folder for result.json and model.pt")
 
 
@@ -51,7 +52,11 @@ def train(config, model, data):
     """AdamW on random excerpts. Returns the log."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     generator = torch.Generator().manual_seed(config.seed)
-    log = common.Log(config.steps, val_loss=lambda: stage.evaluate(model, data["val"]))
+    log = common.Log(
+        config.steps,
+        val_loss=lambda: stage.evaluate(model, data["val"]),
+        state=[model, optimizer, generator],
+    )
     for _ in log:
         xb, yb = stage.get_batch(data["train"], config, generator)
 
@@ -97,7 +102,7 @@ def load(folder):
 def main():
     config = common.parse_flags(Config, __doc__)
     splits = stage.load_text(config.data, config.block_size)
-    common.prepare_out(config.out)
+    common.begin_run(config)
     tokenizer = stage.Tokenizer("".join(splits.values()))
     V = tokenizer.vocab_size
     data = {name: torch.tensor(tokenizer.encode(text)) for name, text in splits.items()}

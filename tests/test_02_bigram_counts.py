@@ -316,3 +316,31 @@ def test_the_default_run_gives_the_losses_of_the_table(tmp_path):
 def test_the_command_line_prints_the_published_loss(makemore, tmp_path):
     printed = run_stage("--data", makemore, "--out", tmp_path)
     assert "all 32,033 names counted and scored, no smoothing: 2.45401\n" in printed
+
+
+# ---- large alphabets -------------------------------------------------------------------------
+@pytest.mark.parametrize("V", [5, 1000, 1001])
+def test_a_table_of_any_size_comes_back_from_its_file(V):
+    rng = np.random.default_rng(0)
+    counts = np.zeros((V, V))
+    counts[rng.integers(0, V - 1, 300), rng.integers(0, V, 300)] += rng.integers(1, 9, 300)
+    text = json.dumps(main.to_rows(counts))
+    assert np.array_equal(main.from_rows(json.loads(text)), counts)
+    assert len(text) < 6 * 300 + 6 * V or V <= 1000  # the last row is empty
+
+
+def test_a_run_on_more_than_1000_characters_is_saved_without_its_zeros(tmp_path, monkeypatch):
+    chars = [chr(0x4E00 + i) for i in range(1100)]
+    names = [chars[i] + chars[(7 * i) % 1100] + "a" for i in range(1100)]
+    (tmp_path / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    flags = [f"--data={tmp_path / 'names.txt'}", f"--out={tmp_path / 'out'}"]
+    monkeypatch.setattr(sys, "argv", ["main.py", *flags])
+    main.main()
+    assert (tmp_path / "out/model.json").stat().st_size < 200_000  # not 1101 * 1101 * 5 bytes
+    model = main.load(tmp_path / "out")
+    splits = load_splits(tmp_path / "names.txt")
+    xs, ys = main.pairs(splits["val"], model.tokenizer)
+    result = json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
+    assert result["vocab_size"] == 1102
+    assert main.evaluate(model.P, xs, ys) == pytest.approx(result["loss"]["val"], rel=1e-12)
+    assert len(main.log_probs(model, chars[0])[0]) == 1102

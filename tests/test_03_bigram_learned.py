@@ -270,3 +270,32 @@ def test_a_temperature_divides_the_logits():
     lengths = [len(sample(model, temperature=0.5)) for _ in range(2000)]
     assert lengths.count(1) / 2000 == pytest.approx(0.1, abs=0.03)
     assert sum(lengths) / 2000 == pytest.approx(10, abs=0.8)
+
+
+# ---- large alphabets -------------------------------------------------------------------------
+@pytest.mark.parametrize("V", [3, 256, 257, 300])
+def test_rows_looked_up_are_those_of_the_product_with_one_hot_rows(V):
+    torch.manual_seed(0)
+    W = torch.randn(V, V, requires_grad=True)
+    xs = torch.randint(V, (40,))
+    logits = forward(W, xs)
+    assert torch.equal(logits, F.one_hot(xs, V).float() @ W)
+    out = torch.randn(40, V)
+    (gradient,) = torch.autograd.grad(logits, W, out)
+    expected = F.one_hot(xs, V).float().T @ out
+    assert torch.allclose(gradient, expected, atol=1e-5)
+
+
+def test_a_large_alphabet_is_never_multiplied_out(monkeypatch):
+    """100,000 pairs of 2,000 characters: their logits would take 800 MB, a table of all 16."""
+    V = 2000
+    torch.manual_seed(0)
+    W, xs, ys = torch.randn(V, V), torch.randint(V, (100_000,)), torch.randint(V, (100_000,))
+    sizes, log_softmax = [], main.log_softmax
+    watched = lambda logits: sizes.append(logits.numel()) or log_softmax(logits)  # noqa: E731
+    monkeypatch.setattr(main, "log_softmax", watched)
+    loss = evaluate(W, xs, ys)
+    assert max(sizes) <= V * V
+    assert loss == pytest.approx(F.cross_entropy(W[xs[:2000]], ys[:2000]).item(), abs=0.1)
+    expected = -W.log_softmax(1).double()[xs, ys].mean().item()
+    assert loss == pytest.approx(expected, abs=1e-5)

@@ -454,9 +454,8 @@ def test_both_forms_train_alike_from_the_same_weights():
     model = Model(config, main.init_weights(config, tokenizer.vocab_size), tokenizer)
     start = replace(model, weights=as_floats(model.weights))
     theirs = twin_of(start, steps=10, learning_rate=0.05, batch_size=1)
-    xs, ys = twin.pad_docs(["abca"], tokenizer, config.block_size)
-    xs, ys = xs[:1], ys[:1]  # main.py trains on the first block_size positions of a document
-    ours = [loss for _, loss, _ in main.train(model, ["abca"])[0].curve]
+    xs, ys = twin.pad_docs(["ab"], tokenizer, config.block_size)  # one row
+    ours = [loss for _, loss, _ in main.train(model, ["ab"])[0].curve]
     log, chars_seen = twin.train(theirs, {"train": (xs, ys), "val": (xs, ys)})
     assert ours == close([loss for _, loss, _ in log.curve[1:]])
     assert len(ours) == 10 and ours[-1] < ours[0] - 0.1
@@ -663,12 +662,38 @@ def test_one_name_can_be_overfitted():
     assert [main.sample(model, temperature=0.01) for _ in range(5)] == ["emma"] * 5
 
 
-def test_a_document_longer_than_block_size_is_trained_on_as_far_as_it_fits():
+def test_a_document_is_cut_like_the_rows_of_the_twin():
+    tokenizer, docs = Tokenizer(["abc"]), ["abcbabc", "", "a", "abc", "ab"]
+    for block_size in (1, 2, 3, 4, 7, 8, 16):
+        xs, ys = twin.pad_docs(docs, tokenizer, block_size)
+        pieces = main.cut(docs, tokenizer, block_size)
+        lengths = (ys >= 0).sum(dim=1).tolist()
+        assert [len(piece) - 1 for piece in pieces] == lengths
+        assert [piece[:-1] for piece in pieces] == [x[:n] for x, n in zip(xs.tolist(), lengths)]
+        assert [piece[1:] for piece in pieces] == [y[:n] for y, n in zip(ys.tolist(), lengths)]
+    assert main.cut(["abc"], tokenizer, 3) == [[3, 0, 1, 2], [2, 3]]
+
+
+def test_a_document_longer_than_block_size_is_trained_on_to_its_end(monkeypatch):
     random.seed(1)
     config = replace(SMALL, steps=4)
     model = Model(config, main.init_weights(config, 4), Tokenizer(["abcb"]))
+    calls, gpt = [], main.gpt
+    monkeypatch.setattr(main, "gpt", lambda *args: calls.append(args[1:3]) or gpt(*args))
     log, chars_seen = main.train(model, ["abcb", "a"])
-    assert (chars_seen, log.done) == (3 + 2 + 3 + 2, 4)
+    a, b, c, BOS = range(4)
+    abcb = [(BOS, 0), (a, 1), (b, 2), (c, 0), (b, 1)]  # (token, position): the second piece is c, b
+    assert calls == [*abcb, (BOS, 0), (a, 1), *abcb[:3]]
+    assert (chars_seen, log.done) == (3 + 2 + 2 + 3, 4)
+
+
+def test_the_end_of_long_documents_is_learned():
+    random.seed(1)
+    config, docs = replace(SMALL, steps=150, block_size=4, learning_rate=0.05), ["abcabcabc"]
+    model = Model(config, main.init_weights(config, 4), Tokenizer(docs))
+    main.train(model, docs)
+    model.weights = as_floats(model.weights)
+    assert main.evaluate(model, docs) < 0.7  # ln 4, for a guess, is 1.39
 
 
 def test_the_twin_counts_targets_and_not_their_padding():
@@ -748,6 +773,25 @@ def test_evaluate_equals_the_twins(dtype, atol):
     data = twin.pad_docs(docs, model.tokenizer, model.config.block_size)
     theirs = twin.evaluate(twin_of(model, dtype), *data)
     assert main.evaluate(model, docs) == pytest.approx(theirs, abs=atol)
+
+
+@pytest.mark.parametrize("V, block_size, most", [(27, 16, 1024), (10_001, 4, 419), (5, 1024, 4)])
+def test_the_parts_of_the_twin_have_a_bounded_size(V, block_size, most, monkeypatch):
+    """Logits and attention weights of a part are at most 16 million numbers."""
+    config = twin.Config(block_size=block_size, n_embd=4, n_head=4)
+    model = twin.Model(config, twin.init_weights(config, V), None)
+    rows = []
+
+    def gpt(model, xb):
+        rows.append(len(xb))
+        return torch.zeros(1, 1, V).expand(*xb.shape, V)
+
+    monkeypatch.setattr(twin, "gpt", gpt)
+    monkeypatch.setattr(twin.F, "cross_entropy", lambda *_, **__: torch.tensor(1.0))
+    N = 2 * most + 1
+    xs, ys = torch.zeros(2, N, block_size, dtype=torch.long)
+    twin.evaluate(model, xs, ys)
+    assert rows == [most, most, 1]
 
 
 def test_evaluate_of_the_twin_scores_every_row_of_more_than_one_part():

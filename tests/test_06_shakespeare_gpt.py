@@ -359,6 +359,103 @@ def test_device():
 
 
 # ---- schedule --------------------------------------------------------------------------------
+# What a device with wrong numbers may do to the weights. cpu:0 is a device that computes rightly.
+FAULTS = {
+    "a weight that stays as it is": lambda changes: [*changes[:-1], 0 * changes[-1]],
+    "a first weight that stays": lambda changes: [0 * changes[0], *changes[1:]],
+    "not a number": lambda changes: [*changes[:-1], changes[-1] * math.nan],
+    "a tenth too much": lambda changes: [1.1 * change for change in changes],
+    "rows in another order": lambda changes: [change.flip(0) for change in changes],
+    "another sign": lambda changes: [-change for change in changes],
+}
+
+
+def one_step_of(fault):
+    """devices.one_step with a fault on every device but the CPU."""
+    one_step = devices.one_step
+    return lambda model, device, text: (
+        one_step(model, device, text) if device == "cpu" else fault(one_step(model, "cpu", text))
+    )
+
+
+def test_a_device_that_computes_what_the_cpu_does_is_trusted(capsys):
+    model, text = make_model(large=False), torch.randint(V, (9,))
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    assert devices.check_device("cpu:0", model, text) == "cpu:0"
+    assert devices.check_device("cpu", model, text) == "cpu"
+    assert capsys.readouterr() == ("", "")
+    assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
+    assert model.training and all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_device_that_computes_something_else_gives_way_to_the_cpu(fault, monkeypatch, capsys):
+    monkeypatch.setattr(devices, "one_step", one_step_of(FAULTS[fault]))
+    assert devices.check_device("mps", make_model(), torch.randint(V, (9,))) == "cpu"
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert err.startswith("mps cannot be trusted (its first step of training differs")
+
+
+def test_a_device_that_cannot_compute_at_all_gives_way_to_the_cpu(monkeypatch, capsys):
+    def fault(changes):
+        raise RuntimeError("CUDA error: no kernel image is available\nand nine more lines")
+
+    monkeypatch.setattr(devices, "one_step", one_step_of(fault))
+    assert devices.check_device("cuda", make_model(), torch.randint(V, (9,))) == "cpu"
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "cuda cannot be trusted (CUDA error: no kernel image" in err
+
+
+def test_a_run_on_a_device_that_cannot_be_trusted_is_that_of_the_cpu(tmp_path, monkeypatch, capsys):
+    results = []
+    (tmp_path / "text.txt").write_text("to be or not to be, " * 60, encoding="utf-8")
+    for device in ("cpu", "mps"):
+        monkeypatch.setattr(devices, "pick_device", lambda name, device=device: device)
+        monkeypatch.setattr(devices, "one_step", one_step_of(FAULTS["another sign"]))
+        monkeypatch.setattr(sys, "argv", [
+            "main.py", f"--data={tmp_path / 'text.txt'}", f"--out={tmp_path / device}",
+            "--steps=2", "--block-size=8", "--batch-size=2", "--n-embd=8", "--n-layer=1",
+            "--prompt=to",
+        ])  # fmt: skip
+        main.main()
+        result = json.loads((tmp_path / device / "result.json").read_text(encoding="utf-8"))
+        results.append((result["loss"], result["samples"], result["environment"]["device"]))
+    assert results[0] == results[1] and results[0][2] == "cpu"
+    assert capsys.readouterr().err.count("mps cannot be trusted") == 1
+
+
+@pytest.mark.parametrize("device, needs", [("cpu", "compiler that"), ("cuda", "and Triton")])
+def test_compile_without_a_compiler_costs_one_line(device, needs, monkeypatch):
+    def compile(function):
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found")
+
+    monkeypatch.setattr(torch, "compile", compile)
+    with pytest.raises(BadInput, match=needs) as problem:
+        devices.check_compiler(device)
+    assert "give --no-compile" in str(problem.value) and "\n" not in str(problem.value)
+
+
+@pytest.mark.slow
+def test_compile_on_a_machine_without_a_compiler_costs_one_line(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be, " * 60, encoding="utf-8")
+    command = [sys.executable, ROOT / "06_shakespeare_gpt" / "main.py", "--compile", "--device=cpu",
+               f"--data={tmp_path / 'text.txt'}", f"--out={tmp_path / 'out'}", "--block-size=8",
+               "--prompt=to"]  # fmt: skip
+    environment = {**os.environ, "CXX": "no-such-compiler", "PATH": str(tmp_path)}
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path / "cache")
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "--compile needs a C++ compiler that PyTorch can use" in done.stderr
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_only_a_gpu_compiles_by_default():
+    assert main.PRESETS["lecture"]["compile"] == torch.cuda.is_available()
+    assert not any(values.get("compile") for name, values in main.PRESETS.items()
+                   if name != "lecture")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "step, share, final, expected",
     [

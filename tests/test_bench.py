@@ -37,14 +37,14 @@ def test_the_stopwatch_reads_steps_with_thousands_separators(tmp_path):
 def test_a_script_that_ends_too_early_is_an_error_and_not_a_hang(tmp_path):
     script = tmp_path / "short.py"
     script.write_text("print('step    1 / 3 | loss 1.0')", encoding="utf-8")
-    with pytest.raises(RuntimeError, match="before it printed step 3"):
+    with pytest.raises(bench.Failed, match="before it printed step 3"):
         seconds_per_step(script, 1, 3)
 
 
 def test_a_failing_child_says_why(tmp_path):
     script = tmp_path / "fails.py"
     script.write_text("raise SystemExit('no such luck')", encoding="utf-8")
-    with pytest.raises(RuntimeError, match="no such luck"):
+    with pytest.raises(bench.Failed, match="no such luck"):
         bench.child(script)
 
 

@@ -1,15 +1,19 @@
 """What holds for every stage: the run contract, bad input, Ctrl-C, and copies that stay copies."""
 
 import ast
+import dataclasses
+import functools
 import hashlib
 import json
 import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,6 +38,7 @@ POINTS = "\n".join(f"{math.sin(i)} {math.cos(i)} {1 if i % 2 else -1}" for i in 
 TEXT = dict.fromkeys(STAGES, NAMES) | {"01_micrograd": POINTS, "06_shakespeare_gpt": SPEECH * 60}
 
 
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and pipes as POSIX has them")
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
@@ -43,8 +48,8 @@ def run(monkeypatch, capsys):
 
     handlers = {number: signal.getsignal(number) for number in STOPPING}
 
-    def run(stage, *flags):
-        main, common = load_stage(stage), load_stage(stage, "common")
+    def run(stage, *flags, module="main"):
+        main, common = load_stage(stage, module), load_stage(stage, "common")
         monkeypatch.setattr(sys, "argv", ["main.py", *map(str, flags)])
         with pytest.raises(SystemExit) as ended:
             common.run(main.main)
@@ -242,15 +247,17 @@ def test_accents_and_other_scripts_simply_work(stage, run, data, tmp_path):
 
 @pytest.fixture
 def continued(run, data, tmp_path, monkeypatch, capsys):
-    """continued(text, prompt) -> (status, stdout, stderr) of generate.py, trained on the text."""
+    """continued(text, prompt, *flags) -> (status, stdout, stderr) of generate.py, trained on the
+    text. No prompt is given if it is None.
+    """
     stage = "06_shakespeare_gpt"
 
-    def continued(text, prompt):
+    def continued(text, prompt, *more):
         out = tmp_path / "o"
-        flags = [*QUICK[stage], "--data", data(stage, text), f"--prompt={text[0]}", "--out", out]
-        assert run(stage, *flags)[0] == 0
+        assert run(stage, *QUICK[stage], "--data", data(stage, text), "--out", out)[0] == 0
         generate, common = load_stage(stage, "generate"), load_stage(stage, "common")
-        flags = [f"--model={out / 'model.pt'}", f"--prompt={prompt}", "--device=cpu"]
+        flags = [f"--model={out / 'model.pt'}", "--device=cpu", *more]
+        flags += [] if prompt is None else [f"--prompt={prompt}"]
         monkeypatch.setattr(sys, "argv", ["generate.py", *flags])
         with pytest.raises(SystemExit) as ended:
             common.run(generate.main)
@@ -267,6 +274,42 @@ def test_a_prompt_may_have_accents_in_either_form_and_other_scripts(continued):
             status, out, err = continued(text, prompt)
             assert (status, err) == (0, "")
             assert out.startswith(known if prompt in both else prompt)
+
+
+def test_a_prompt_is_typed_with_escapes_or_read_from_a_file(continued, tmp_path):
+    text = "All:\nto be\tor \\n not\n" * 60
+    assert continued(text, r"be\tor \\n not\nAll:")[1].startswith("be\tor \\n not\nAll:")
+    (tmp_path / "prompt.txt").write_bytes(b"\xef\xbb\xbfAll:\r\nto")
+    status, out, err = continued(text, None, f"--prompt-file={tmp_path / 'prompt.txt'}")
+    assert (status, err) == (0, "") and out.startswith("All:\nto") and len(out) == 507 + 1
+    for prompt, file, named in (
+        ("to", "prompt.txt", "exclude each other"),
+        (None, "nowhere.txt", "nowhere.txt: No such file"),
+        (None, "empty.txt", "is empty"),
+    ):
+        (tmp_path / "empty.txt").write_bytes(b" \n")
+        status, out, err = continued(text, prompt, f"--prompt-file={tmp_path / file}")
+        assert (status, out) == (2, "") and err.count("\n") == 1
+        assert named in err and "--prompt-file" in err and "--data" not in err
+
+
+def test_a_text_ends_after_its_stop(continued):
+    text = "All:\nto be or not\n" * 60
+    for stop, end in ((r"o\n", "o\n"), ("b", "b")):
+        status, out, err = continued(text, "to be", f"--stop={stop}", "--length=5000")
+        written = out.removeprefix("to be").removesuffix("\n")
+        assert (status, err) == (0, "") and len(written) < 5000
+        assert written.endswith(end) and written.count(end) == 1
+    status, _, err = continued(text, "to be", "--stop=\u00e9")
+    assert status == 2 and err.count("\n") == 1 and "--stop holds '\u00e9'" in err
+
+
+@pytest.mark.parametrize("text", ["to be or not " * 100, "tobeornot" * 120])
+def test_without_a_prompt_a_sample_starts_with_what_the_text_has(text, continued):
+    start = " " if " " in text else "b"
+    status, out, err = continued(text, None)
+    assert (status, err) == (0, "") and len(out) == 502 and out[0] == start
+    assert set(out[:-1]) <= set(text)
 
 
 def test_a_prompt_with_capitals_is_answered_with_lower_case(continued):
@@ -332,6 +375,98 @@ def test_a_file_that_is_no_data_set_costs_one_line(stage, content, run, data, tm
     assert status == 2
     assert err.count("\n") == 1 and str(path) in err and "Traceback" not in err
     assert not (tmp_path / "o" / "result.json").exists()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_path_that_is_too_long_costs_one_line(stage, run, tmp_path):
+    path = tmp_path / ("x" * 300)
+    for flags in (["--data", path], ["--data", data_of(stage, tmp_path), "--out", path]):
+        status, out, err = run(stage, *flags)
+        assert (status, out) == (2, "") and err.count("\n") == 1 and str(path) in err
+
+
+def data_of(stage, folder):
+    (folder / "data.txt").write_text(TEXT[stage], encoding="utf-8")
+    return folder / "data.txt"
+
+
+@posix
+def test_a_folder_that_one_may_not_search_costs_one_line(run, data, tmp_path, monkeypatch):
+    """Made up, as root may search every folder."""
+
+    def refuse(self, method, *arguments, **options):
+        if "locked" in str(self):
+            raise PermissionError(13, "Permission denied", str(self))
+        return method(self, *arguments, **options)
+
+    for name in ("open", "is_dir", "exists"):
+        method = getattr(Path, name)
+        monkeypatch.setattr(Path, name, functools.partialmethod(refuse, method))
+    status, out, err = run("02_bigram_counts", "--data=locked/names.txt")
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "--data locked/names.txt: Permission denied" in err
+
+
+@posix
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_device_that_never_ends_costs_one_line(stage, run):
+    status, out, err = run(stage, "--data=/dev/zero")
+    assert (status, out) == (2, "") and err.count("\n") == 1 and "binary file" in err
+
+
+@posix
+def test_a_pipe_that_never_ends_costs_one_line(run, tmp_path, monkeypatch):
+    stage = "02_bigram_counts"
+    monkeypatch.setattr(load_stage(stage, "common"), "LARGEST_FILE", 2**22)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", f"exec yes > '{pipe}'"], stderr=subprocess.DEVNULL) as child:
+        status, out, err = run(stage, "--data", pipe)
+        child.kill()
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert f"--data {pipe} has more than 4,194,304 bytes" in err
+
+
+@posix
+def test_the_hash_of_a_pipe_is_that_of_its_bytes(run, tmp_path):
+    stage, hashes = "02_bigram_counts", []
+    os.mkfifo(tmp_path / "pipe")
+    for text in (NAMES, NAMES.replace("a", "b")):
+        writer = subprocess.Popen(
+            ["sh", "-c", f"cat > '{tmp_path / 'pipe'}'"], stdin=subprocess.PIPE, encoding="utf-8"
+        )
+        writer.stdin.write(text)
+        writer.stdin.close()
+        assert run(stage, "--data", tmp_path / "pipe", "--out", tmp_path / "o")[0] == 0
+        writer.wait(timeout=60)
+        hashes.append(result(tmp_path / "o")["dataset"]["sha256"])
+        assert hashes[-1] == hashlib.sha256(text.encode()).hexdigest()
+    assert hashes[0] != hashes[1]
+
+
+@pytest.mark.parametrize("stage, flags", [
+    ("04_embedding_mlp", ["--n-embd=4096", "--n-hidden=65536", "--block-size=256"]),
+    ("06_shakespeare_gpt", ["--n-embd=100000"]),
+])  # fmt: skip
+def test_a_size_that_cannot_be_allocated_costs_one_line(stage, flags, run, data, tmp_path):
+    text = TEXT[stage] * 5
+    status, _, err = run(stage, *flags, "--data", data(stage, text), "--out", tmp_path / "o")
+    assert status == 2 and err.count("\n") == 1 and "not enough memory" in err
+    assert not (tmp_path / "o" / "result.json").exists()
+
+
+def test_a_field_of_config_without_a_help_costs_one_line(run, monkeypatch):
+    stage = "02_bigram_counts"
+    main = load_stage(stage)
+
+    @dataclasses.dataclass(frozen=True)
+    class Config(main.Config):
+        letters: int = 3  # as a learner adds it
+
+    monkeypatch.setattr(main, "Config", Config)
+    status, out, err = run(stage)
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "Config.letters" in err and "flag(" in err
 
 
 def test_a_text_shorter_than_block_size_is_named(run, data, tmp_path):
@@ -423,7 +558,6 @@ def watched(self):
 common.Log.after_step = watched
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-posix = pytest.mark.skipif(os.name == "nt", reason="signals another process as POSIX does")
 
 
 def start_watched(stage, *flags):
@@ -453,6 +587,95 @@ def test_a_stop_keeps_the_result_so_far(stage, signum, data, tmp_path):
     assert math.isfinite(r["loss"]["val"])
     assert r["curve"][-1][0] == r["steps"]
     assert load_stage(stage).load(tmp_path / "o")
+
+
+PROGRAMS = [(stage, "main") for stage in STAGES] + [("05_microgpt", "torch_twin")]
+READERS = {"01_micrograd": "load_points", "06_shakespeare_gpt": "load_text"}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("phase", ["reading", "training", "scoring", "sampling"])
+@pytest.mark.parametrize("stage, module", PROGRAMS)
+def test_a_stop_in_any_phase(stage, module, phase, times, run, data, tmp_path, monkeypatch):
+    main, common = load_stage(stage, module), load_stage(stage, "common")
+    trained, stopped = [], []
+
+    def stop_now():
+        if not stopped:
+            stopped.append(True)
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    def before(name, wanted=lambda: True):
+        """Stop as soon as the stage calls this function."""
+        original = getattr(main, name)
+
+        def stopping(*arguments, **more):
+            if wanted():
+                stop_now()
+            return original(*arguments, **more)
+
+        monkeypatch.setattr(main, name, stopping)
+
+    train, after_step = main.train, common.Log.after_step
+
+    def watched_train(*arguments):
+        returned = train(*arguments)
+        trained.append(True)
+        return returned
+
+    def watched_step(self):
+        after_step(self)
+        if phase == "training" and self.done == 2:
+            stop_now()
+
+    monkeypatch.setattr(main, "train", watched_train)
+    monkeypatch.setattr(common.Log, "after_step", watched_step)
+    if phase == "reading":
+        before(READERS.get(stage, "load_splits"))
+    elif phase == "scoring":
+        before("evaluate", lambda: trained)
+    elif phase == "sampling" and stage != "01_micrograd":
+        before("sample")
+    elif phase == "sampling":
+        pytest.skip("stage 01 draws no samples")
+
+    out = tmp_path / "o"
+    status, printed, err = run(
+        stage, *QUICK[stage], "--data", data(stage), "--out", out, module=module
+    )
+    assert status == 130 and stopped and "Traceback" not in err
+    if phase == "reading":
+        assert err == "\nstopped before there was a result to keep\n"
+        assert not out.exists() or not list(out.iterdir())
+        return
+    assert err == "\nstopping; the result so far will be kept\n" * times
+    r = result(out)
+    assert r["interrupted"] and math.isfinite(r["loss"]["val"])
+    assert r["steps"] == (2 if phase == "training" else r["steps"]) > 0
+    if stage not in ("01_micrograd", "06_shakespeare_gpt") and phase != "sampling":
+        assert r["loss"]["test"] is None  # the last to be scored
+    if phase == "training" and stage != "01_micrograd":
+        assert r["loss"]["train"] is None
+    assert main.load(out)
+
+
+@posix
+@pytest.mark.parametrize("signum", STOPPING)
+def test_a_stop_while_torch_is_imported_is_one_line(signum, tmp_path):
+    (tmp_path / "torch.py").write_text(
+        "import time\nprint('importing', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept BaseException:\n    time.sleep(60)\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, ROOT / "03_bigram_learned" / "main.py", "--out", tmp_path / "o"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": tmp_path},
+    )  # fmt: skip
+    assert child.stdout.readline() == b"importing\n"
+    child.send_signal(signum)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert err == b"\nstopped before there was a result to keep\n"
 
 
 @posix
@@ -500,10 +723,10 @@ def test_nothing_is_written_over_an_earlier_run_before_the_end(
     common = load_stage(stage, "common")
 
     def break_off(self):
-        raise MemoryError
+        raise ZeroDivisionError
 
     monkeypatch.setattr(common.Log, "after_step", break_off)
-    with pytest.raises(MemoryError):
+    with pytest.raises(ZeroDivisionError):
         run(stage, *flags, "--seed=7")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
@@ -522,10 +745,104 @@ def test_model_and_result_are_never_half_written(stage, run, data, tmp_path, mon
         return write_bytes(self, content)
 
     monkeypatch.setattr(Path, "write_bytes", disk_full)
-    with pytest.raises(OSError):
-        run(stage, *flags, "--seed=7")
+    status, _, err = run(stage, *flags, "--seed=7")
     monkeypatch.undo()
+    line = f"main.py: error: --out {out}: No space left on device; the model is lost\n"
+    assert (status, err) == (1, line)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_an_out_folder_that_is_lost_gives_the_result_to_another(run, data, tmp_path, monkeypatch):
+    stage, out = "03_bigram_learned", tmp_path / "o"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    (tmp_path / "elsewhere").mkdir()
+    train = load_stage(stage).train
+
+    def out_is_lost(*arguments):
+        log = train(*arguments)
+        out.rmdir()
+        out.write_text("in the way", encoding="utf-8")
+        return log
+
+    monkeypatch.setattr(load_stage(stage), "train", out_is_lost)
+    status, _, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", out)
+    (place,) = (tmp_path / "elsewhere").iterdir()
+    assert status == 1 and err.count("\n") == 1
+    assert err.endswith(f"the model and its result are in {place}\n")
+    assert result(place)["steps"] == 20 and load_stage(stage).load(place)
+
+
+def test_a_removed_out_folder_is_made_again(run, data, tmp_path, monkeypatch):
+    stage, out = "03_bigram_learned", tmp_path / "a" / "o"
+    train = load_stage(stage).train
+    monkeypatch.setattr(
+        load_stage(stage), "train", lambda *a: (train(*a), shutil.rmtree(tmp_path / "a"))[0]
+    )
+    assert run(stage, *QUICK[stage], "--data", data(stage), "--out", out)[0] == 0
+    assert result(out)["steps"] == 20
+
+
+@posix
+@pytest.mark.parametrize("how", ["full", "head", "closed"])
+def test_a_run_that_cannot_print_keeps_its_result(how, data, tmp_path):
+    stage = "02_bigram_counts"
+    command = [sys.executable, str(ROOT / stage / "main.py"), "--out", str(tmp_path / "o")]
+    command = shlex.join([*command, "--data", str(data(stage))])
+    end = {"full": "> /dev/full", "head": "| :", "closed": ">&-"}[how]
+    shell = ["bash", "-c", f"set -o pipefail; {command} {end}"]
+    done = subprocess.run(shell, capture_output=True, encoding="utf-8")
+    problem = {"full": "No space left on device", "head": "Broken pipe"}.get(how)
+    line = f"main.py: error: not all could be printed: {problem}\n" if problem else ""
+    assert (done.returncode, done.stderr) == (1 if problem else 0, line)
+    assert result(tmp_path / "o")["steps"] > 100
+
+
+@posix
+def test_a_second_run_into_one_folder_is_refused(run, data, tmp_path):
+    stage, out = "01_micrograd", tmp_path / "o"
+    child = start_watched(stage, "--steps=1000000", "--data", data(stage), "--out", out)
+    status, _, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", out)
+    assert status == 2 and "another run is writing to it" in err and err.count("\n") == 1
+    child.kill()
+    child.communicate(timeout=60)
+    assert run(stage, *QUICK[stage], "--data", data(stage), "--out", out)[0] == 0
+
+
+def test_a_run_deletes_what_killed_runs_have_left(run, data, tmp_path):
+    stage, out = "02_bigram_counts", tmp_path / "o"
+    out.mkdir()
+    others = {".result.json", ".notes-12", "checkpoint.pt-12"}
+    for name in (".model.json-123", ".checkpoint-before.pt-7", ".result.json-99999", *others):
+        (out / name).write_text("left", encoding="utf-8")
+    assert run(stage, "--data", data(stage), "--out", out)[0] == 0
+    assert {path.name for path in out.iterdir()} == others | {"model.json", "result.json"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stopped_run_does_not_replace_a_finished_one(stage, run, data, tmp_path, monkeypatch):
+    out, common = tmp_path / "o", load_stage(stage, "common")
+    flags = ["--data", data(stage), "--out", out]
+    assert run(stage, *QUICK[stage], *flags)[0] == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    after_step = common.Log.after_step
+    steps = []
+
+    def stop_at_step_2(log):
+        after_step(log)
+        steps.append(log.done)
+        if log.done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(common.Log, "after_step", stop_at_step_2)
+    stopped = out / "tries" / "stopped"
+    for _ in range(2):  # the second one replaces the first
+        status, printed, _ = run(stage, *QUICK[stage], *flags)
+        assert status == 130 and f"written to {stopped}" in printed
+        assert result(stopped)["steps"] == 2 and result(stopped)["interrupted"]
+        assert load_stage(stage).load(stopped)
+        assert {path.name: path.read_bytes() for path in out.glob("*.*")} == before
+    status, printed, _ = run(stage, *QUICK[stage], *flags[:2], "--out", tmp_path / "tries" / "x")
+    assert status == 130 and result(tmp_path / "tries" / "x")["steps"] == 2
 
 
 def test_the_hash_is_of_the_bytes_that_were_read(run, data, tmp_path):
@@ -677,7 +994,7 @@ def test_a_stage_folder_holds_its_lesson_and_nothing_else():
         "03_bigram_learned": {"names.py"},
         "04_embedding_mlp": {"names.py"},
         "05_microgpt": {"names.py", "torch_twin.py"},
-        "06_shakespeare_gpt": {"model.py", "muon.py", "generate.py", "devices.py"},
+        "06_shakespeare_gpt": {"model.py", "muon.py", "generate.py", "devices.py", "prompts.py"},
     }
     for stage in STAGES:
         files = {path.name for path in (ROOT / stage).iterdir() if path.is_file()}
@@ -732,3 +1049,56 @@ def test_microgpt_needs_the_standard_library_only():
     for name in ("main.py", "names.py", "common.py"):
         source = (ROOT / "05_microgpt" / name).read_text(encoding="utf-8")
         assert not re.search(r"^\s*(?:import|from) (?:numpy|torch|matplotlib)", source, re.M)
+
+
+# ---- threads ---------------------------------------------------------------------------------
+CPU_V1 = {"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}
+NO_LIMIT_V1 = {"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}
+
+
+@pytest.mark.parametrize(
+    "cgroup, files, quota",
+    [
+        # version 2: in a container, on a host, the limit of a parent, no limit
+        ("0::/\n", {"cpu.max": "200000 100000\n"}, 2.0),
+        ("0::/user/job\n", {"user/job/cpu.max": "150000 100000\n"}, 1.5),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, 3.0),
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n", "a/cpu.max": "300000 100000\n"}, 3.0),
+        ("0::/a\n", {"a/cpu.max": "max 100000\n"}, None),
+        # version 1, also in a container that knows its group by the path on the host alone
+        ("3:memory:/\n2:cpu,cpuacct:/\n", {f"cpu/{k}": v for k, v in CPU_V1.items()}, 2.5),
+        ("2:cpu,cpuacct:/docker/5f\n", {f"cpu/{k}": v for k, v in CPU_V1.items()}, 2.5),
+        ("2:cpu:/a\n0::/\n", {f"cpu/a/{k}": v for k, v in CPU_V1.items()}, 2.5),
+        ("2:cpu:/\n", {f"cpu/{k}": v for k, v in NO_LIMIT_V1.items()}, None),
+        ("2:cpuset:/\n", {f"cpu/{k}": v for k, v in CPU_V1.items()}, None),
+        # none at all, and what makes no sense
+        (None, {}, None),
+        ("0::/\n", {}, None),
+        ("0::/\n", {"cpu.max": "many 100000\n"}, None),
+        ("nonsense\n", {"cpu.max": "200000 100000\n"}, None),
+    ],
+)
+def test_the_quota_of_a_container_is_read(cgroup, files, quota, tmp_path):
+    if cgroup is not None:
+        (tmp_path / "proc/self").mkdir(parents=True)
+        (tmp_path / "proc/self/cgroup").write_text(cgroup, encoding="utf-8")
+    for name, content in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    assert load_stage(STAGES[0], "common").cpu_quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(
+    "quota, chosen, threads",
+    [(None, None, None), (0.5, None, "1"), (2.9, None, "2"), (4, None, None), (99, None, None),
+     (2, "3", "3")],
+)  # fmt: skip
+def test_there_are_no_more_threads_than_the_quota_has_cores(quota, chosen, threads, monkeypatch):
+    common = load_stage(STAGES[0], "common")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", chosen or "")
+    if not chosen:
+        monkeypatch.delenv("OMP_NUM_THREADS")
+    common.limit_threads(quota)
+    assert os.environ.get("OMP_NUM_THREADS") == threads

@@ -218,7 +218,7 @@ def test_without_ideas_the_banners_are_the_parts(project):
         "",
         lines[-1],
     ]
-    assert "---- model" in lines[start + 13] and "python run.py diff 2 --full" in lines[-1]
+    assert "---- model" in lines[start + 13] and "make diff 2 ARGS=--full" in lines[-1]
 
 
 def test_a_part_can_be_brief_and_compare_other_files(project):

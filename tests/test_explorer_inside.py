@@ -260,10 +260,12 @@ def test_without_val_names_the_cost_is_that_of_this_name_only(
 def test_a_capital_is_answered_in_one_line_that_offers_the_small_letter(explorer_page):
     page = explorer_page("inside/Anna")
     problem = page.get_by_role("alert")
-    assert "never seen" in problem.inner_text()
+    assert problem.inner_text().startswith("microGPT has never seen the character A.")
+    assert not page.locator(".inside-pass").is_visible()
     problem.get_by_role("button", name="Use anna").click()
     assert page.get_by_role("alert").count() == 0
     assert page.locator(".inside-steps button").count() == 20
+    assert page.locator(".inside-pass").is_visible()
 
 
 def test_a_name_longer_than_the_window_is_read_in_pieces(explorer_page, explorer_out):

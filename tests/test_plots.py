@@ -260,6 +260,27 @@ def test_the_ladder_has_the_best_ngram_and_says_what_each_run_has_read(out):
 
 
 # ---- families --------------------------------------------------------------------------------
+def test_a_run_that_diverged_is_marked_and_the_others_are_drawn(out, tmp_path):
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    for run in ("03_bigram_learned", "06_shakespeare_gpt"):
+        path = tmp_path / run / "result.json"
+        r = json.loads(path.read_text(encoding="utf-8"))
+        curve = [[step, None, None] for step, *_ in r["curve"]]
+        diverged = {**r, "loss": dict.fromkeys(r["loss"]), "curve": curve, "diverged": True}
+        path.write_text(json.dumps(diverged), encoding="utf-8")
+    ladder = plots.render(plot_losses.draw_ladder, tmp_path)
+    assert ladder.startswith(b"\x89PNG") and ladder != plots.render(plot_losses.draw_ladder, out)
+    names, shakespeare = plot_losses.draw_ladder(tmp_path).axes[:2]
+    for axes in (names, shakespeare):
+        words = [text.get_text() for text in axes.texts]
+        assert words.count("diverged") == 1
+        full = plot_losses.draw_ladder(out).axes[axes is shakespeare]
+        assert len(axes.patches) == len(full.patches) - 1
+    for draw in (plot_losses.draw_curves, plot_losses.draw_loss):
+        folder = tmp_path if draw is plot_losses.draw_curves else tmp_path / "06_shakespeare_gpt"
+        assert plots.render(draw, folder).startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("draw, panel, key, lines", [
     ("draw_families", 0, "params", "BY_SIZE"), ("draw_families", 1, "chars_seen", "BY_TRAINING"),
     ("draw_families", 2, "seconds", "BY_TRAINING"), ("draw_context", 0, "context", "BY_CONTEXT"),
@@ -316,6 +337,45 @@ def test_what_is_missing_or_broken_costs_a_line_and_no_error(tmp_path, capsys):
     broken = "model.json cannot be read (JSONDecodeError); run the stage again"
     assert f"02_bigram_counts/counts.png skipped: {broken}" in lines
     assert len(lines) == len(plots.PICTURES) + 6
+
+
+def write_result(folder, **changes):
+    path = folder / "result.json"
+    path.write_text(json.dumps({**result(folder), **changes}), encoding="utf-8")
+
+
+def test_a_picture_with_too_much_in_it_costs_a_line_and_no_time(out, tmp_path, monkeypatch):
+    shutil.copytree(out, tmp_path / "out")
+    bigrams = tmp_path / "out/02_bigram_counts", tmp_path / "out/03_bigram_learned"
+    for folder, draw in zip(bigrams, (plot_stages.draw_counts, plot_stages.draw_tables)):
+        write_result(folder, vocab_size=81)
+        monkeypatch.setattr(plot_stages, "load_model", lambda *_: pytest.fail("it was loaded"))
+        with pytest.raises(Missing, match="81 characters, which is more than 80"):
+            draw(folder)
+        monkeypatch.undo()
+        write_result(folder, vocab_size=80)
+        draw(folder)
+    moons = tmp_path / "out/01_micrograd"
+    write_result(moons, targets={"train": 5001, "val": 1, "test": 1})
+    with pytest.raises(Missing, match="5,001 points"):
+        plot_stages.draw_boundary(moons)
+    text = tmp_path / "out/06_shakespeare_gpt"
+    monkeypatch.setattr(plot_stages, "MOST_HEADS", 3)  # it has two layers of two heads
+    with pytest.raises(Missing, match="4 heads"):
+        plot_stages.draw_line_attention(text)
+    monkeypatch.setattr(plot_stages, "MOST_POSITIONS", 31)
+    with pytest.raises(Missing, match="32 positions"):
+        plot_stages.draw_line_positions(text)
+
+
+def test_a_picture_that_cannot_be_written_costs_a_line(out, tmp_path, monkeypatch, capsys):
+    def refused(path, content):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(plots, "write_if_changed", refused)
+    assert plots.main(["--from", str(out), "--into", str(tmp_path), "--stage", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and all("skipped: PermissionError" in line for line in lines)
 
 
 def test_a_model_of_an_older_form_is_skipped(tmp_path):

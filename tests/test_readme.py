@@ -210,7 +210,7 @@ def test_a_bad_marker_leaves_every_file_alone(project, capsys):
     bad = project / STAGE / "README.md"
     bad.write_text(f"{MARKER}\n", encoding="utf-8")
     assert readme.main([], project) == 2
-    assert capsys.readouterr().err.startswith(f"{STAGE}/README.md:1: {MARKER}")
+    assert capsys.readouterr().err.startswith(f"readme: error: {STAGE}/README.md:1: {MARKER}")
     assert (project / "README.md").read_text(encoding="utf-8") == f"{MARKER}{END}\n"
 
 

@@ -54,7 +54,8 @@ from pathlib import Path
 here, began = Path(__file__).parent, time.monotonic()
 while not (here / "go").exists() and time.monotonic() - began < 20:
     time.sleep(0.05)
-(here / "part").write_text(sys.argv[2], encoding="utf-8")
+nice = os.nice(0) if hasattr(os, "nice") else 10
+(here / "part").write_text(f"{sys.argv[2]} nice {nice}", encoding="utf-8")
 os.replace(here / "part", here / "drawn")
 '''
 FOURTH = '"""The fourth idea."""\n\nprint("the fourth ran")\n'
@@ -132,10 +133,9 @@ def test_help_fits_a_terminal(project):
 def test_makefile_and_launcher_have_the_same_targets(launcher):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
     listed = dict(re.findall(r"^(ALONE|WITH_N) := (.*)$", makefile, re.M))
-    assert re.search(r"^TARGETS := (.*)$", makefile, re.M)[1] == "$(ALONE) $(WITH_N) score"
-    rules = re.findall(r"^(\S+):$", makefile, re.M)
-    assert rules == ["$(ALONE)", "$(WITH_N)", "score"]
-    names = [*" ".join(listed.values()).split(), "score"]
+    assert re.search(r"^TARGETS := (.*)$", makefile, re.M)[1] == "$(ALONE) $(WITH_N)"
+    assert re.findall(r"^(\S+):$", makefile, re.M) == ["$(TARGETS)"]
+    names = " ".join(listed.values()).split()
     assert sorted(names) == sorted(launcher.TARGETS)
 
 
@@ -184,7 +184,7 @@ def test_a_child_that_dies_of_a_signal(project):
 
 
 def test_a_run_that_left_a_result_is_followed_by_its_pictures(project):
-    """Nobody waits for them: the launcher ends while they are drawn."""
+    """Nobody waits for them: the launcher ends while they are drawn, at a low priority."""
     folder = project / "tools"
     write(folder / "plots.py", WAITING_PLOTS)
     result = project / "out/04_fourth/result.json"
@@ -199,7 +199,18 @@ def test_a_run_that_left_a_result_is_followed_by_its_pictures(project):
     began = time.monotonic()
     while not (folder / "drawn").exists() and time.monotonic() - began < 20:
         time.sleep(0.05)
-    assert (folder / "drawn").read_text(encoding="utf-8") == "04"
+    own = os.nice(0) if hasattr(os, "nice") else 0
+    assert (folder / "drawn").read_text(encoding="utf-8") == f"04 nice {min(19, own + 10)}"
+
+
+def test_pictures_that_fail_change_nothing_for_the_run(project):
+    write(project / "tools/plots.py", "raise SystemExit(1)\n")
+    result = project / "out/04_fourth/result.json"
+    write(result, "{}")
+    touch = f"from pathlib import Path\nPath({str(result)!r}).touch()\n"
+    write(project / "04_fourth/main.py", f'"""An idea."""\n\n{touch}')
+    assert call(project, "stage", "4").returncode == 0
+    assert call(project, "stages").returncode == 0
 
 
 def test_the_pictures_of_a_try_belong_to_the_try(project):
@@ -305,6 +316,92 @@ def test_stages_with_other_settings_passes_them_on_and_keeps_no_output(project):
     assert not (project / "out").exists()
 
 
+PUT_RESULT = '''"""An idea."""
+
+import argparse
+import json
+from pathlib import Path
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--data", type=Path)
+parser.add_argument("--out", type=Path)
+args, more = parser.parse_known_args()
+place = Path(__file__)
+stage = place.parent.name
+print(place.stem, "of", stage, "ran on", args.data.name, *more)
+args.out.mkdir(parents=True)
+result = {
+    "stage": stage, "idea": "an idea", "unit": "nats/char", "params": 1, "chars_seen": 1,
+    "dataset": {"name": args.data.stem, "sha256": args.data.stem}, "targets": {"val": 1},
+    "seconds": 1, "loss": {"val": 1.5}, "variant": None if place.stem == "main" else "twin",
+}
+(args.out / "result.json").write_text(json.dumps(result), encoding="utf-8")
+'''
+
+
+@pytest.fixture
+def own(twin):
+    """The made-up project with names and a text, and a twin and stages that write results."""
+    for file in ("04_fourth/main.py", "04_fourth/torch_twin.py", "06_sixth/main.py"):
+        write(twin / file, PUT_RESULT)
+    write(twin / "my names.txt", "emma\n")
+    write(twin / "my_text.txt", "To be\n")
+    return twin
+
+
+def test_stages_on_own_names_and_text_have_a_folder_and_a_table_of_their_own(own):
+    done = call(own, "stages", "--data", "my names.txt", "--text=my_text.txt", cwd=own)
+    assert done.returncode == 0, done.stderr
+    ran = re.findall("^.* ran on .*$", done.stdout, re.M)
+    assert ran == [
+        "main of 04_fourth ran on my names.txt",
+        "torch_twin of 04_fourth ran on my names.txt",
+        "main of 06_sixth ran on my_text.txt",
+    ]
+    out = own / "out" / "own" / "my-names"
+    places = {path.parent.relative_to(out).as_posix() for path in out.rglob("result.json")}
+    assert places == {"04_fourth", "04_fourth/twin", "06_sixth"}
+    assert "left out: 01_first; " in done.stdout and "stage 2 of 2: 06_sixth" in done.stdout
+    assert done.stdout.index("my names, nats/char") < done.stdout.index("my_text, nats/char")
+    assert "Not run yet" not in done.stdout and str(out) in done.stdout
+    assert [path.name for path in (own / "out").iterdir()] == ["own"]
+
+
+@pytest.mark.parametrize(
+    "words, folder, ran",
+    [
+        (["--data=my names.txt"], "own/my-names", ["04_fourth", "04_fourth/twin"]),
+        (["--data", "my names.txt", "--seed", "7"], "own/my-names,seed-7", None),
+        (["--data", "my names.txt", "--steps=5"], "own/my-names,steps-5", ["04_fourth"]),
+        (["--text", "my_text.txt"], "own/my_text", ["06_sixth"]),
+        (["--text", "my_text.txt", "--out=out/here"], "here", ["06_sixth"]),
+    ],
+)
+def test_own_data_of_one_kind_runs_its_stages_alone(own, words, folder, ran):
+    done = call(own, "stages", *words, cwd=own)
+    assert done.returncode == 0, done.stderr
+    out = own / "out" / folder
+    places = [path.parent.relative_to(out).as_posix() for path in out.rglob("result.json")]
+    assert sorted(places) == (ran or ["04_fourth", "04_fourth/twin"])
+    left_out = "01_first, 06_sixth" if ran != ["06_sixth"] else "01_first, 04_fourth"
+    assert f"left out: {left_out}; --data FILE" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["--data", "none.txt"], ["--text=none.txt"], ["--data"]])
+def test_own_data_that_is_not_there_costs_one_line(own, words):
+    done = call(own, "stages", *words, cwd=own)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert one_line(done.stderr) and words[0].split("=")[0] in done.stderr
+    assert not (own / "out").exists()
+
+
+def test_own_data_that_no_stage_can_learn_from_ends_without_a_table(own):
+    write(own / "04_fourth" / "main.py", '"""An idea."""\n\nraise SystemExit(2)\n')
+    done = call(own, "stages", "--data=my names.txt", cwd=own)
+    assert done.returncode == 2
+    assert one_line(done.stderr) and "04_fourth failed with status 2" in done.stderr
+
+
 def test_stages_stops_at_a_failure(project):
     write(project / "out" / "01_first" / "output.txt", "from an earlier run\n")
     done = call(project, "stages", "--status", "3")
@@ -315,7 +412,36 @@ def test_stages_stops_at_a_failure(project):
     assert kept == "from an earlier run\n"
 
 
-def interrupt(project, *words):
+def test_stages_goes_on_after_the_last_finished_one(project):
+    write(project / "04_fourth" / "main.py", FIRST + "sys.exit(3)\n")
+    assert call(project, "stages").returncode == 3
+    write(project / "out" / "01_first" / "checkpoint.pt", "left by another run")
+    write(project / "out" / "04_fourth" / "checkpoint-before.json", "left by a run")
+    write(project / "04_fourth" / "main.py", FIRST)
+    done = call(project, "stages")
+    assert done.returncode == 0, done.stderr
+    assert "ended after 01_first" in done.stdout and "ARGS=--again" in done.stdout
+    assert "stage 2 of 2" in done.stdout and "stage 1 of 2" not in done.stdout
+    assert "'arguments': ['--resume']" in done.stdout
+    done = call(project, "stages")  # all were finished: from the start
+    assert "stage 1 of 2" in done.stdout and "stage 2 of 2" in done.stdout
+    assert done.stdout.count("'arguments': ['--resume']") == 2
+    assert not (project / "out" / "finished.txt").exists()
+
+
+def test_stages_again_repeats_what_is_finished(project):
+    write(project / "04_fourth" / "main.py", FIRST + "sys.exit(3)\n")
+    write(project / "out" / "01_first" / "checkpoint.pt", "left by a run")
+    assert call(project, "stages").returncode == 3
+    done = call(project, "stages", "--again")
+    assert done.returncode == 3 and "ended after" not in done.stdout
+    assert "stage 1 of 2" in done.stdout and "'arguments': []" in done.stdout
+    done = call(project, "stages", "--seed", "7")  # another series
+    assert "stage 1 of 2" in done.stdout and "'--seed', '7'" in done.stdout
+    assert (project / "out" / "finished.txt").read_text(encoding="utf-8") == "01_first"
+
+
+def interrupt(project, *words, send=lambda child: os.killpg(child.pid, signal.SIGINT)):
     """Start run.py, press Ctrl-C once its stage is ready, return (status, everything printed)."""
     child = subprocess.Popen(
         [sys.executable, project / "run.py", *words],
@@ -328,7 +454,7 @@ def interrupt(project, *words):
         line = child.stdout.readline()
         assert line, "the stage ended before it was ready"
         seen += line
-    os.killpg(child.pid, signal.SIGINT)
+    send(child)
     rest, _ = child.communicate(timeout=30)
     return child.returncode, seen + rest
 
@@ -340,6 +466,23 @@ def test_ctrl_c_waits_for_the_stage(project):
     assert status == 130
     assert (project / "01_first" / "kept.txt").exists()
     assert printed.endswith("stopped early\n")
+
+
+@posix_only
+def test_sigterm_is_passed_on_to_the_stage(project):
+    handler = "import signal\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+    write(project / "01_first" / "main.py", SLOW.replace("try:\n", handler + "try:\n"))
+    status, printed = interrupt(project, "stages", send=lambda child: child.terminate())
+    assert status == 130 and (project / "01_first" / "kept.txt").exists()
+    assert "stopped early" in printed and "the fourth ran" not in printed
+
+
+@posix_only
+def test_a_stop_that_comes_too_late_for_a_stage_starts_no_other(project):
+    ends_well = SLOW.replace("sys.exit(130)", "sys.exit(0)")
+    write(project / "01_first" / "main.py", ends_well)
+    status, printed = interrupt(project, "stages")
+    assert status == 130 and "the fourth ran" not in printed
 
 
 @posix_only
@@ -391,7 +534,7 @@ def test_diff_says_what_a_stage_changes(project):
     done = call(project, "diff", "4")
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith("01_first -> 04_fourth\nThe fourth idea.\n")
-    assert "python run.py diff 4 --full" in done.stdout and "\x1b" not in done.stdout
+    assert "make diff 4 ARGS=--full" in done.stdout and "\x1b" not in done.stdout
 
 
 def test_the_full_diff_counts_and_shows_lines(project):
@@ -750,8 +893,56 @@ def test_a_file_called_venv_costs_one_line_and_stays(project, launcher):
     write(project / "requirements.txt", "no-such-package-here==1.0\n")
     write(launcher.VENV, "the name of an environment")
     done = call(project, "stage", "4")
-    assert done.returncode == 2 and one_line(done.stderr) and ".venv is a file" in done.stderr
+    assert done.returncode == 2 and one_line(done.stderr) and ".venv is a file or" in done.stderr
     assert launcher.VENV.read_text(encoding="utf-8") == "the name of an environment"
+
+
+@posix_only
+def test_a_link_called_venv_that_leads_nowhere_costs_one_line(project, launcher):
+    write(project / "requirements.txt", "no-such-package-here==1.0\n")
+    launcher.VENV.symlink_to(project / "gone")
+    done = call(project, "stage", "4")
+    assert done.returncode == 2 and one_line(done.stderr) and "broken link" in done.stderr
+
+
+def test_a_checkout_without_write_access_and_venv_costs_one_line(launcher, monkeypatch, capsys):
+    monkeypatch.setattr(launcher, "has", lambda files: False)
+    monkeypatch.setattr(launcher.os, "access", lambda path, mode: False)
+    with pytest.raises(SystemExit) as ended:
+        launcher.find_python()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert one_line(err) and f"{launcher.ROOT} cannot be written to" in err
+
+
+def test_a_stamp_that_is_a_folder_is_replaced(launcher, monkeypatch):
+    stamp, note = launcher.stamp_of([launcher.REQUIREMENTS])
+    write(stamp / "file", "in the way")
+    monkeypatch.setattr(launcher, "venv_is_complete", lambda: True)
+    monkeypatch.setattr(launcher, "run", lambda command, **_: 0)
+    monkeypatch.setattr(launcher, "venv_has", lambda files: True)
+    launcher.install([launcher.REQUIREMENTS])
+    assert stamp.read_bytes() == note
+
+
+@pytest.mark.parametrize("source, where", [
+    ('"""An idea."""\n\nx = = 1\n', "04_fourth/main.py, line 3: invalid syntax"),
+    ('"""An idea."""\ndef f(:\n', "04_fourth/main.py, line 2"),
+    ('"""An idea."""\nif True:\nx = 1\n', "04_fourth/main.py, line 3"),
+])  # fmt: skip
+def test_a_mistake_in_the_learners_own_code_is_named_with_its_line(project, source, where):
+    write(project / "04_fourth" / "main.py", source)
+    done = call(project, "stages")
+    assert done.returncode == 2 and one_line(done.stderr) and where in done.stderr
+    done = call(project, "stage", "4")
+    assert done.returncode == 1 and "SyntaxError" in done.stderr.replace("Indentation", "Syntax")
+    assert 'main.py", line' in done.stderr
+
+
+def test_a_stage_without_an_idea_runs(project):
+    write(project / "04_fourth" / "main.py", "print('the fourth ran')\n")
+    done = call(project, "stages")
+    assert "=== stage 2 of 2: 04_fourth: \n" in done.stdout and "the fourth ran" in done.stdout
 
 
 @pytest.mark.parametrize("content", [b"torch>=2\n", b"-e .\n", b"\xff\xfet\0o\0", b"\xff\n"])
@@ -942,6 +1133,51 @@ def test_a_word_after_the_target_is_no_target_of_its_own(project):
     done = make(project, "start", "extras", "EXERCISE=merge")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "['start', 'extras', '--exercise', 'merge']\n"
+
+
+# What a shell, make or both would act on. No word may hold an equals sign: make sets a variable.
+HOSTILE = ["o'brien", 'a"b', "a;b", "a$b", "a$(shell touch made)b", "`touch made`", "a:b", "a%b",
+           "a#b", "a|b", "a&b", "a*", "x.o", "lib(x.o)", "zo\u00e9", ".PHONY", "$$"]  # fmt: skip
+
+
+@needs_make
+@posix_only
+def test_make_passes_a_name_on_unchanged(project):
+    write(project / "tools" / "score.py", "import sys\nprint(sys.argv[1:])\n")
+    for name in HOSTILE:
+        quoted = name.replace('"', '\\"')
+        for word, arguments in {
+            name: name.split(),
+            f"NAME={name}": [f"NAME={name}"],
+            f'ARGS=--flag "{quoted} x" --last': ["--flag", f"{name} x", "--last"],
+        }.items():
+            done = make(project, "score", word)
+            assert (done.returncode, done.stdout, done.stderr) == (0, f"{arguments}\n", "")
+    assert not (project / "made").exists()
+
+
+@needs_make
+def test_a_name_that_is_a_target_runs_no_target(project, launcher):
+    write(project / "tools" / "score.py", "import sys\nprint(sys.argv[1:])\n")
+    for name in (*launcher.TARGETS, "Makefile"):
+        if name != "score":
+            done = make(project, "score", name)
+            first, *rest = done.stdout.splitlines()
+            assert (first, done.stderr) == (f"['{name}']", "")
+            assert rest == (["make: 'Makefile' is up to date."] if name == "Makefile" else [])
+
+
+@needs_make
+def test_quotes_without_a_partner_cost_one_line(project):
+    done = make(project, "stage", "1", "ARGS=--data 'names")
+    ours = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert done.returncode == 2 and len(ours) == 1 and "quotes in pairs" in ours[0]
+
+
+@needs_make
+def test_what_make_passes_does_not_reach_the_children(project):
+    write(project / "01_first" / "main.py", "import os\nprint(*os.environ)\n")
+    assert "ZERO_N" not in make(project, "stage", "1", "ARGS=--x").stdout
 
 
 @needs_make

@@ -1,5 +1,6 @@
 """tools/score.py: what it computes, against the results of the runs, and what it prints."""
 
+import hashlib
 import io
 import json
 import math
@@ -447,7 +448,7 @@ def test_models_of_other_data_are_left_out_of_the_default_comparison(score, monk
 
 def test_the_tool_splits_the_names_as_the_stages_do(tmp_path, monkeypatch):
     (tmp_path / "x").mkdir()
-    sha = tool.hashlib.sha256(tool.NAMES.read_bytes()).hexdigest()
+    sha = hashlib.sha256(tool.NAMES.read_bytes()).hexdigest()
     (tmp_path / "x" / "result.json").write_text(json.dumps({"dataset": {"sha256": sha}}), "utf-8")
     names, folders = tool.only_default(tmp_path, ["x"])
     assert {k: len(v) for k, v in names.items()} == {"train": 23871, "val": 2938, "test": 2884}

@@ -13,6 +13,7 @@ from stages import ROOT
 
 PAGE = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
 WORKFLOW = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+PUBLISHING = (ROOT / ".github" / "workflows" / "pages.yml").read_text(encoding="utf-8")
 CONTAINER = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
 PINS = {
     pin
@@ -67,8 +68,9 @@ def commands(text):
 
 def test_every_command_is_a_target_of_run_py():
     assert [target for target, _ in commands(WORKFLOW)] == ["stages", "test"]
+    assert [target for target, _ in commands(PUBLISHING)] == ["stages", "site"]
     assert [target for target, _ in commands(CONTAINER)] == ["check-setup"]
-    for target, words in commands(WORKFLOW) + commands(CONTAINER):
+    for target, words in commands(WORKFLOW) + commands(PUBLISHING) + commands(CONTAINER):
         assert target in run.TARGETS
         assert words in ("", " --steps 20")
 
@@ -78,6 +80,18 @@ def test_the_workflow_can_only_read_and_ends():
     assert WORKFLOW.count("permissions:") == 1 and "secrets." not in WORKFLOW
     assert "persist-credentials: false" in WORKFLOW
     assert max(map(int, re.findall(r"timeout-minutes: (\d+)", WORKFLOW))) <= 45
+
+
+def test_only_the_job_that_runs_no_code_of_the_project_may_publish():
+    build, deploy = PUBLISHING.split("\n  deploy:\n")
+    assert "permissions:\n  contents: read\n" in build and build.count("permissions:") == 1
+    assert "persist-credentials: false" in build and "write" not in build.split("jobs:")[1]
+    writes = re.findall(r"^      ([\w-]+): write$", deploy, re.M)
+    assert writes == ["pages", "id-token"]
+    assert "run:" not in deploy and "checkout" not in deploy and "secrets." not in PUBLISHING
+    uses = re.findall(r"uses: (.+)", PUBLISHING)
+    assert uses and all(re.fullmatch(r"actions/[\w-]+@v\d+", use) for use in uses)
+    assert PUBLISHING.count("runs-on:") == 2 <= PUBLISHING.count("timeout-minutes:")
 
 
 def test_the_workflow_tests_three_systems_and_the_oldest_python():

@@ -106,6 +106,16 @@ def test_a_split_that_is_absent_null_or_empty_is_the_same_split(tmp_path):
     assert [len(group["rows"]) for group in read(tmp_path)] == [3]
 
 
+@pytest.mark.parametrize("sha256", table_rows.UNKNOWN_DATA)
+def test_data_without_a_hash_is_equal_to_no_other_data(tmp_path, sha256):
+    """Such as that of a pipe, of which older versions hashed nothing."""
+    for number in range(2):
+        put(tmp_path / f"04_embedding_mlp/run{number}", result(sha256=sha256))
+        put(tmp_path / f"03_bigram_learned/seeds/{number}", result(
+            "03_bigram_learned", sha256=sha256, config={"seed": number}))  # fmt: skip
+    assert [len(group["rows"]) for group in read(tmp_path)] == [1, 1, 1, 1]
+
+
 def test_bits_perplexity_and_baselines(tmp_path):
     put(tmp_path / "02_bigram_counts", result("02_bigram_counts", 2.0))
     baselines = {"uniform": dict.fromkeys(table_rows.SPLITS, 9.9), "letter frequencies": LETTERS}
@@ -398,6 +408,23 @@ def test_means_fit_a_terminal(tmp_path, width):
         assert word in text
 
 
+def test_a_run_that_diverged_says_so_and_is_never_joined(tmp_path):
+    put_seeds(tmp_path, [2.0, 2.1])
+    nothing = {"train": None, "val": None, "test": None}
+    diverged = result(loss=nothing, diverged=True, config={"seed": 44})
+    put(tmp_path / "04_embedding_mlp" / "seeds" / "44", diverged)
+    (group,) = read(tmp_path)
+    assert [(row["seeds"], row["diverged"]) for row in group["rows"]] == [(2, False), (1, True)]
+    for text in (as_text([group]), table.markdown([group])):
+        assert "diverged: the loss was infinite" in text
+    assert "/seeds/44), diverged |" in table.markdown([group])
+    file = io.StringIO()
+    table.write_csv([group], file)
+    assert [row["diverged"] for row in csv.DictReader(io.StringIO(file.getvalue()))][1:] == [
+        "False", "True",
+    ]  # fmt: skip
+
+
 # --- formats ---
 
 
@@ -514,6 +541,14 @@ def test_the_short_table_without_a_loss_or_a_row(tmp_path):
         (json.dumps(result(dataset={"name": "names"})), "dataset.sha256"),
         (json.dumps(result(baselines={"letter frequencies": 2.8})), "letter frequencies"),
         (json.dumps(result(targets={"train": [1]})), "targets.train"),
+        (json.dumps(result(vocab_size=-3)), "vocab_size is -3"),
+        (json.dumps(result(vocab_size=0)), "vocab_size is 0"),
+        (json.dumps(result(config={"seed": [1]})), "config.seed"),
+        (json.dumps(result(variant=["twin"])), "variant"),
+        (json.dumps(result(params=10**30)), "params is larger"),
+        (json.dumps(result(loss={"val": 10**400})), "loss.val is larger"),
+        (json.dumps(result(seconds=0)).replace(': 0,', ': 1e999,'), "seconds"),
+        (json.dumps(result())[:-1] + ', "x": ' + "[" * 5000 + "]" * 5000 + "}", "nested too deep"),
     ],
 )
 def test_a_result_that_cannot_be_used_leaves_the_others(tmp_path, content, reason):

@@ -1,13 +1,12 @@
 """Measure the speed of the stages: ratios side by side, and losses within a time limit.
 
-    python run.py bench [--published microgpt.py] [--nanogpt FOLDER] [--runs 3] [--only NAME ...]
+    python3 run.py bench [--published microgpt.py] [--nanogpt FOLDER] [--runs 3] [--only NAME ...]
 
 Each line shows the median of its runs. Some lines compare with other programs and are left out
 without them: --published is the script of the microgpt article, --nanogpt a copy of nanoGPT's
 repository, and the line `engine` needs the package micrograd. Results go to out/bench.json.
 """
 
-import argparse
 import importlib.util
 import json
 import os
@@ -30,7 +29,9 @@ from rich.console import Console
 from rich.table import Table
 
 from atomic_write import write_atomically
+from command_line import Parser, run_tool
 from progress_bar import track
+from visible import visible
 
 STEP = re.compile(rb"step +([\d,]+) / +[\d,]+ ")  # as the published microgpt and stage 05 print it
 SCORED = re.compile(r"step \d+: train loss [\d.]+, val loss ([\d.]+)")  # as nanoGPT prints it
@@ -59,16 +60,21 @@ class Missing(Exception):
     """A line cannot be measured here. The message says what it needs."""
 
 
+class Failed(Exception):
+    """A program that was measured failed. The message says which one and why, in one line."""
+
+
 # --- children ---
 
 
 def child(*command, cwd=None, **environment):
-    """Run Python with these arguments and return what it prints. RuntimeError if it fails."""
+    """Run Python with these arguments and return what it prints. Failed if it fails."""
     env = {**os.environ, "PYTHONUTF8": "1", **environment}
     command = [sys.executable, *map(str, command)]
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr.strip()}")
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise Failed(f"{Path(command[1]).name} ended with status {done.returncode}: {last}")
     return done.stdout
 
 
@@ -82,12 +88,14 @@ def stage(script, *flags):
 def seconds_per_step(script, first, last, *flags, cwd=None):
     """Run a script from one printed step to another; return the mean time of a step between."""
     command = [sys.executable, "-u", str(script), *map(str, flags)]
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, bufsize=0) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
+    with subprocess.Popen(command, cwd=cwd, **pipes) as process:
         printed, times = b"", {}
         while last not in times:
             more = process.stdout.read(1 << 16)
             if not more:
-                raise RuntimeError(f"{script} ended before it printed step {last}")
+                said = printed.decode(errors="replace").strip().rpartition("\n")[2]
+                raise Failed(f"{script.name} ended before it printed step {last}: {said}")
             now = time.perf_counter()
             printed += more
             for step in STEP.findall(printed):
@@ -350,7 +358,7 @@ def show(results, console):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="bench", description="Measure the speed of the stages.")
+    parser = Parser(prog="bench", description="Measure the speed of the stages.")
     parser.add_argument("--published", type=Path, help="the script of the microgpt article")
     parser.add_argument("--nanogpt", type=Path, help="a copy of nanoGPT's repository")
     parser.add_argument("--runs", type=int, help="runs of each line (default: 3; long lines: 1)")
@@ -358,9 +366,14 @@ def main():
                         help="measure only these lines, and keep this machine's other results")
     parser.add_argument("--out", type=Path, default=ROOT / "out/bench.json", help="the results")
     args = parser.parse_args()
-    for path in (args.published, args.nanogpt):
-        if path and not path.exists():
-            parser.error(f"{path} does not exist")
+    if args.published and not args.published.is_file():
+        parser.error(f"--published {args.published}: there is no such file")
+    if args.nanogpt and not (args.nanogpt / "train.py").is_file():
+        parser.error(f"--nanogpt {args.nanogpt}: it has no train.py; give a copy of nanoGPT")
+    if args.runs is not None and not 1 <= args.runs <= 1000:
+        parser.error(f"--runs {args.runs} is out of range: give a number from 1 to 1000")
+    if args.out.is_dir():
+        parser.error(f"--out {args.out} is a folder: give a file")
     chosen = lines(args.published and args.published.resolve(), args.nanogpt)
     names = [line.name for line in chosen]
     if unknown := set(args.only or []) - set(names):
@@ -375,7 +388,7 @@ def main():
         if not args.only or line.name in args.only
         for run in range(1, (args.runs or line.runs) + 1)
     ]
-    measured, left_out = {}, set()
+    measured, left_out, failed = {}, set(), False
     for line, run in track(jobs, name_of, weight=lambda job: 100 if job[0].long else 5):
         if line.name in left_out:
             continue
@@ -384,6 +397,11 @@ def main():
         except Missing as missing:
             print(f"{line.name}: left out; it needs {missing}", flush=True)
             left_out.add(line.name)
+            continue
+        except (Failed, OSError, ValueError, KeyError) as error:
+            print(visible(f"{line.name}: failed: {error}"), flush=True)
+            left_out.add(line.name)
+            failed = True
             continue
         if run < (args.runs or line.runs):
             continue
@@ -396,7 +414,7 @@ def main():
         save(args.out, {"machine": about, "lines": rows})
     rows = [results[name] for name in names if name in results]
     show(rows, console)
-    return 0 if all(all(row["met"].values()) for row in rows) else 1
+    return 0 if not failed and all(all(row["met"].values()) for row in rows) else 1
 
 
 def name_of(job):
@@ -418,4 +436,4 @@ def save(path, report):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("bench", main)

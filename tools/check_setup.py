@@ -1,6 +1,6 @@
 """Check that everything works here. Each check prints one line, which says how to fix what fails.
 
-    python run.py check-setup
+    python3 run.py check-setup
 
 Standard library only, because a missing package is one of the things to report.
 """

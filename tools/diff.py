@@ -1,14 +1,12 @@
-"""Show what a stage changes in the one before, part by part: python run.py diff 4 [--full].
+"""Show what a stage changes in the one before, part by part: python3 run.py diff 4 [--full].
 
 tools/diff.toml has the idea of each part, and the files to compare where these are not the two
 main.py. What has only moved, or only has other comments, is named but not shown.
 """
 
-import argparse
 import ast
 import difflib
 import re
-import sys
 import textwrap
 from dataclasses import dataclass, replace
 
@@ -22,6 +20,8 @@ except ModuleNotFoundError:  # Python 3.10
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
+
+from command_line import Parser, run_tool
 
 IDEAS = ROOT / "tools" / "diff.toml"
 BANNER = re.compile(r"# ---- (.+?) -+")
@@ -245,7 +245,7 @@ def compare(stage):
         lines += [("", ""), *describe(part, olds[name], news[name], matched, gone)]
     _, diff = unified(stage)
     whole = f"the unified diff of the two main.py, {len(diff.splitlines())} lines"
-    return [*lines, ("", ""), ("fact", f"{whole}: python run.py diff {int(stage[:2])} --full")]
+    return [*lines, ("", ""), ("fact", f"{whole}: make diff {int(stage[:2])} ARGS=--full")]
 
 
 def unified(stage):
@@ -261,13 +261,12 @@ def unified(stage):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="diff", description="What a stage changes.")
+    parser = Parser(prog="diff", description="What a stage changes.")
     parser.add_argument("stage", choices=STAGES, help="the folder of the later stage")
     parser.add_argument("--full", action="store_true", help="the unified diff of the two main.py")
     args = parser.parse_args()
     if args.stage == STAGES[0]:
-        print(f"{args.stage} is the first stage; give the number of a later one", file=sys.stderr)
-        return 2
+        parser.error(f"{args.stage} is the first stage; give the number of a later one")
     console = Console(markup=False, highlight=False)
     if args.full:
         summary, diff = unified(args.stage)
@@ -287,4 +286,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("diff", main)

@@ -1,15 +1,15 @@
 """Copy a complete run from out/ to results/, where it is the reference, and update the READMEs.
 
-    python run.py reference
+    python3 run.py reference
 """
 
-import sys
 
 import stages
 
 import readme
 import seeds
 from atomic_write import write_atomically
+from command_line import fail, run_tool
 from table_rows import read_result
 
 KEPT = {"result.json", "output.txt", "table.json"}  # and the pictures
@@ -68,12 +68,11 @@ def main():
     out, results = stages.ROOT / "out", stages.ROOT / "results"
     flaw = find_flaw(out, results)
     if flaw:
-        print(f"out/ is not copied: {flaw}", file=sys.stderr)
-        return 2
+        return fail("reference", f"out/ is not copied: {flaw}")
     copy(out, results)
     print(f"{len(stages.STAGES)} stages copied from out/ to results/")
     return readme.main([], stages.ROOT)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("reference", main)

@@ -1,7 +1,7 @@
 """Make a notebook from every lesson: NN/README.md becomes NN/lesson.ipynb.
 
-    python run.py notebooks [--stage 3] [--check]    run the lessons and write the notebooks
-    python run.py notebook 3                         open a lesson in JupyterLab
+    python3 run.py notebooks [--stage 3] [--check]    run the lessons and write the notebooks
+    python3 run.py notebook 3                         open a lesson in JupyterLab
 
 Code blocks marked `python` become cells and run from top to bottom in the stage's folder, in one
 fresh kernel. Everything else stays Markdown. An image from docs/pictures/ right after a code block
@@ -10,7 +10,6 @@ the cell takes its place. Nobody edits a notebook by hand. A lesson that has not
 same bytes again.
 """
 
-import argparse
 import base64
 import os
 import re
@@ -26,6 +25,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from atomic_write import write_if_changed
+from command_line import Parser, fail, run_tool
 from progress_bar import track
 
 REPOSITORY = ""  # the public address of the project, which the first cell of a notebook fetches
@@ -117,7 +117,7 @@ def drawn_pictures(notebook, folder):
         if len(images) != len(names):
             raise ValueError(
                 f"{folder.name}: a cell draws {len(images)} pictures, and the lesson shows "
-                f"{len(names)} below it:\n{cell.source}"
+                f"{len(names)} below it: {cell.source}"
             )
         drawn.update({(folder / name).resolve(): image for name, image in zip(names, images)})
     return drawn
@@ -165,7 +165,7 @@ def open_lab(folder):
 
 
 def main(arguments=None, root=ROOT):
-    parser = argparse.ArgumentParser(prog="notebooks", description="The lessons as notebooks.")
+    parser = Parser(prog="notebooks", description="The lessons as notebooks.")
     parser.add_argument("--stage", help="only this one")
     parser.add_argument("--check", action="store_true", help="only list the stale notebooks")
     parser.add_argument("--open", action="store_true", help="open that of --stage in JupyterLab")
@@ -192,7 +192,8 @@ def main(arguments=None, root=ROOT):
             execute(notebook, folder)
             images = drawn_pictures(notebook, folder)
         except (CellExecutionError, ValueError) as error:
-            print(f"{name} is not written, because a cell failed:\n{error}", file=sys.stderr)
+            why = f"{error.ename}: {error.evalue}" if hasattr(error, "ename") else error
+            fail("notebooks", f"{name} is not written, because a cell failed: {why}")
             status = 1
             continue
         for picture, image in images.items():
@@ -202,4 +203,4 @@ def main(arguments=None, root=ROOT):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("notebooks", main)

@@ -64,7 +64,7 @@ def comparable(results):
     for run, result in results.items():
         kind = kinds[{"01": "two moons", "06": "Shakespeare"}.get(run[:2], "names")]
         first = next(iter(kind.values()), result)
-        if first["dataset"]["sha256"] == result["dataset"]["sha256"]:
+        if first is result or table_rows.task(first) == table_rows.task(result):
             kind[run] = result
     return [
         (title, next(iter(kind.values()))["unit"], kind) for title, kind in kinds.items() if kind
@@ -73,7 +73,7 @@ def comparable(results):
 
 def add_best_ngram(kind, folder):
     """The runs of a kind and the n-gram with the lowest val loss on the same data, in order."""
-    data = next(iter(kind.values()))["dataset"]["sha256"]
+    data = table_rows.task(next(iter(kind.values())))
     ngrams = {
         path.parent.relative_to(folder).as_posix(): table_rows.read_result(path)
         for path in sorted(folder.glob("02_bigram_counts/ngram/*/result.json"))
@@ -81,7 +81,7 @@ def add_best_ngram(kind, folder):
     losses = {
         run: result["loss"]["val"]
         for run, result in ngrams.items()
-        if result["dataset"]["sha256"] == data
+        if table_rows.task(result) == data and result["loss"].get("val") is not None
     }
     if not losses:
         return kind
@@ -96,7 +96,7 @@ def baselines(kind):
         if "vocab_size" in result:
             found["uniform guess"] = math.log(result["vocab_size"])
         letters = result.get("baselines", {}).get("letter frequencies")
-        if letters:
+        if letters and letters.get("val") is not None:
             found["letter frequencies"] = letters["val"]
     return found or {"even guess": math.log(2)}
 
@@ -155,7 +155,7 @@ def draw_curves(folder):
         axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.xaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 2)))
         top = 1.06 * max(baselines(kind).values())
-        bottom = 0 if lowest < 0.2 * top else 0.9 * lowest
+        bottom = 0.9 * lowest if 0.2 * top <= lowest < top else 0
         axes.set(title=title, ylim=(bottom, top))
         label_ends(axes, ends, 0.045 * (top - bottom))
     return figure
@@ -183,11 +183,15 @@ def draw_ladder(folder):
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False, width_ratios=widths)[0]
     for axes, (title, kind) in zip(panels, groups):
         for i, (run, result) in enumerate(kind.items()):
-            loss, colour = result["loss"]["val"], style_of(run)["color"]
+            loss, colour = result["loss"].get("val"), style_of(run)["color"]
             hatched = {"fill": False, "hatch": "///", "ec": colour}
             look = hatched if "/" in run else {"color": colour}
-            axes.bar(i, loss, 0.76, **look)
-            axes.text(i, loss + 0.04, f"{loss:.2f}", ha="center", va="bottom", fontsize=13)
+            if loss is None:  # it has no bar
+                why = "diverged" if result.get("diverged") else "not\nmeasured"
+                axes.text(i, 1.0, why, ha="center", va="bottom", fontsize=13)
+            else:
+                axes.bar(i, loss, 0.76, **look)
+                axes.text(i, loss + 0.04, f"{loss:.2f}", ha="center", va="bottom", fontsize=13)
             read = f"read\n{result['chars_seen']:,}\ncharacters"
             box = {"fc": "white", "ec": "none", "pad": 2}
             axes.text(i, 0.1, read, ha="center", va="bottom", fontsize=10, bbox=box)

@@ -4,12 +4,24 @@ Every number in them comes from the stage's own code and from the model that it 
 """
 
 import hashlib
+import io
 
 import numpy as np
 
-from plot_style import GREY, STAGE_COLOURS, Missing, letter_axes, marks, new_figure, read_json
+from plot_style import (
+    GREY,
+    STAGE_COLOURS,
+    Missing,
+    letter_axes,
+    marks,
+    new_figure,
+    read_json,
+    readable,
+)
 from trained_models import load_model
 
+# A larger picture takes minutes and gigabytes, and nobody could tell its parts apart.
+MOST_CHARACTERS, MOST_POINTS, MOST_HEADS, MOST_POSITIONS = 80, 5000, 64, 2000
 LINE = "\nO Romeo, Romeo!"  # begins with the line break that heads of stage 06 look for
 
 
@@ -29,11 +41,13 @@ def draw_boundary(folder):
     """Stage 01's decision boundary at four steps of the training."""
     main, (model, weights) = load(folder)
     result = read_json(folder / "result.json")
+    readable(result["targets"]["train"], MOST_POINTS, "points")
     moons = folder / "moons.txt"
-    sha256 = hashlib.sha256(moons.read_bytes()).hexdigest() if moons.exists() else None
-    if sha256 != result["dataset"]["sha256"]:
+    read = moons.read_bytes() if moons.exists() else b""
+    if hashlib.sha256(read).hexdigest() != result["dataset"]["sha256"]:
         raise Missing("the run's points are not in moons.txt")
-    points = np.loadtxt(moons)[: result["targets"]["train"]]  # (N, 3): x, y, label; train is first
+    points = np.loadtxt(io.BytesIO(read))  # (N, 3): x, y, label; train is first
+    points = points[: result["targets"]["train"]]
     xy, label = points[:, :2], points[:, 2]
     low, high = xy.min(axis=0) - 0.4, xy.max(axis=0) + 0.4
     # The engine computes number by number: these 4,800 points take a quarter of a second.
@@ -69,10 +83,20 @@ def draw_boundary(folder):
 
 
 # ---- 02 and 03 -------------------------------------------------------------------------------
+def check_alphabet(folder):
+    """Raise Missing if the run has too many characters for a table of all pairs.
+
+    This asks result.json, because loading such a model takes long.
+    """
+    if (folder / "result.json").exists():
+        readable(read_json(folder / "result.json")["vocab_size"], MOST_CHARACTERS, "characters")
+
+
 def draw_counts(folder):
     """How often each character follows each character in train."""
     from matplotlib.colors import LogNorm
 
+    check_alphabet(folder)
     _, model = load(folder)
     counts = np.array(read_json(folder / "model.json")["counts"])  # (V, V)
     symbols = [*marks(model.tokenizer.chars), "."]
@@ -97,6 +121,7 @@ def draw_tables(folder):
     """Stage 03's learned table, stage 02's counted one, and their difference."""
     from matplotlib.colors import LogNorm
 
+    check_alphabet(folder)
     learning, learner = load(folder)
     counting, counter = load(home(folder).parent / "02_bigram_counts")
     if learner.tokenizer.chars != counter.tokenizer.chars:
@@ -151,6 +176,7 @@ def heatmaps(rows, columns, panels, size):
 def draw_line_attention(folder):
     """The attention of each of stage 06's heads over one line."""
     main, model = load(folder)
+    readable(len(model.blocks) * model.blocks[0].attn.n_head, MOST_HEADS, "heads")
     text = [ch for ch in LINE if ch in model.tokenizer.chars][: model.block_size]
     if len(text) < 2:
         raise Missing(f"the run's text does not have the characters of {LINE!r}")
@@ -166,6 +192,7 @@ def draw_line_attention(folder):
 def draw_line_positions(folder):
     """The similarity of the embeddings of every two positions of stage 06."""
     _, model = load(folder)
+    readable(model.block_size, MOST_POSITIONS, "positions")
     wpe = model.wpe.weight.detach().double().numpy()  # (block_size, C)
     unit = wpe / np.maximum(np.linalg.norm(wpe, axis=1, keepdims=True), 1e-12)
     figure = new_figure(7.6, 6.4)

@@ -32,6 +32,12 @@ def read_json(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def readable(count, most, what):
+    """Raise Missing if a picture would show more of something than anyone can tell apart."""
+    if count > most:
+        raise Missing(f"nobody could read it with {count:,} {what}, which is more than {most:,}")
+
+
 def new_figure(width, height):
     """A figure of this size in inches, with 100 dots per inch."""
     from matplotlib.figure import Figure
@@ -47,8 +53,9 @@ def marks(chars):
 def letter_axes(axes, rows, columns, size):
     """Put characters on both axes of a heatmap. Those of the columns are at the top, as in a table.
 
-    rows, columns: a mark for each row and each column. size: of the font.
+    rows, columns: a mark for each row and each column. size: of the font, for up to 28 rows.
     """
+    size = min(size, 28 * size / len(rows))
     axes.set_xticks(range(len(columns)), columns, fontsize=size)
     axes.set_yticks(range(len(rows)), rows, fontsize=size)
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
@@ -61,7 +68,7 @@ def label_ends(axes, ends, least):
     The names of the lines that reach furthest form a column on the right, at least `least` apart.
     The name of a line that ends far to their left is below its end.
     """
-    furthest = max(x for x, *_ in ends)
+    furthest = max((x for x, *_ in ends), default=0)
     lowest = -float("inf")
     for x, y, text, colour in sorted(ends, key=lambda end: end[1]):
         style = {"color": colour, "fontsize": 10}

@@ -1,12 +1,11 @@
 """Pictures of what the stages learned, drawn from their results and their saved models.
 
-    python run.py plots [--stage 4] [--from out] [--into results]
+    python3 run.py plots [--stage 4] [--from out] [--into results]
 
 A picture whose input is missing is skipped with one line. A file is written only if its bytes
 change, so drawing twice changes nothing.
 """
 
-import argparse
 import io
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from stages import ROOT, STAGES
 
 from atomic_write import write_if_changed
+from command_line import Parser, fail, run_tool
 from plot_families import draw_context, draw_families
 from plot_losses import draw_curves, draw_ladder, draw_loss
 from plot_stages import (
@@ -84,10 +84,10 @@ def render(draw, folder):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="plots", description="Pictures of what was learned.")
+    parser = Parser(prog="plots", description="Pictures of what was learned.")
     parser.add_argument("--stage", help="only the pictures of this stage and those of all stages")
     parser.add_argument(
-        "--from", dest="source", type=Path, default=ROOT / "out", metavar="DIR",
+        "--from", dest="source", type=Path, metavar="DIR",
         help="the folder of the runs (default: out)",
     )  # fmt: skip
     parser.add_argument("--into", type=Path, metavar="DIR", help="default: the same folder")
@@ -99,15 +99,18 @@ def main(arguments=None):
         return 0
     number = (args.stage or "").zfill(2)[:2]
     if args.stage and number not in {stage[:2] for stage in STAGES}:
-        print(f"plots: there is no stage {args.stage!r}; give 1 to 6", file=sys.stderr)
-        return 2
-    into = args.into or args.source
-    pictures = {**PICTURES, **loss_pictures(args.source), **try_pictures(args.source)}
+        return fail("plots", f"there is no stage {args.stage!r}; give 1 to 6")
+    if args.source and not args.source.is_dir():
+        problem = f"--from {args.source}: there is no such folder"
+        return fail("plots", f"{problem}; give a folder with results")
+    source = args.source or ROOT / "out"
+    into = args.into or source
+    pictures = {**PICTURES, **loss_pictures(source), **try_pictures(source)}
     if args.stage:
         pictures = {k: draw for k, draw in pictures.items() if "/" not in k or k[:2] == number}
     for name in track(pictures, label=visible):
         draw = pictures[name]
-        folder = (args.source / name).parent
+        folder = (source / name).parent
         try:
             if write_if_changed(into / name, render(draw, folder)):
                 print(visible(f"{name} drawn"))
@@ -119,4 +122,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("plots", main)

@@ -1,14 +1,13 @@
 """Rerun published numbers and compare them with ours.
 
-    python run.py published                  the quick checks, one minute
-    python run.py published --long           also the long trainings, and those for a GPU with CUDA
-    python run.py published mlp wavenet      only these checks
+    python3 run.py published                  the quick checks, one minute
+    python3 run.py published --long           also the long trainings, and those for a GPU with CUDA
+    python3 run.py published mlp wavenet      only these checks
 
 The result of a check is kept in out/published/NAME.json. A finished check runs again only with
 --again. After Ctrl-C the same command continues, even in the middle of a lecture's training.
 """
 
-import argparse
 import json
 import math
 import os
@@ -32,6 +31,8 @@ from rich.table import Table
 from rich.text import Text
 
 from atomic_write import write_atomically
+from command_line import Parser, fail, run_tool
+from visible import visible
 
 OUT = ROOT / "out" / "published"
 INTERRUPTED = 130  # the exit status of a run after Ctrl-C
@@ -360,7 +361,7 @@ def shown(value):
     """A measured value. Losses have four decimals in every publication."""
     if isinstance(value, float):
         return f"{value:.4f}"
-    return "none" if value is None else str(value)
+    return "none" if value is None else visible(str(value))
 
 
 def plain(value):
@@ -405,7 +406,7 @@ def report(checks, failures, out, console):
     for number, (title, url) in enumerate(sources, 1):
         console.print(f"({number}) {title}: {url}", soft_wrap=True)
     for name, problem in failures.items():
-        console.print(f"{name} could not run: {problem}", soft_wrap=True)
+        console.print(f"{name} could not run: {visible(problem)}", soft_wrap=True)
     done = {check.name for check, _ in records}
     hints = {"quick": "", "long": " (--long)", "gpu": " (--long, on a GPU with CUDA)"}
     if missing := [c.name + hints[c.kind] for c in checks if c.name not in done]:
@@ -438,7 +439,7 @@ def select(names, long):
 
 
 def main(words=None, out=OUT):
-    parser = argparse.ArgumentParser(prog="published", description="Published numbers and ours.")
+    parser = Parser(prog="published", description="Published numbers and ours.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these checks")
     parser.add_argument("--long", action="store_true", help="also the trainings that take minutes")
     parser.add_argument("--again", action="store_true", help="repeat finished checks")
@@ -446,8 +447,7 @@ def main(words=None, out=OUT):
     try:
         chosen = select(args.names, args.long)
     except ValueError as error:
-        print(f"published: error: {error}", file=sys.stderr)
-        return 2
+        return fail("published", str(error))
     console = Console(markup=False, emoji=False, highlight=False)
     console.width = console.width if console.is_terminal else 120
     failures = {}
@@ -471,4 +471,4 @@ def main(words=None, out=OUT):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("published", main)

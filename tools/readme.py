@@ -1,6 +1,6 @@
 """Fill the generated parts of the READMEs, GLOSSARY.md and docs/ from results/ and exercises/.
 
-    python run.py readme [--check]
+    python3 run.py readme [--check]
 
 Markers are comments, so a rendered page does not show them. A block has two markers, each on a line
 of its own, and the generated lines go between them:
@@ -35,9 +35,7 @@ The last part of the folder can also be the entry of a run in a table.json:
     <!-- try 04-context-8 loss.val - 04_embedding_mlp loss.val .3f -->-0.094<!-- end -->
 """
 
-import argparse
 import re
-import sys
 import textwrap
 
 from stages import ROOT
@@ -48,6 +46,7 @@ import handouts
 import table
 import tries
 from atomic_write import write_atomically
+from command_line import Parser, fail, run_tool
 from learn.exercises import Problem
 from table_rows import group_rows, read_result, read_results
 
@@ -183,14 +182,13 @@ def stale_pages(root=ROOT):
 
 
 def main(arguments=None, root=ROOT):
-    parser = argparse.ArgumentParser(prog="readme", description="Fill the pages from results/.")
+    parser = Parser(prog="readme", description="Fill the pages from results/.")
     parser.add_argument("--check", action="store_true", help="only list the stale pages")
     args = parser.parse_args(arguments)
     try:
         stale = stale_pages(root)
     except MarkerError as error:
-        print(error, file=sys.stderr)
-        return 2
+        return fail("readme", str(error))
     for path, text in stale.items():
         name = path.relative_to(root).as_posix()
         if args.check:
@@ -202,4 +200,4 @@ def main(arguments=None, root=ROOT):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("readme", main)

@@ -1,14 +1,13 @@
 """How much each character of a text surprises every trained model, side by side.
 
-    python run.py score [STAGES] TEXT...               score emma, score 4 5 emma olivia
-    python run.py score [STAGES] --scrambled [TEXT...]  real names against the same letters shuffled
-    python run.py score [STAGES] --temperatures        what a lower or higher temperature changes
+    score [STAGES] TEXT...                such as: score emma, score 4 5 emma olivia
+    score [STAGES] --scrambled [TEXT...]  real names against the same letters shuffled
+    score [STAGES] --temperatures         what a lower or higher temperature changes
 
 NAME=emma also means the text emma.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import random
@@ -24,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from atomic_write import write_atomically
+from command_line import Parser, fail, run_tool
 from progress_bar import track
 from trained_models import MODELS, NoModel, has_model, load_model
 from visible import visible
@@ -209,7 +209,8 @@ def only_default(out, folders):
     """Return (names, folders): {"train", "val", "test"} of data/names.txt as the stages split it,
     and those of the folders whose model was trained on that file.
     """
-    sha256 = hashlib.sha256(NAMES.read_bytes()).hexdigest()
+    splits = load_stage("02_bigram_counts", "names").load_splits(NAMES)
+    sha256 = load_stage("02_bigram_counts", "common").read_hashes[NAMES]
     kept = []
     for folder in folders:
         try:
@@ -223,7 +224,7 @@ def only_default(out, folders):
             print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
     if not kept:
         raise Problem(f"no model here was trained on data/{NAMES.name}, which this needs")
-    return load_stage("02_bigram_counts", "names").load_splits(NAMES), kept
+    return splits, kept
 
 
 # ---- real against scrambled ------------------------------------------------------------------
@@ -343,7 +344,7 @@ def show_temperatures(console, out, folders, count):
 
 # ---- main ------------------------------------------------------------------------------------
 def main():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("words", nargs="*", metavar="[STAGES] TEXT", help="stages 2 to 6, texts")
@@ -374,16 +375,13 @@ def main():
         elif texts:
             compare_models(console, args.out, folders, texts)
         else:
-            raise Problem("which text? For example: python run.py score emma")
+            raise Problem("which text? For example: make score NAME=emma")
     except Problem as problem:
-        print(f"score: {visible(str(problem))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return fail("score", str(problem))
     if missing:
         print(f"Not trained yet: {', '.join(f'{s} (make stage {int(s[:2])})' for s in missing)}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("score", main)

@@ -1,6 +1,6 @@
 """Run stages with several seeds, so that the loss table can show how much chance moves a loss.
 
-    python run.py seeds [--seeds 3] [--stages 4,5] [--all] [--again]
+    python3 run.py seeds [--seeds 3] [--stages 4,5] [--all] [--again]
 
 The seeds are the stage's default and the ones after it. Each run has a folder of its own,
 out/STAGE/seeds/SEED, and the PyTorch twin of stage 05 has one below it. A run is repeated if it is
@@ -8,7 +8,6 @@ incomplete or comes from different code, so that no average mixes two versions. 
 stage's Python files, requirements.txt and data/names.txt.
 """
 
-import argparse
 import dataclasses
 import hashlib
 import json
@@ -22,8 +21,10 @@ import stages
 
 import table
 from atomic_write import write_atomically
+from command_line import Parser, run_tool
 from progress_bar import track
 from table_rows import read_result
+from visible import visible
 
 PROGRAMS = {"main.py": ".", "torch_twin.py": "twin"}  # file of a stage: where its result goes
 LONG = "06"  # takes minutes per run, so it needs --all or --stages 6
@@ -116,9 +117,14 @@ def run_all(todo, stopped):
             print("stopped; finished runs are kept, and the same command continues", flush=True)
             return INTERRUPTED
         if status != 0:
-            print(f"{what}: ended with status {status}\n{error.strip()}", flush=True)
+            last = error.strip().rpartition("\n")[2]
+            print(visible(f"{what}: ended with status {status}: {last}"), flush=True)
             return status if status > 0 else 128 - status
-        result = read_result(folder_of(stage, seed) / "result.json")
+        try:
+            result = read_result(folder_of(stage, seed) / "result.json")
+        except ValueError as error:
+            print(visible(f"{what}: its result.json cannot be used: {error}"), flush=True)
+            return 1
         numbers = f"val {table.decimal(result['loss'].get('val'))} {result['unit']}"
         print(f"{what}: {numbers} ({table.duration(result['seconds'])} s)", flush=True)
     return 0
@@ -138,7 +144,7 @@ def choose(words, everything):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="seeds", description="Run stages with several seeds.")
+    parser = Parser(prog="seeds", description="Run stages with several seeds.")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default: 3)")
     parser.add_argument("--stages", help="such as 4,5 (default: all but stage 06)")
     parser.add_argument("--all", action="store_true", help="also stage 06: minutes per seed")
@@ -161,9 +167,9 @@ def main(arguments=None):
         status = run_all(todo, stopped)
     finally:
         signal.signal(signal.SIGINT, previous)
-    print("python run.py table shows each stage's mean and standard deviation")
+    print("make table shows each stage's mean and standard deviation")
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("seeds", main)

@@ -1,13 +1,12 @@
 """The loss table: the results below a folder, side by side.
 
-    python run.py table [--from DIR] [--format text|markdown|json|csv]
+    python3 run.py table [--from DIR] [--format text|markdown|json|csv]
 
 Two results share a table only if the data set, the number of targets in each split and the unit are
 the same. A loss such as 2.094 ± 0.002 (3) is the mean over 3 seeds and its sample standard
-deviation; `python run.py seeds` makes those runs.
+deviation; `python3 run.py seeds` makes those runs.
 """
 
-import argparse
 import csv
 import json
 import sys
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from command_line import Parser, run_tool
 from table_rows import RANKED_UNIT, SPLITS, SPREAD, group_rows, read_results
 
 WIDE = 110  # columns; a narrower terminal does not get the ideas and the characters seen
@@ -87,6 +87,7 @@ HEADERS = {
 }
 WORDS = ("label", "idea")  # the columns of words; numbers are aligned right
 STOPPED = "* stopped early"
+DIVERGED = "diverged: the loss was infinite or not a number; lower the learning rate"
 
 
 def columns(group):
@@ -107,6 +108,7 @@ def sentence(row, unit):
     parts += [f"accuracy {', '.join(shares)}"] if shares else []
     parts += [f"{row['params']:,} parameters", f"{duration(row['seconds'])} s"]
     mark = f" {STOPPED}" if row["interrupted"] else ""
+    mark += f" {DIVERGED}" if row["diverged"] else ""
     return f"{row['label']} ({row['idea']}): {'; '.join(parts)}{mark}"
 
 
@@ -151,6 +153,8 @@ def print_text(groups, console):
         console.print(table)
         if any(row["interrupted"] for row in group["rows"]):
             console.print(STOPPED)
+        if any(row["diverged"] for row in group["rows"]):
+            console.print(DIVERGED)
         console.print()
 
 
@@ -211,8 +215,9 @@ def markdown_table(group, rows, shown):
             texts["val"] = f"**{texts['val']}**"
         lines.append([texts.get(column, "") for column in shown])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    stopped = any(row.get("interrupted") for row in rows)
-    return f"{table}\n\n{plain(STOPPED)}" if stopped else table
+    notes = {"interrupted": STOPPED, "diverged": DIVERGED}
+    shown = [plain(note) for key, note in notes.items() if any(row.get(key) for row in rows)]
+    return "\n\n".join([table, *shown])
 
 
 def plain(text):
@@ -232,7 +237,7 @@ def as_json(groups):
 def write_csv(groups, file):
     """One table for all groups. Only rows with the same number under `group` can be compared."""
     spread = [f"{name}_sd" for name in SPREAD]
-    keys = ["stage", "variant", "folder", "interrupted", "seeds", *spread]
+    keys = ["stage", "variant", "folder", "interrupted", "diverged", "seeds", *spread]
     columns = ["group", "dataset", "unit", *HEADERS, *keys]
     writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -243,16 +248,17 @@ def write_csv(groups, file):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="table", description="Print the loss table.")
+    parser = Parser(prog="table", description="Print the loss table.")
     parser.add_argument("--from", dest="folder", type=Path, help="folder of results (default: out)")
     parser.add_argument("--format", choices=("text", "markdown", "json", "csv"), default="text")
+    parser.add_argument("--quiet", action="store_true", help="do not name stages without a run")
     args = parser.parse_args()
     if args.folder and not args.folder.is_dir():
         parser.error(f"--from {args.folder}: there is no such folder; give a folder with results")
     rows, problems = read_results(args.folder or ROOT / "out")
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
-    groups, missing = group_rows(rows), not_run(rows, STAGES)
+    groups, missing = group_rows(rows), "" if args.quiet else not_run(rows, STAGES)
     if args.format == "text":
         console = Console(markup=False, emoji=False, highlight=False)
         console.width = console.width if console.is_terminal else 120
@@ -269,4 +275,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("table", main)

@@ -5,6 +5,7 @@ sample standard deviation. These are the run in out/STAGE and those in out/STAGE
 must not be compared, because data set, splits or unit differ, end up in different groups.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -28,6 +29,9 @@ REQUIRED = {
     "seconds": (int, float),
     "loss": dict,
 }
+LARGEST = 10**18
+# What a result says of data that could not be hashed: the hash of nothing.
+UNKNOWN_DATA = ("", hashlib.sha256(b"").hexdigest())
 SEED_FOLDER = re.compile(r"/seeds/\d+(?=/|$)")
 
 
@@ -39,21 +43,29 @@ def read_result(path):
 
     Raises OSError if the file cannot be read, and ValueError, which says why, for a bad result.
     """
-    result = json.loads(
-        path.read_text(encoding="utf-8"),
-        parse_constant=lambda _: None,
-        object_pairs_hook=lambda pairs: {visible(k): safe(v) for k, v in pairs},
-    )
+    try:
+        result = json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_constant=lambda _: None,
+            parse_float=finite,
+            object_pairs_hook=lambda pairs: {visible(k): safe(v) for k, v in pairs},
+        )
+    except RecursionError as error:
+        raise ValueError("its lists are nested too deep for a result") from error
     check("the file", result, dict)
     for key, kind in REQUIRED.items():
         check(key, result.get(key), kind)
     dataset, baselines = result["dataset"], result.get("baselines", {})
     check("dataset.name", dataset.get("name"), str)
     check("dataset.sha256", dataset.get("sha256"), str)
-    check("vocab_size", result.get("vocab_size", 0), int)
+    check("vocab_size", result.get("vocab_size", 1), int)
+    if result.get("vocab_size", 1) < 1:
+        raise ValueError(f"vocab_size is {result['vocab_size']}, but a vocabulary has a character")
     check("baselines", baselines, dict)
     check("best", result.get("best", {}), dict)
     check("config", result.get("config", {}), dict)
+    check("config.seed", result.get("config", {}).get("seed"), (int, type(None)))
+    check("variant", result.get("variant"), (str, type(None)))
     by_split = {
         "targets": result["targets"],
         "loss": result["loss"],
@@ -69,14 +81,23 @@ def read_result(path):
     return result
 
 
+def finite(text):
+    """The float in a text; None if it is infinite, such as 1e999."""
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
 def safe(value):
     """A text that can neither move the cursor nor end its line; any other value as it is."""
     return visible(value.replace("\n", " ")) if isinstance(value, str) else value
 
 
 def check(name, value, kind):
+    """ValueError unless the value has this type, and is not too large a number for a float."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name} is missing or has the wrong type: {value!r}")
+        raise ValueError(f"{name} is missing or has the wrong type: {repr(value)[:80]}")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"{name} is larger than any number of a run")
 
 
 def read_results(folder):
@@ -127,6 +148,8 @@ def make_row(result, place, folder):
         label += f" ({(Path(visible(folder.resolve().name)) / home).as_posix()})"
     if settings:  # a run with other settings than the usual ones
         label += f", try: {settings.replace(',', ', ')}"
+    if result.get("diverged"):
+        label += ", diverged"
     return {
         "label": label,
         "stage": result["stage"],
@@ -139,6 +162,7 @@ def make_row(result, place, folder):
         "chars_seen": result["chars_seen"],
         "seconds": result["seconds"],
         "interrupted": bool(result.get("interrupted")),
+        "diverged": bool(result.get("diverged")),
         "seeds": 1,
         **{f"{name}_sd": None for name in SPREAD},
         "result": result,
@@ -152,7 +176,8 @@ def join_seeds(rows, folder):
     """Join the rows that differ only in their seed.
 
     Only a run in a folder and those in its seeds/ are joined, because runs elsewhere may come from
-    different code. A seed that is in both counts once. Interrupted runs are never joined.
+    different code. A seed that is in both counts once. Runs that were interrupted or
+    diverged are never joined.
     """
     joined = {}
     for number, row in enumerate(rows):
@@ -160,11 +185,11 @@ def join_seeds(rows, folder):
         config = {**result.get("config", {})}
         seed = config.pop("seed", None)
         home = SEED_FOLDER.sub("", row["folder"])
-        if seed is None or row["interrupted"]:
+        if seed is None or row["interrupted"] or row["diverged"]:
             joined[number] = {seed: row}
             continue
         # Stage 01, which has another unit, draws even its data from the seed.
-        data = result["dataset"]["sha256"] if result["unit"] == RANKED_UNIT else result["unit"]
+        data = task(result) if result["unit"] == RANKED_UNIT else result["unit"]
         key = (home, row["stage"], row["variant"], json.dumps(config, sort_keys=True), data)
         seeds = joined.setdefault(key, {})
         if seed not in seeds or row["folder"] == home:
@@ -212,11 +237,17 @@ def group_rows(rows):
     """
     groups = {}
     for row in rows:
-        result = row["result"]
-        targets = tuple(result["targets"].get(split) or 0 for split in SPLITS)
-        key = (result["dataset"]["sha256"], targets, result["unit"])
-        groups.setdefault(key, []).append(row)
+        groups.setdefault(task(row["result"]), []).append(row)
     return [make_group(rows) for rows in groups.values()]
+
+
+def task(result):
+    """What two results must have in common for their losses to be compared."""
+    sha256 = result["dataset"]["sha256"]
+    if sha256 in UNKNOWN_DATA:
+        sha256 = object()  # equal to no other
+    targets = tuple(result["targets"].get(split) or 0 for split in SPLITS)
+    return sha256, targets, result["unit"]
 
 
 def make_group(rows):

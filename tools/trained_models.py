@@ -1,5 +1,9 @@
 """The trained models in out/: where each one is, and which module of its stage loads it."""
 
+import math
+import os
+from pathlib import Path
+
 from stages import load_stage
 
 MODELS = {  # folder in out/: (the module of the stage that loads its model, the model's file)
@@ -19,7 +23,7 @@ class NoModel(Exception):
 
 
 def has_model(out, folder):
-    return (out / folder / MODELS[folder][1]).exists()
+    return os.path.exists(out / folder / MODELS[folder][1])  # unlike Path's, it raises no error
 
 
 def load_model(out, folder, place=None):
@@ -28,11 +32,50 @@ def load_model(out, folder, place=None):
     place: the folder of the model, if it is another one, such as that of a try.
     """
     name, file = MODELS[folder]
-    module = load_stage(folder.split("/")[0], name)
+    module = load_code(folder.split("/")[0], name)
     try:
-        return module, module.load(place or out / folder)
+        model = module.load(place or out / folder)
+        if hasattr(module, "log_probs"):
+            try_out(module, model)
     except FileNotFoundError as error:
         raise NoModel(f"{file} is missing; run the stage") from error
+    except NoModel as problem:
+        raise NoModel(f"{file} {problem}; run the stage again") from problem
     except Exception as error:  # an older or broken file can raise nearly anything
         problem = f"{file} cannot be read ({type(error).__name__})"
         raise NoModel(f"{problem}; run the stage again") from error
+    return module, model
+
+
+def load_code(stage, name):
+    """A module of a stage. NoModel, which says where, if Python cannot import it."""
+    try:
+        return load_stage(stage, name)
+    except ModuleNotFoundError:
+        raise
+    except SyntaxError as error:
+        where = f"{Path(error.filename).name}, line {error.lineno}"
+        raise NoModel(f"{where}: {error.msg}; mend that line") from error
+    except Exception as error:  # a learner's own change can raise anything
+        problem = f"{name}.py cannot be imported ({type(error).__name__}: {error})"
+        raise NoModel(f"{problem}; mend it") from error
+
+
+def try_out(module, model):
+    """Read some characters of its alphabet. NoModel if what comes out is no distribution.
+
+    A file that can be loaded may still hold weights of another shape, or none that are numbers.
+    """
+    chars = model.tokenizer.chars
+    letters = {ch for ch in chars if isinstance(ch, str) and len(ch) == 1}
+    if len(letters) < len(chars):
+        raise NoModel("has an alphabet that is not a list of different characters")
+    for row in module.log_probs(model, chars[0] + chars[-1] + chars[0])[1:]:
+        total = math.fsum(map(math.exp, row))
+        if math.isnan(total):
+            raise NoModel("has weights that are not finite, because its training diverged")
+        # Stage 02 without smoothing: all is impossible after a character that it never counted.
+        if len(row) != model.tokenizer.vocab_size or (total and abs(total - 1) > 0.01):
+            raise NoModel("has weights that do not fit its alphabet")
+    if hasattr(model, "config") and len(model.weights["wpe"]) != model.config.block_size:
+        raise NoModel("has weights that do not fit its block_size")

@@ -1,15 +1,14 @@
 """Run what the lessons suggest under "Try this", and keep the numbers for docs/answers.md.
 
-    python run.py tries [NAME ...] [--again]
+    python3 run.py tries [NAME ...] [--again]
 
 The tries are in tools/tries.toml. Each one runs in a temporary copy of the project, because some of
 them change the code, as the exhibits of the museum do. Its losses, curve and samples, and what its
 probe prints, go to results/tries/NAME.json. A try that is there already runs again with --again or
 if its entry has changed. So after Ctrl-C, the same command continues. At the end,
-`python run.py readme` fills the page.
+`python3 run.py readme` fills the page.
 """
 
-import argparse
 import json
 import math
 import os
@@ -24,6 +23,7 @@ from pathlib import Path
 from stages import ROOT
 
 from atomic_write import write_atomically
+from command_line import Parser, fail, run_tool
 from learn.exercises import Problem, tomllib
 from learn.exhibits import CHILD, Patch, apply_patches, copy_project, data_file, parse
 from table_rows import read_result
@@ -124,7 +124,7 @@ def summary(kept):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="tries", description='Run what "Try this" suggests.')
+    parser = Parser(prog="tries", description='Run what "Try this" suggests.')
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these; 04: all of a stage")
     parser.add_argument("--again", action="store_true", help="also those that have run")
     args = parser.parse_args(arguments)
@@ -148,7 +148,7 @@ def main(arguments=None):
         try:
             kept = run_try(one)
         except Problem as problem:
-            print(f"tries: {problem}", file=sys.stderr)
+            fail("tries", str(problem))
             return 1
         except KeyboardInterrupt:
             print("stopped; what has run is kept, and the same command continues", file=sys.stderr)
@@ -157,7 +157,7 @@ def main(arguments=None):
         write_atomically(KEPT / f"{one.name}.json", content + "\n")
         print(f"    {summary(kept)}", flush=True)
         expected += one.seconds
-    print("python run.py readme fills docs/answers.md", flush=True)
+    print("make readme fills docs/answers.md", flush=True)
     return 0
 
 
@@ -269,4 +269,4 @@ def text_block(results, words):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("tries", main)

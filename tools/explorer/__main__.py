@@ -1,8 +1,8 @@
 """Write out/explorer.html: one page on which the models in out/ answer, and open it in a browser.
 
-    python run.py explore                        the models of out/
-    python run.py explore --compare out-old      with those of a second run beside them
-    python run.py explore --data my_names.txt    the names that the models were trained on
+    python3 run.py explore                        the models of out/
+    python3 run.py explore --compare out-old      with those of a second run beside them
+    python3 run.py explore --data my_names.txt    the names that the models were trained on
 
 The page holds the weights, the names and all code. It needs no server and no network.
 """
@@ -17,13 +17,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tools/, for e
 from stages import ROOT
 
 from atomic_write import write_atomically
+from command_line import Parser, fail, run_tool
 from explorer.export import Problem, collect
 from explorer.page import build_page
 from visible import visible
 
 
 def main():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="explore", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--from", dest="run", type=Path, default=ROOT / "out", help="default: out")
@@ -37,14 +38,10 @@ def main():
         page, lines = build_page(*collect(args.run, args.compare, args.data))
         write_atomically(out, page)
     except Problem as problem:
-        print(f"explore: {visible(str(problem))}", file=sys.stderr)
-        return 2
+        return fail("explore", str(problem))
     except OSError as error:
         problem = f"--out {out}: {error.strerror}; give a file that you can write to"
-        print(f"explore: {visible(problem)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return fail("explore", problem)
     for line in lines:
         print(visible(line))
     print(visible(f"written to {out} ({len(page) / 1e6:.1f} MB)"))
@@ -54,4 +51,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("explore", main)

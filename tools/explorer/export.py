@@ -111,9 +111,9 @@ def export_model(run, folder, key):
     if folder == "02_bigram_counts":
         saved = json.loads((place / "model.json").read_text(encoding="utf-8"))
         entry |= {"kind": "counts", "smoothing": saved["config"]["smoothing"], "earlier": []}
-        blobs = [counts_blob(key, saved["counts"], entry["title"])]
-        for step, counts in saved.get("earlier", []):
-            blob = f"{key}@{step}"
+        blobs = [counts_blob(key, module.from_rows(saved["counts"]), entry["title"])]
+        for step, rows in saved.get("earlier", []):
+            blob, counts = f"{key}@{step}", module.from_rows(rows)
             blobs.append(counts_blob(blob, counts, f"{entry['title']}, step {step}"))
             entry["earlier"].append({"step": step, "key": blob})
         return entry, blobs

@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # tools/, for learn and stages
 
+from command_line import run_tool
 from learn.exercises import Problem
 from visible import visible
 
@@ -41,4 +42,4 @@ def main(words):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_tool("learn", lambda: main(sys.argv[1:]))

@@ -5,7 +5,6 @@ has a row for each learner and a column for each stage or set: how many exercise
 their code on this machine, with no protection but time limits.
 """
 
-import argparse
 import csv
 import os
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from command_line import Parser
 from learn.exercises import Problem, all_lessons, find_lesson
 from learn.report import make_console
 from learn.run_checks import run_checks
@@ -22,8 +22,7 @@ from visible import visible
 
 
 def main(words):
-    flags = argparse.ArgumentParser(prog="make class", description=__doc__)
-    flags.error = lambda problem: flags.exit(2, f"class: {problem}\n")
+    flags = Parser(prog="make class", description=__doc__)
     flags.add_argument("folder", type=Path, help="has a folder for each learner")
     flags.add_argument("--stage", action="append", default=[], help="only this stage or set: 3")
     flags.add_argument("--csv", action="store_true", help="print comma-separated values")

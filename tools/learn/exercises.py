@@ -12,11 +12,13 @@ the blank copies in my/arrays/ from it. A set trains no model, so its .toml begi
     next = "Read next: ..."           what to do when all its exercises pass
 """
 
-import argparse
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages import ROOT, STAGES
+
+from command_line import Parser
 
 try:
     import tomllib
@@ -173,13 +175,20 @@ def find_lesson(word):
 
 def parser(command, description, stage=True):
     """The flags that the commands share. stage: whether a stage must be given; None: it may be."""
-    words = argparse.ArgumentParser(prog=f"make {command}", description=description)
-    words.error = lambda problem: words.exit(2, f"{command}: {problem}\n")
+    words = Parser(prog=f"make {command}", description=description)
     if stage or stage is None:
         count = None if stage else "?"
         words.add_argument("stage", nargs=count, help="its number, such as 3, or the name of a set")
-    words.add_argument("--my", type=Path, default=MY, help="the folder of your code (default: my)")
+    kind = Path if command == "start" else existing_folder  # start makes it
+    words.add_argument("--my", type=kind, default=MY, help="the folder of your code (default: my)")
     return words
+
+
+def existing_folder(text):
+    """The path of a folder that the user names, or an error of argparse: it must not be made."""
+    if not Path(text).is_dir():
+        raise ArgumentTypeError(f"there is no folder {text}")
+    return Path(text)
 
 
 def started(lesson, my):

@@ -162,7 +162,7 @@ def data_file(name):
     if not path.exists():
         subprocess.call([sys.executable, ROOT / "data" / "prepare.py", path.stem], stdout=2)
     if not path.exists():
-        raise Problem(f"data/{name} is missing; to get it: python data/prepare.py {path.stem}")
+        raise Problem(f"data/{name} is missing; to get it: make data ARGS={path.stem}")
     return path
 
 

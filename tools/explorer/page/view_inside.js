@@ -1,5 +1,5 @@
 // Inside microGPT: one forward pass with its numbers, step by step, and switches for its parts.
-import { announce, choice, data, debounce, field, h, named, show } from "./dom.js";
+import { announce, choice, data, debounce, field, h, mark, named, show } from "./dom.js";
 import { drawStep } from "./inside_details.js";
 import { shapeOf, sourceOf, stepList } from "./inside_list.js";
 import { passSteps, recordPass } from "./inside_steps.js";
@@ -40,6 +40,7 @@ function createInside(all, source, text) {
   });
   const [places, layers, heads] = [h("div", {}), h("div", {}), h("div", {})];
   const problem = h("div", {});
+  const answers = h("div", {});
   const list = h("div", { onkeydown: moveByKey });
   const detail = h("section", { class: "inside-detail", "aria-label": "The step" });
   const switches = createSwitches(all);
@@ -59,6 +60,7 @@ function createInside(all, source, text) {
       drawPass(whole);
       switches.update(model, input.value, position);
       show(problem);
+      answers.hidden = false;
     } catch (error) {
       if (!(error instanceof UnknownCharacter)) throw error;
       const lower = input.value.toLowerCase();
@@ -68,9 +70,16 @@ function createInside(all, source, text) {
         "Use ",
         data(lower),
       );
-      const line = h("p", { class: "problem", role: "alert" }, data(error.message), " ");
+      const line = h(
+        "p",
+        { class: "problem", role: "alert" },
+        `${model.label} has never seen the character `,
+        data(mark(error.ch)),
+        ". ",
+      );
       if (error.lower) line.append(button);
       show(problem, line);
+      answers.hidden = true;
     }
   }
 
@@ -175,6 +184,8 @@ function createInside(all, source, text) {
     h("button", { type: "button", onclick: () => move(-1) }, "← Previous step"),
     h("button", { type: "button", onclick: () => move(1) }, "Next step →"),
   );
+  const pass = h("div", { class: "inside-pass" }, list, h("div", {}, turn, detail));
+  answers.append(pass, switches.box);
   update();
   const parts = [
     h(
@@ -187,8 +198,7 @@ function createInside(all, source, text) {
       heads,
     ),
     problem,
-    h("div", { class: "inside-pass" }, list, h("div", {}, turn, detail)),
-    switches.box,
+    answers,
   ];
   return { parts, use };
 }

@@ -26,11 +26,8 @@ function problemLines(rows, text, use) {
       "p",
       { class: "problem", role: "alert" },
       group.length === rows.length
-        ? "No model has ever"
-        : `${namesOf(group)} ${group.length === 1 ? "has" : "have"} never`,
-      " seen the character ",
-      data(mark(ch)),
-      ". ",
+        ? ["No model has ever seen the character ", data(mark(ch)), ". "]
+        : ["The character ", data(mark(ch)), ` is unknown to ${namesOf(group)}. `],
       group.some((row) => row.problem.lower)
         ? h("button", { type: "button", onclick: () => use(lower) }, "Use ", data(lower))
         : null,

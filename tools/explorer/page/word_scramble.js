@@ -19,6 +19,7 @@ export function wordScrambler(models, input) {
     const mixed = surprises(models, other);
     const rows = surprises(models, word).map((row, r) => [row, mixed[r]]);
     const known = rows.filter(([row]) => row.losses);
+    if (!known.length) return show(result);
     const sure = known.filter(([a, b]) => a.sum < b.sum).length;
     const count = `${sure} of ${known.length} models prefer `;
     const sentence = [count, data(word), " to ", data(other), ". These are the sums in nats:"];

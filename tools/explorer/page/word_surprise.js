@@ -2,6 +2,7 @@
 import { mark, spoken } from "./dom.js";
 import { UnknownCharacter } from "./models.js";
 import { seeded } from "./numbers.js";
+import { lastOfFirstRun } from "./state.js";
 
 const DASHES = [null, "7 4", "2 3", "9 3 2 3"]; // of models that share a colour
 
@@ -97,11 +98,10 @@ export function lineStyles(models) {
   });
 }
 
-// A text to begin with: the given one, or one that a model draws if not all can read it.
+// A text to begin with: the given one, or one that a model draws if it cannot read that.
 export function firstText(models, text) {
-  const canRead = (model) => [...text].every((ch) => model.stoi.has(ch));
-  if (models.every(canRead)) return text;
-  const model = models.at(-1);
+  const model = lastOfFirstRun(models);
+  if ([...text].every((ch) => model.stoi.has(ch))) return text;
   const beginning = model.isText ? model.chars[0] : "";
   return model.sample(beginning, { longest: 20, random: seeded(1) });
 }
