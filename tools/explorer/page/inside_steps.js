@@ -43,7 +43,7 @@ function embeddingSteps({ first }) {
       line: EMBED,
       part: 'weights["wpe"][position]',
       vector: first.wpe,
-      says: "Each position has its own row in the table wpe, whatever character stands there.",
+      says: "Each position has its own row in the table wpe, whichever character is there.",
     },
     {
       id: "sum",

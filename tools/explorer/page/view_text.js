@@ -32,7 +32,8 @@ function textIntro(model) {
     "p",
     {},
     `Type a text. The model reads its last ${model.block_size} characters and says what comes next. ` +
-      "The darker a character and the thicker its line, the more it surprised the model. " +
+      "The stronger the colour of a character and the thicker its line, the more it surprised the " +
+      "model. " +
       "Misspell a word: where does the surprise come, and how soon is the model sure again?",
   );
 }

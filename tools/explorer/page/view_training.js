@@ -91,7 +91,7 @@ async function openMoons(moons, index) {
     map.show(weights);
     const n = moons.points.length;
     const share = n ? moonAccuracy(moons.layers, weights, moons.points) : null;
-    const count = `${Math.round(share * n)} of ${n} train points are on their side of the line.`;
+    const count = `${Math.round(share * n)} of ${n} train points are on the correct side of the line.`;
     show(right, n ? count : "The points of this run are not in its folder any more.");
   };
   const row = rowOfFolder(index, "01_micrograd");
