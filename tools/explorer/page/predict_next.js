@@ -82,8 +82,8 @@ function nextResult(models, { beginning, target, origin, mine, yours }, again) {
   const table = h("div", { class: "scroll" }, lossTable(rows));
   const better = rows.filter((row) => row.loss > rows[0].loss).length;
   const text =
-    `Your loss is ${rows[0].loss.toFixed(2)} nats, ` +
-    `lower than that of ${better} of ${rows.length - 1} models.`;
+    `Your loss is ${rows[0].loss.toFixed(2)} nats: ` +
+    `you beat ${better} of ${rows.length - 1} models.`;
   announce(text);
   return [
     h(

@@ -24,9 +24,9 @@ function nextIntro() {
       "p",
       { class: "note" },
       "Click a bar to add its letter; the arrow keys move from bar to bar. Point at a letter to " +
-        "find it in all models. A temperature below 1 favours likely letters, and top-k keeps only " +
-        "the k likeliest ones; the bars show the probabilities after both. The same seed draws the " +
-        "same letters again.",
+        "find it in all models. A temperature below 1 favours likely letters, and top-k keeps " +
+        "only the k likeliest ones; the bars show the probabilities after both. The same seed " +
+        "draws the same letters again.",
     ),
   ];
 }

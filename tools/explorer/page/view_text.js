@@ -31,10 +31,10 @@ function textIntro(model) {
   return h(
     "p",
     {},
-    `Type a text. The model reads its last ${model.block_size} characters and says what comes next. ` +
-      "The stronger the colour of a character and the thicker its line, the more it surprised the " +
-      "model. " +
-      "Misspell a word: where does the surprise come, and how soon is the model sure again?",
+    `Type a text. The model reads its last ${model.block_size} characters and says what comes ` +
+      "next. The stronger the colour of a character and the thicker its line, the more it surprised " +
+      "the model. Misspell a word: where does the surprise come, and how soon is the model sure " +
+      "again?",
   );
 }
 

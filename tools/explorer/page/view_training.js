@@ -91,8 +91,9 @@ async function openMoons(moons, index) {
     map.show(weights);
     const n = moons.points.length;
     const share = n ? moonAccuracy(moons.layers, weights, moons.points) : null;
-    const count = `${Math.round(share * n)} of ${n} train points are on the correct side of the line.`;
-    show(right, n ? count : "The points of this run are not in its folder any more.");
+    const count = `${Math.round(share * n)} of ${n} train points`;
+    const gone = "The points of this run are not in its folder any more.";
+    show(right, n ? `${count} are on the correct side of the line.` : gone);
   };
   const row = rowOfFolder(index, "01_micrograd");
   const curve = createCurvePanel({ steps, row, unit: "nats/point" });
