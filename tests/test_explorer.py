@@ -295,6 +295,6 @@ def test_the_choice_of_dark_is_kept_and_there_before_the_first_paint(explorer_pa
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
 
 
-def test_an_address_that_names_no_view_opens_the_first_one(explorer_page):
+def test_an_address_that_names_no_view_opens_where_the_models_answer(explorer_page):
     page = explorer_page("nowhere/%E0%A4%A")
     assert page.locator("#tabs a[aria-current]").inner_text() == "Next letter"

@@ -301,3 +301,12 @@ def test_nothing_is_wider_than_the_page(explorer_page, width):
     page.get_by_role("button", name="Show the answers").click()
     page.wait_for_selector(".predict-table")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_every_card_says_what_its_model_is(explorer_page):
+    page = explorer_page("next")
+    says = page.locator(".next-about").all_inner_texts()
+    assert len(set(says)) == len(says) == page.locator(".next-models article").count()
+    assert "02_bigram_counts: counts which letter follows which" in says
+    assert "04_embedding_mlp: reads the last 3 letters as vectors" in says
+    assert not any("undefined" in text or "NaN" in text for text in says)
