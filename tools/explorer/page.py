@@ -114,5 +114,6 @@ def build_page(header, blobs):
     }  # fmt: skip
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
     lines = [f"left out, to keep the page below 6 MB: {', '.join(missing)}"] if missing else []
-    lines += [f"{part['folder']}: {part['how']}" for run in header["runs"] for part in run["missing"]]
+    untrained = [part for run in header["runs"] for part in run["missing"]]
+    lines += [f"{part['folder']}: {part['how']}" for part in untrained]
     return page.encode("utf-8"), lines
