@@ -78,6 +78,8 @@ def read_result(path):
         check(key, values, dict)
         for split, value in values.items():
             check(f"{key}.{split}", value, (int, float, type(None)))
+            if value is not None and abs(value) > sys.float_info.max:
+                raise ValueError(f"{key}.{split} is too large")
     return result
 
 
@@ -111,7 +113,7 @@ def read_results(folder):
             continue
         try:
             rows.append(make_row(read_result(path), path.parent, folder))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             problems.append(visible(f"{path}: {error}"))
     rows = join_seeds(rows, folder)
     return sorted(rows, key=order), problems

@@ -8,6 +8,7 @@ The page holds the weights, the names and all code. It needs no server and no ne
 """
 
 import argparse
+import os
 import sys
 import webbrowser
 from pathlib import Path
@@ -21,6 +22,9 @@ from command_line import Parser, fail, run_tool
 from explorer.export import Problem, collect
 from explorer.page import build_page
 from visible import visible
+
+# A browser that the reader chose, X11, Wayland.
+DISPLAY = {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY"}
 
 
 def main():
@@ -36,18 +40,31 @@ def main():
     out = args.out or args.run / "explorer.html"
     try:
         page, lines = build_page(*collect(args.run, args.compare, args.data))
-        write_atomically(out, page)
+        write_page(out, page)
     except Problem as problem:
         return fail("explore", str(problem))
-    except OSError as error:
-        problem = f"--out {out}: {error.strerror}; give a file that you can write to"
-        return fail("explore", problem)
     for line in lines:
         print(visible(line))
     print(visible(f"written to {out} ({len(page) / 1e6:.1f} MB)"))
-    if not args.no_open and not webbrowser.open(out.resolve().as_uri()):
+    if not args.no_open and not open_in_browser(out.resolve()):
         print(visible(f"no browser was found: open {out.resolve()} in one"))
     return 0
+
+
+def write_page(out, page):
+    try:
+        if out.exists() and not out.is_file():  # a folder or a device, which must stay
+            raise Problem(f"--out {out} is no file; give a file that you can write to")
+        write_atomically(out, page)
+    except OSError as error:
+        problem = f"--out {out}: {error.strerror}; give a file that you can write to"
+        raise Problem(problem) from error
+
+
+def open_in_browser(page):
+    """Whether a browser was started. Without a display, Python would start one in the terminal."""
+    has_display = sys.platform in ("win32", "darwin") or DISPLAY & os.environ.keys()
+    return bool(has_display) and webbrowser.open(page.as_uri())
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ MOST_POINTS = 500  # of the moons
 HALF = 2**23 - 1
 PASS = ("attention", "gpt", "sample")  # the functions of a forward pass in 05_microgpt/main.py
 NGRAMS = "02_bigram_counts/ngram"
+# What reading JSON raises that a program or a hand spoiled.
+MALFORMED = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 
 
 class Problem(ValueError):
@@ -88,12 +90,26 @@ def tensors_of(folder, model):
     return weights, {name: getattr(model.config, name) for name in sizes}
 
 
+def check_sizes(weights, chars, settings):
+    """Raises ValueError if weights, alphabet and settings do not fit together."""
+    first = next(name for name in ("W", "wte", "wte.weight") if name in weights)
+    symbols = len(chars) + (first != "wte.weight")  # a running text has no BOS
+    fits = len(weights[first]) == symbols
+    if "n_layer" in settings:
+        positions = weights["wpe" if first == "wte" else "wpe.weight"]
+        layers = sum(name.endswith(("attn_wq", "attn_wq.weight")) for name in weights)
+        fits &= len(positions) == settings["block_size"] and layers == settings["n_layer"]
+        fits &= len(positions[0]) % settings["n_head"] == 0
+    if not fits:
+        raise ValueError("weights, alphabet and settings do not fit together")
+
+
 def read_kept_steps(place):
     """The steps at which the run kept its weights, before the last one."""
     try:
         steps = json.loads((place / "result.json").read_text(encoding="utf-8"))["kept_steps"]
         return [step for step in steps if type(step) is int]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *MALFORMED):
         return []
 
 
@@ -104,12 +120,28 @@ def counts_blob(key, counts, title):
 
 
 def export_model(run, folder, key):
-    """(entry, blobs) of a model: what the page's header says of it, and its numbers."""
+    """(entry, blobs) of a model: what the page's header says of it, and its numbers.
+
+    Raises NoModel if its file cannot be used.
+    """
+    try:
+        return read_model(run, folder, key)
+    except NoModel:
+        raise
+    except Exception as error:  # a broken file, or one edited by hand, can raise nearly anything
+        name = MODELS[folder][1]
+        problem = f"{name} cannot be used ({type(error).__name__}); run the stage again"
+        raise NoModel(problem) from error
+
+
+def read_model(run, folder, key):
     place = run / folder
     module, model = load_model(run, folder)
     entry = {"key": key, "folder": folder, "title": TITLES[folder], "chars": model.tokenizer.chars}
     if folder == "02_bigram_counts":
         saved = json.loads((place / "model.json").read_text(encoding="utf-8"))
+        if len(saved["counts"]) != len(entry["chars"]) + 1:
+            raise ValueError("counts and alphabet do not fit together")
         entry |= {"kind": "counts", "smoothing": saved["config"]["smoothing"], "earlier": []}
         blobs = [counts_blob(key, module.from_rows(saved["counts"]), entry["title"])]
         for step, rows in saved.get("earlier", []):
@@ -119,16 +151,30 @@ def export_model(run, folder, key):
         return entry, blobs
     kinds = {"03": "learned", "04": "mlp", "05": "microgpt", "06": "gpt"}
     weights, settings = tensors_of(folder, model)
+    check_sizes(weights, entry["chars"], settings)
     content, where = pack(weights)
     entry |= {"kind": kinds[folder[:2]], **settings, "tensors": where, "earlier": []}
     blobs = [Blob(key, zlib.compress(content, 9), entry["title"])]
     for step in read_kept_steps(place):
-        weights, _ = tensors_of(folder, module.load(place, step))
+        try:
+            weights, _ = tensors_of(folder, module.load(place, step))
+        except KeyError:
+            continue  # result.json and the model's file come from different runs
         content, where = pack(weights, planes=2)  # for looking: the page has room for no more
         blob = f"{key}@{step}"
         blobs.append(Blob(blob, zlib.compress(content, 9), f"{entry['title']}, step {step}"))
         entry["earlier"].append({"step": step, "key": blob, "tensors": where})
     return entry, blobs
+
+
+def is_ngram_of_names(saved):
+    """Whether a model.json holds counts that the page can use. Raises one of MALFORMED."""
+    config, counts = saved["config"], saved["counts"]
+    if config["text"] or config["smoothing"] != "kneser-ney":
+        return False
+    has_chars = all(len(ch) == 1 for ch in saved["chars"])
+    has_counts = all(type(times) is int and times > 0 for times in counts.values())
+    return has_chars and has_counts and config["n"] == max(map(len, counts))
 
 
 def export_ngram(run, key_of):
@@ -137,10 +183,9 @@ def export_ngram(run, key_of):
     for path in (run / NGRAMS).glob("*/model.json"):
         try:
             saved = json.loads(path.read_text(encoding="utf-8"))
-            config = saved["config"]
-            if not config["text"] and config["smoothing"] == "kneser-ney":
-                found[config["n"]] = (path.parent, saved)
-        except (OSError, ValueError, KeyError, TypeError):
+            if is_ngram_of_names(saved):
+                found[saved["config"]["n"]] = (path.parent, saved)
+        except (OSError, *MALFORMED):
             continue
     if not found:
         return None
@@ -149,7 +194,7 @@ def export_ngram(run, key_of):
     folder = place.relative_to(run).as_posix()
     entry = {"key": key_of(folder), "folder": folder, "title": f"{n}-gram", "kind": "ngram"}
     entry |= {"chars": saved["chars"], "n": n, "earlier": []}
-    content = json.dumps(saved["counts"], ensure_ascii=False, separators=(",", ":"))
+    content = json.dumps(saved["counts"], separators=(",", ":"))
     return entry, [Blob(entry["key"], zlib.compress(content.encode(), 9), entry["title"])]
 
 
@@ -158,15 +203,16 @@ def export_moons(run):
     if not has_model(run, "01_micrograd"):
         return None
     try:
-        _, (_, rows) = load_model(run, "01_micrograd")
-    except NoModel:
+        saved = json.loads((run / "01_micrograd/model.json").read_text(encoding="utf-8"))
+        layers, rows = saved["layers"], saved["weights"]
+        size = sum((n + 1) * m for n, m in zip(layers, layers[1:]))
+        rows = [row for row in rows if len(row[1]) == size and all(map(math.isfinite, row[1]))]
+        whole = all(type(n) is int for n in [*layers, *(step for step, _ in rows)])
+    except (OSError, *MALFORMED):
         return None
-    saved = json.loads((run / "01_micrograd/model.json").read_text(encoding="utf-8"))
-    points = read_moons(run / "01_micrograd")
-    rows = [row for row in rows if all(map(math.isfinite, row[1]))]
-    if not rows:
+    if not rows or not whole or layers[0] != 2:
         return None
-    return {"layers": saved["layers"], "weights": rows, "points": points}
+    return {"layers": layers, "weights": rows, "points": read_moons(run / "01_micrograd")}
 
 
 def read_moons(place):
@@ -177,9 +223,41 @@ def read_moons(place):
         if hashlib.sha256(content).hexdigest() != result["dataset"]["sha256"]:
             return []  # the run had other points
         lines = content.decode().splitlines()[: min(result["targets"]["train"], MOST_POINTS)]
-        return [[float(number) for number in line.split()] for line in lines]
-    except (OSError, ValueError, KeyError, TypeError):
+        points = [[float(number) for number in line.split()] for line in lines]
+        return [point for point in points if len(point) == 3 and all(map(math.isfinite, point))]
+    except (OSError, *MALFORMED):
         return []
+
+
+# ---- results ---------------------------------------------------------------------------------
+def finite(number):
+    """The number, or None if it is none or not finite."""
+    is_number = type(number) in (int, float) and abs(number) < math.inf
+    return number if is_number else None
+
+
+def read_curve(curve):
+    """The rows [step, train loss, val loss] of a curve; other rows, which only a hand can have
+    written, are left out."""
+    if not isinstance(curve, list):
+        return []
+    rows = [row for row in curve if isinstance(row, list) and len(row) == 3]
+    return [[*map(finite, row)] for row in rows if finite(row[0]) is not None]
+
+
+def export_groups(run):
+    """The loss table's groups, of each result only what the page shows."""
+    groups = group_rows(read_results(run)[0])
+    for group in groups:
+        for row in group["rows"]:
+            result = row["result"]
+            row["result"] = {
+                "curve": read_curve(result.get("curve")),
+                "steps": finite(result.get("steps")),
+                "chars_seen": finite(result["chars_seen"]),
+                "accuracy": result.get("accuracy", {}),
+            }
+    return groups
 
 
 # ---- a run -----------------------------------------------------------------------------------
@@ -220,7 +298,7 @@ def collect_run(run, number):
     header = {
         "models": models,
         "missing": [{"folder": folder, "how": how} for folder, how in lines],
-        "groups": group_rows(read_results(run)[0]),
+        "groups": export_groups(run),
         "moons": export_moons(run),
     }
     return header, blobs
@@ -251,17 +329,26 @@ def collect_source():
 
 # ---- names -----------------------------------------------------------------------------------
 def collect_names(run, data):
-    """The names of the splits that the models were trained on: {"train": [...], ...}, or None."""
+    """(names of the splits {"train": [...], ...} or None, the hash of their file or folder)."""
     names = load_stage("02_bigram_counts", "names")
+    common = load_stage("02_bigram_counts", "common")
     try:
         if data is not None:
-            return names.load_splits(data)
+            return names.load_splits(data), hash_of_read(data, common)
         for path in NAMES:
             if path.exists() and sha256_of(run) == hashlib.sha256(path.read_bytes()).hexdigest():
-                return names.load_splits(path)
-    except load_stage("02_bigram_counts", "common").BadInput as error:
+                return names.load_splits(path), sha256_of(run)
+    except common.BadInput as error:
         raise Problem(str(error)) from error
-    return None
+    return None, None
+
+
+def hash_of_read(data, common):
+    """The hash of a file or folder of names that was read, as a run's result.json has it."""
+    if not data.is_dir():
+        return common.read_hashes[data]
+    hashes = [common.read_hashes[data / f"{split}.txt"] for split in common.SPLITS]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def sha256_of(run):
@@ -270,7 +357,7 @@ def sha256_of(run):
         try:
             result = json.loads((run / folder / "result.json").read_text(encoding="utf-8"))
             return result["dataset"]["sha256"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *MALFORMED):
             continue
     return None
 
@@ -287,7 +374,12 @@ def collect(run, compare, data):
         blobs += new
     if not headers[0]["models"]:
         raise Problem(f"{run} has no trained model: make stage 2 trains the first")
-    splits = collect_names(run, data)
+    splits, sha256 = collect_names(run, data)
+    for number, folder in enumerate(folders):
+        if splits and sha256_of(folder) not in (sha256, None):
+            how = "they are not those of this page, so train, val and test mean other names here"
+            names = f"the names that the models of {headers[number]['name']} learned"
+            headers[number]["missing"].append({"folder": names, "how": how})
     if splits:
         content = json.dumps(splits, ensure_ascii=False, separators=(",", ":")).encode()
         blobs.insert(0, Blob("names", zlib.compress(content, 9), "the names"))

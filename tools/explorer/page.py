@@ -87,12 +87,12 @@ def build_page(header, blobs):
     script, style = join_modules(), join_styles()
     theme = (PAGE / "theme.js").read_text(encoding="utf-8")
     template = (PAGE / "page.html").read_text(encoding="utf-8")
-    head = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+    head = json.dumps(header, separators=(",", ":"))
     fixed = sum(len(text.encode()) for text in (script, style, template, head)) + 2000
     chosen, left_out = choose_blobs(blobs, LARGEST - fixed)
     missing = name_left_out(left_out, header["runs"])
     header = {**header, "left_out": missing}
-    head = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
+    head = json.dumps(header, separators=(",", ":"))
     policy = "; ".join(
         [
             "default-src 'none'",

@@ -1,6 +1,6 @@
 // The page: tabs, theme, and one view at a time.
 import { header } from "./data.js";
-import { h, show } from "./dom.js";
+import { data, h, show } from "./dom.js";
 import { loadModel } from "./models.js";
 import { entries, models } from "./state.js";
 import { FIRST_VIEW, VIEWS } from "./views.js";
@@ -43,6 +43,18 @@ function place() {
 
 const panels = new Map(); // view's id -> its element, made at the first visit
 
+// A view that fails says so; the others still work.
+async function renderView(view, panel, text) {
+  try {
+    await view.render(panel, header, text);
+  } catch (error) {
+    console.error(error);
+    panels.delete(view.id); // the next visit tries again
+    const problem = ["This view cannot be shown: ", data(error.message), "."];
+    show(panel, h("p", { class: "problem", role: "alert" }, problem));
+  }
+}
+
 async function openView() {
   const { view, text } = place();
   document.querySelectorAll("#tabs a").forEach((tab) => {
@@ -54,7 +66,7 @@ async function openView() {
     const panel = h("section", { "aria-label": view.title });
     panels.set(view.id, panel);
     show(main, panel);
-    await view.render(panel, header, text);
+    await renderView(view, panel, text);
   } else {
     const panel = panels.get(view.id);
     show(main, panel);

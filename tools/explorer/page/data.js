@@ -11,6 +11,7 @@ async function loadBytes(key) {
     (script) => script.dataset.blob === key,
   );
   if (!element) return null;
+  if (!globalThis.DecompressionStream) throw new Error("this browser is too old; try a newer one");
   const text = atob(element.textContent);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);

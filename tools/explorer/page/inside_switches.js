@@ -172,6 +172,11 @@ export function createSwitches(all) {
     for (const row of names.length ? rows.filter((r) => r.one) : []) {
       const { model } = row;
       const readable = names.filter((n) => [...n].every((ch) => model.stoi.has(ch)));
+      if (!readable.length) {
+        row.many = "unknown letters";
+        drawTable();
+        continue;
+      }
       const onprogress = (done) => {
         row.many = `${done} of ${readable.length} …`;
         drawTable();
@@ -181,6 +186,7 @@ export function createSwitches(all) {
         before === null ? null : await meanOf(model, readable, parts, onprogress, isOld);
       if (after === null || isOld()) return;
       row.many = costChange(before, after, parts, 3);
+      if (readable.length < names.length) row.many += ` (${readable.length} of them)`;
       drawTable();
     }
     if (parts.size) announce(rows.map((row) => spokenCost(row, names.length)).join(", "));

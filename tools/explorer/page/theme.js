@@ -1,3 +1,10 @@
+// An error before the first view is most likely that of an old browser.
+addEventListener("error", ({ message }) => {
+  const loading = document.getElementById("loading");
+  if (!loading) return;
+  loading.textContent = `This page cannot start in this browser: ${message}. Try a newer one.`;
+});
+
 // Before anything is drawn: the reader's choice of light or dark, if there was one.
 try {
   const chosen = localStorage.getItem("explorer-theme");

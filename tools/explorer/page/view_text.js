@@ -10,6 +10,7 @@ import { createSurprise } from "./text_surprise.js";
 import { createWriting } from "./text_writing.js";
 
 const BAR_COUNT = 12;
+const LONGEST_TEXT = 20_000; // characters; a browser takes long to lay out more in some scripts
 const FIRST_TEXT = "ROMEO:\n";
 
 function noTextModel(header) {
@@ -64,6 +65,7 @@ function showTextModel(part, model, text) {
   const area = h("textarea", {
     class: "text-area",
     rows: 4,
+    maxlength: LONGEST_TEXT,
     spellcheck: "false",
     autocapitalize: "off",
   });

@@ -14,6 +14,7 @@ import {
 } from "./training_panels.js";
 import { hasEarlier, loadStates, someNames } from "./training_states.js";
 
+const LONGEST_TYPED = 40; // characters
 const PLAY_EVERY = 1100; // milliseconds
 
 // ---- what can be chosen ---------------------------------------------------------------------
@@ -129,7 +130,13 @@ async function renderTraining(panel, header, text) {
   const names = await loadJson("names");
   const question = h("p", {});
   const problem = h("p", { class: "problem", role: "status" });
-  const input = h("input", { type: "text", autocomplete: "off", spellcheck: "false", value: text });
+  const input = h("input", {
+    type: "text",
+    value: [...text].slice(0, LONGEST_TYPED).join(""),
+    maxlength: LONGEST_TYPED,
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const typed = field("The beginning of a name", input);
   const typedPlace = h("div", { class: "training-typed" });
   const sliderPlace = h("div", { class: "training-slider" });
