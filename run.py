@@ -8,12 +8,14 @@ of this file, and a word to the Makefile.
 import ast
 import hashlib
 import os
+import platform
 import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -31,13 +33,15 @@ MOST_WORKERS = 8  # for the tests; each holds PyTorch, about 300 MB of memory
 ONE_PROCESS = re.compile(
     r"-n.*|--numprocesses.*|(-p)?no:xdist|-[qvxl]*s[qvxls]*|--capture=no|--pdb|--trace"
 )
-PIN = re.compile(r'([\w.-]+)==([\w.+]+)(?:\s*;\s*python_version\s*(<|>=)\s*"(\d+)\.(\d+)")?')
+TERM = r'(?:python_version (?:<|>=) "\d+\.\d+"|(?:sys_platform|platform_machine) (?:==|!=) "\w+")'
+PIN = re.compile(rf"([\w.-]+)==([\w.+]+)(?:\s*;\s*({TERM}(?: and {TERM})*))?")
 # Settings that change which files Python imports, or what a program does. No child gets them.
 FOREIGN = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONOPTIMIZE", "PYTHONINSPECT"}
-# The only settings that pip gets: where its packages come from and how it reaches them.
-PIP_SOURCES = re.compile(
-    "PIP_(CONFIG_FILE|(EXTRA_)?INDEX_URL|FIND_LINKS|NO_INDEX|CONSTRAINT|TRUSTED_HOST|PROXY"
-    "|(CLIENT_)?CERT|(DEFAULT_)?TIMEOUT|RETRIES|(NO_)?CACHE_DIR)"
+# The settings of pip and uv that say where packages come from, and all that the two get.
+INDEX = "(CONFIG_FILE|((DEFAULT|EXTRA)_)?INDEX(_URL)?|FIND_LINKS|NO_INDEX|TORCH_BACKEND)"
+SOURCES = re.compile(
+    f"(PIP|UV)_({INDEX}|CONSTRAINT|TRUSTED_HOST|INSECURE_HOST|PROXY|(CLIENT_)?CERT|SYSTEM_CERTS"
+    "|NATIVE_TLS|((DEFAULT|HTTP)_)?TIMEOUT|(HTTP_)?RETRIES|(NO_)?CACHE(_DIR)?|INDEX_.*)"
 )
 ESCAPE = "" if os.name == "nt" else "\\"  # a backslash on Windows is a part of a path
 MAKE_VARIABLES = ("N", "EXERCISE", "NAME", "ARGS")  # the Makefile exports ZERO_N and so on
@@ -54,20 +58,36 @@ def fail(message):
 # --- the environment ---
 
 
-def read_pins(path, python):
+def applies(marker, facts):
+    """Whether all terms of a marker hold. facts: the value of each name that a term may have."""
+    for term in marker.split(" and "):
+        name, sign, value = term.replace('"', "").split()
+        if name == "python_version":
+            holds = (facts[name] < tuple(map(int, value.split(".")))) == (sign == "<")
+        else:
+            holds = (facts[name] == value) == (sign == "==")
+        if not holds:
+            return False
+    return True
+
+
+def read_pins(path, python, system=sys.platform, machine=None):
     """The packages that a requirements file asks for on this version of Python: [(name, version)].
 
-    ValueError for a line that is not `name==version`, alone or with a python_version marker.
+    ValueError for a line that is not `name==version`, alone or with a marker. A marker joins terms
+    such as python_version < "3.11" and sys_platform == "darwin" by `and`.
     """
     pins = []
+    machine = machine or platform.machine()
+    facts = {"python_version": python, "sys_platform": system, "platform_machine": machine}
     for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
         line = line.split("#")[0].strip()
         pin = PIN.fullmatch(line)
         if line and pin is None:
             raise ValueError(f"{path.name}: write {line!r} in the form name==version")
         if line:
-            name, version, comparison, major, minor = pin.groups()
-            if comparison is None or (python < (int(major), int(minor))) == (comparison == "<"):
+            name, version, marker = pin.groups()
+            if marker is None or applies(marker, facts):
                 pins.append((name, version))
     return pins
 
@@ -126,6 +146,65 @@ def is_installed(files):
     return stamp.is_file() and stamp.read_bytes() == note and venv_has(files)
 
 
+def why_no_torch():
+    """Why nobody offers PyTorch for the running Python, and what to do; None if somebody does."""
+    command = f"{PYTHON} 01_micrograd/main.py"
+    others = f"01 and 05's main.py run without it, and 02's with numpy alone: {command}"
+    if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+        return f"PyTorch has no packages for Alpine and other systems with musl; {others}"
+    if sys.maxsize < 2**32:
+        return f"PyTorch has no packages for a 32-bit Python; take a 64-bit one, or {others}"
+    if sys.platform == "darwin" and platform.machine() == "x86_64" and sys.version_info >= (3, 13):
+        how = "with make: PYTHON=python3.12"
+        return f"the last PyTorch for Intel Macs needs Python 3.12 or older; {how}"
+    return None
+
+
+def download_size(uv):
+    """How much the first installation downloads on this kind of machine, in words."""
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "about 230 MB"
+    if shutil.which("nvidia-smi"):  # comes with NVIDIA's driver
+        return "about 3 GB, with PyTorch for NVIDIA GPUs"
+    if own_index("PIP") or own_index("UV"):
+        return "230 MB if pip finds PyTorch for CPUs, 3 GB if it is the one for NVIDIA GPUs"
+    if uv:
+        return "about 230 MB, with PyTorch for CPUs"
+    return (
+        "about 3 GB, because the usual PyTorch for Linux is for NVIDIA GPUs. With PyTorch for CPUs "
+        "it is 230 MB: stop with Ctrl-C and set PIP_EXTRA_INDEX_URL to the address for CPUs on "
+        "PyTorch's installation page, or install uv, which chooses by itself"
+    )
+
+
+def own_index(tool):
+    """Whether settings of the user's say where packages come from. tool: PIP or UV"""
+    return any(re.fullmatch(f"{tool}_{INDEX}", name) for name in os.environ)
+
+
+def find_uv():
+    """The path of uv, or None. uv does not know pip's settings, so who has some gets pip."""
+    return None if own_index("PIP") else shutil.which("uv")
+
+
+def install_with(uv, files):
+    """Install requirements files with uv, if it is not None, or else with pip. Returns the status.
+
+    uv also chooses the PyTorch for this machine, unless the user has an index. If uv fails, pip
+    tries.
+    """
+    words = [word for file in files for word in ("-r", file)]
+    if uv:
+        backend = [] if own_index("UV") else ["--torch-backend", "auto"]
+        status = run([uv, "pip", "install", "--python", VENV_PYTHON, *backend, *words])
+        if status in (0, INTERRUPTED):
+            return status
+        print("uv failed, and the lines above say why. Now pip tries.", flush=True)
+    # pip's own files of settings count as well, and many say: install for the user.
+    pip = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--no-user"]
+    return run(pip + words)
+
+
 def install(files):
     """Install requirements files into .venv. The stamp comes last: a broken install is resumed."""
     if not VENV.is_dir():
@@ -133,7 +212,11 @@ def install(files):
             fail(f"{VENV} is a file or a broken link, but it must be a folder: rename it")
         if not os.access(ROOT, os.W_OK):
             fail(f"{ROOT} cannot be written to, but .venv must go there: copy the project")
-    size = "1 GB or more, which takes minutes" if files == [REQUIREMENTS] else "less than a minute"
+    problem = why_no_torch()
+    if problem and "torch" in dict(read_pins(REQUIREMENTS, sys.version_info[:2])):
+        fail(problem)
+    uv = find_uv()
+    size = download_size(uv) if files == [REQUIREMENTS] else "less than a minute"
     print(f"Installing {files[-1].name} into .venv, once: {size}.", flush=True)
     stamp, note = stamp_of(files)
     if stamp.is_dir():
@@ -142,10 +225,8 @@ def install(files):
     if not venv_is_complete() and run([sys.executable, "-m", "venv", "--clear", VENV]) != 0:
         shutil.rmtree(VENV, ignore_errors=True)
         fail("could not make .venv; the lines above say why")
-    # pip's own files of settings count as well, and many say: install for the user.
-    pip = [VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--no-user"]
-    if run(pip + [word for file in files for word in ("-r", file)]) != 0:
-        fail("pip failed; the lines above say why, and the same command resumes the installation")
+    if install_with(uv, files) != 0:
+        fail("the installation failed; the lines above say why, and the same command resumes it")
     if not venv_has(files):
         how = f"look for target, prefix or root in: {VENV_PYTHON} -m pip config list"
         fail(f"pip ended well, but .venv still lacks packages of {files[-1].name}; {how}")
@@ -196,8 +277,8 @@ def stop(signum, frame):
 
 def environment():
     """The environment of a child: it prints UTF-8 on every system, and each line at once."""
-    pip = {name for name in os.environ if name.startswith("PIP_")}
-    foreign = FOREIGN | {name for name in pip if not PIP_SOURCES.fullmatch(name)}
+    settings = {name for name in os.environ if name.startswith(("PIP_", "UV_"))}
+    foreign = FOREIGN | {name for name in settings if not SOURCES.fullmatch(name)}
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
     return {**kept, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -347,7 +428,7 @@ def plan_stages(words):
     words = [*words]
     data, text, out = (take(words, flag) for flag in ("--data", "--text", "--out"))
     for flag, path in (("--data", data), ("--text", text)):
-        if path is not None and not Path(path).exists():
+        if path is not None and not os.path.exists(path):  # Path's raises errors
             fail(f"{flag} {path}: there is no such file; give a text file")
     if data is None and text is None:
         return out and Path(out), [(folder, words) for folder in stage_folders()]
@@ -381,7 +462,7 @@ def read_finished(again):
     """The names of the stages that the last `stages` finished, if it was stopped before its end."""
     if again:
         SERIES.unlink(missing_ok=True)
-    finished = SERIES.read_text(encoding="utf-8").split() if SERIES.exists() else []
+    finished = SERIES.read_text("utf-8", "replace").split() if SERIES.is_file() else []
     if finished:
         how = "goes on after it; to repeat it: make stages ARGS=--again"
         print(f"the last make stages ended after {finished[-1]}, and this one {how}", flush=True)
@@ -412,9 +493,10 @@ def run_stages(words):
         if not words:
             SERIES.unlink(missing_ok=True)
     print(flush=True)
-    if not out or out.is_dir():
+    made = out and os.path.isdir(out)
+    if made or not out:
         show_results(python, out)
-    if out and out.is_dir():
+    if made:
         print(f"models, results and pictures: {out}")
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     print(f"{minutes} min {seconds} s in all")

@@ -91,8 +91,9 @@ def train(config, model, data):
     """AdamW on random batches. Returns the log."""
     xs, ys = data["train"]
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
+        fused=torch.__version__ >= (2, 4),  # in one operation, on CPUs since 2.4
+    )  # fmt: skip
     log = common.Log(
         config.steps,
         val_loss=lambda: evaluate(model, *data["val"]),

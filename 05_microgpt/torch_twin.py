@@ -72,7 +72,7 @@ def pad_docs(docs, tokenizer, block_size):
 
 # ---- model -----------------------------------------------------------------------------------
 def rmsnorm(x):
-    return F.rms_norm(x, x.shape[-1:], eps=1e-5)
+    return x * (x.pow(2).mean(dim=-1, keepdim=True) + 1e-5).rsqrt()
 
 
 @dataclass
@@ -154,7 +154,7 @@ def gpt(model, xb, dropout=0.0, attentions=None):
 
 # ---- training --------------------------------------------------------------------------------
 def has_bfloat16():
-    capabilities = torch.cpu.get_capabilities()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # older versions cannot tell
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
@@ -168,7 +168,8 @@ def train(model, data):
     lengths = (ys >= 0).sum(dim=1)  # (N,), the targets in each row; the rest is padding
     optimizer = torch.optim.AdamW(
         model.weights.values(), lr=config.learning_rate, betas=(0.85, 0.99), eps=1e-8,
-        weight_decay=config.weight_decay, fused=True,
+        weight_decay=config.weight_decay,
+        fused=torch.__version__ >= (2, 4),  # in one operation, on CPUs since 2.4
     )  # fmt: skip
     fast = config.bfloat16 and has_bfloat16()
     log = common.Log(

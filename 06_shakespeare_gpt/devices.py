@@ -9,6 +9,7 @@ import copy
 import os
 import signal
 import sys
+from contextlib import nullcontext
 
 from common import BadInput, visible
 
@@ -48,7 +49,7 @@ def pick_dtype(name, device):
     if device == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        can = torch.cpu.get_capabilities()
+        can = getattr(torch.cpu, "get_capabilities", dict)()  # older versions cannot tell
         fast = device == "cpu" and (can.get("avx512_bf16") or can.get("amx_bf16"))
     return "bfloat16" if fast else "float32"
 
@@ -98,7 +99,8 @@ def check_compiler(device):
 
 def autocast(device, dtype):
     """A context in which matrices are multiplied in this dtype; weights and sums stay float32."""
-    return torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
+    # Older versions of PyTorch have no autocast for MPS, not even one that is off.
+    return torch.autocast(device, torch.bfloat16) if dtype == "bfloat16" else nullcontext()
 
 
 def join_ranks(device):

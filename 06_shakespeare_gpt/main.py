@@ -166,7 +166,9 @@ def make_optimizers(config, model):
         {"params": outer, "weight_decay": config.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    optimizers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)]
+    fused = torch.__version__ >= (2, 4)  # in one operation, on CPUs since 2.4
+    lr = config.learning_rate
+    optimizers = [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), fused=fused)]
     if inner:
         optimizers.append(Muon(inner, config.muon_learning_rate, config.weight_decay))
     for optimizer in optimizers:

@@ -62,8 +62,18 @@ def encode(splits, device):
 
 
 # ---- model -----------------------------------------------------------------------------------
-def rmsnorm(n_embd):
-    return nn.RMSNorm(n_embd, eps=1e-5)
+class RMSNorm(nn.Module):
+    """Scale x to a mean square of 1, and each number by what it learns: nn.RMSNorm of PyTorch 2.4.
+
+    (..., C) -> (..., C)
+    """
+
+    def __init__(self, n_embd, learned=True):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_embd)) if learned else 1.0  # (C,)
+
+    def forward(self, x):
+        return x * (x.pow(2).mean(dim=-1, keepdim=True) + 1e-5).rsqrt() * self.weight
 
 
 def no_norm(n_embd):
@@ -122,7 +132,7 @@ class Swap:
 
 ABLATIONS = {
     "baseline": Swap("the model as it is: LayerNorm, GELU, 4 heads, no dropout"),
-    "rmsnorm": Swap("RMSNorm for LayerNorm", parts={"norm": rmsnorm}),
+    "rmsnorm": Swap("RMSNorm for LayerNorm", parts={"norm": RMSNorm}),
     "no-norm": Swap("no LayerNorm", parts={"norm": no_norm}),
     "relu": Swap("ReLU for GELU", parts={"activation": F.relu}),
     "squared-relu": Swap("ReLU squared for GELU", parts={"activation": squared_relu}),

@@ -217,6 +217,7 @@ def resume(folder, settings, model):
         saved = torch.load(path, weights_only=True)
         weights, run, rng = saved["weights"], Run(**saved["run"]), saved["rng"]
         if saved["settings"] == settings:
+            assert 0 <= run.done <= settings["steps"] and run.seconds >= 0 and list(run.curve)
             model.load_state(weights)
             torch.set_rng_state(rng)
     except Exception as error:  # a broken file can raise nearly anything

@@ -20,7 +20,7 @@ from stage_code import ROOT, load_stage
 import torch.nn.functional as F
 from torch import nn
 
-from ablate_shakespeare import NEVER, STAGE, encode, make_model, train, unchanged
+from ablate_shakespeare import NEVER, STAGE, RMSNorm, encode, make_model, train, unchanged
 from compare_runs import compare, describe, print_list, report, run_all
 
 common = load_stage(STAGE, "common")
@@ -71,7 +71,7 @@ def load_names(path):
 # ---- model -----------------------------------------------------------------------------------
 def plain_rmsnorm(n_embd):
     """Without a learned scale, as in stage 05."""
-    return nn.RMSNorm(n_embd, eps=1e-5, elementwise_affine=False)
+    return RMSNorm(n_embd, learned=False)
 
 
 def no_biases(model):

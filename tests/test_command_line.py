@@ -22,6 +22,8 @@ FLAGS = {
               "--nanogpt=" + LONG, "--out=."],
     "explore": ["--from=nowhere --no-open", "--from=" + LONG, "--from=" + HOSTILE,
                 "--compare=nowhere --no-open", "--out"],
+    "generate": ["9", HOSTILE, "--from=nowhere", "--from=" + LONG, "--count=0", "--length=x",
+                 "--seed=-1", "--temperature=nan", "--prompt-file=" + LONG + " --from=nowhere"],
     "diff": ["9", "", HOSTILE, "01_micrograd"],
     "notebooks": ["--stage=9", "--stage=" + HOSTILE, "--open"],
     "plots": ["--stage=9", "--stage=" + HOSTILE, "--from=nowhere", "--from=" + LONG,

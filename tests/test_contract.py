@@ -59,6 +59,9 @@ def run(monkeypatch, capsys):
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    for stage in STAGES:
+        stop = load_stage(stage, "common").stop
+        stop.count, stop.training_began = 0, False
 
 
 @pytest.fixture

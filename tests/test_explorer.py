@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from explorer.export import NAMES, TITLES, Problem, collect
+from explorer.export import NAMES, TITLES, Blob, Problem, collect
 from explorer.page import (
     EXPORT,
     IMPORT,
@@ -19,6 +19,7 @@ from explorer.page import (
     build_page,
     choose_blobs,
     join_modules,
+    name_left_out,
     source_hash,
 )
 from stages import ROOT, load_stage
@@ -295,6 +296,15 @@ def test_the_choice_of_dark_is_kept_and_there_before_the_first_paint(explorer_pa
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
 
 
-def test_an_address_that_names_no_view_opens_the_first_one(explorer_page):
+def test_what_is_left_out_is_named_once_and_by_its_run():
+    steps = [Blob(f"1:m@{step}", b"", f"MLP, step {step}") for step in (0, 10)]
+    blobs = [Blob("0:m", b"", "MLP"), *steps]
+    runs = [{"name": "out"}, {"name": "my"}]
+    assert name_left_out(blobs, runs) == ["MLP (out)", "earlier weights of MLP (my)"]
+    assert name_left_out([Blob("names", b"", "the names")], runs) == ["the names"]
+    assert name_left_out(blobs[:1], runs[:1]) == ["MLP"]
+
+
+def test_an_address_that_names_no_view_opens_where_the_models_answer(explorer_page):
     page = explorer_page("nowhere/%E0%A4%A")
     assert page.locator("#tabs a[aria-current]").inner_text() == "Next letter"

@@ -74,7 +74,7 @@ def test_the_split_of_a_name_is_told(explorer_page, splits):
         page.get_by_label("A name").fill(splits[split][0])
         page.wait_for_function(
             "t => document.querySelector('.copied-verdict').textContent.startsWith(t)",
-            arg=f"{splits[split][0]} is a name of {split}",
+            arg=f"{splits[split][0]} is in {split}",
         )
     page.get_by_label("A name").fill("zzzzz")
     page.wait_for_function(

@@ -303,3 +303,12 @@ def train(monkeypatch):
         load_stage(stage).main()
 
     return run
+
+
+def test_the_moons_have_points_and_the_names_characters(explorer_page):
+    page = explorer_page("losses")
+    tables = page.locator("main table.losses-table")
+    heads = [table.get_by_role("columnheader").all_inner_texts() for table in tables.all()]
+    moons = [head for head in heads if any("points seen" in title for title in head)]
+    assert len(moons) == 1 and not any("characters seen" in title for title in moons[0])
+    assert any("characters seen" in title for head in heads for title in head)

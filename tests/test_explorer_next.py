@@ -124,7 +124,7 @@ def test_names_are_marked_as_python_marks_them(explorer_page, explorer_out):
 
 def test_a_drawn_name_leads_to_what_it_shares_with_train(explorer_page):
     page = explorer_page("copied")
-    page.locator("#tabs a").first.click()
+    page.get_by_role("link", name="Next letter").click()
     page.get_by_role("button", name="Draw 10 names").click()
     page.wait_for_selector("text=of them new")
     link = page.locator(".next-names a").first
@@ -144,7 +144,7 @@ def test_a_letter_is_marked_in_all_models(explorer_page):
     assert marked == [row.inner_text().split()[0]] * page.locator(".next-models article").count()
     compared = card(page, "04_embedding_mlp").locator(".next-compared").inner_text()
     p = bars_of(card(page, "04_embedding_mlp"))[marked[0]]
-    assert re.fullmatch(rf"{marked[0]} {p}, number \d+ of \d+", compared)
+    assert re.fullmatch(rf"{marked[0]} {p}, rank \d+ of \d+", compared)
 
 
 def test_arrow_keys_move_along_the_bars(explorer_page):
@@ -166,7 +166,7 @@ def test_an_unknown_character_is_one_line_with_a_way_out(explorer_page):
     page = explorer_page("next")
     type_beginning(page, "Ka")
     place = card(page, "05_microgpt")
-    assert place.locator(".problem").inner_text().startswith("this model has never seen")
+    assert place.locator(".problem").inner_text().startswith("This model has never seen")
     assert not place.locator(".bars-list").is_visible()
     place.get_by_role("button", name="Use k").click()
     assert page.get_by_label("The beginning of a name").input_value() == "ka"
@@ -301,3 +301,12 @@ def test_nothing_is_wider_than_the_page(explorer_page, width):
     page.get_by_role("button", name="Show the answers").click()
     page.wait_for_selector(".predict-table")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_every_card_says_what_its_model_is(explorer_page):
+    page = explorer_page("next")
+    says = page.locator(".next-about").all_inner_texts()
+    assert len(set(says)) == len(says) == page.locator(".next-models article").count()
+    assert "02_bigram_counts: counts which letter follows which" in says
+    assert "04_embedding_mlp: reads the last 3 letters as vectors" in says
+    assert not any("undefined" in text or "NaN" in text for text in says)

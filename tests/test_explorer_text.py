@@ -107,7 +107,7 @@ def test_a_run_writes_300_characters_and_the_same_ones_for_the_same_seed(explore
     assert written[0] == written[1]
     assert [len(text) for text in written[0]] == [305, 305]
     assert written[0][0] != written[0][1]  # another temperature
-    page.get_by_role("button", name="Go on from this text").first.click()
+    page.get_by_role("button", name="Continue from this text").first.click()
     assert page.locator("textarea").input_value() == written[0][0]
 
 
@@ -128,7 +128,7 @@ def test_a_letter_is_drawn_and_an_empty_text_is_no_error(explorer_page):
     type_text(page, "")
     assert page.get_by_role("button", name="Draw a character").is_disabled()
     page.get_by_role("button", name="Write 300 characters").click()
-    assert page.get_by_text("type at least one character").count() == 2
+    assert page.get_by_text("Type at least one character.").count() == 2
 
 
 def test_an_unknown_character_offers_the_lower_case_form(explorer_page, stage06):

@@ -241,8 +241,8 @@ def test_every_row_of_attention_adds_up_to_1(explorer_page):
     for title in titles:
         token, weight = title.split(" looks at ")[0], float(title.split(": ")[-1])
         rows.setdefault(token, []).append(weight)
-    assert len(titles) == 4 * 5 / 2  # BOS, a, n, n
-    assert sum(rows["BOS"]) == 1 and sum(rows["a"]) == pytest.approx(1, abs=0.002)
+    assert len(titles) == 4 * 5 / 2  # start, a, n, n
+    assert sum(rows["start"]) == 1 and sum(rows["a"]) == pytest.approx(1, abs=0.002)
 
 
 def test_the_table_of_counts_shows_the_counts_of_its_step(explorer_page, explorer_out):

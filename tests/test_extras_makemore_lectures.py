@@ -302,6 +302,29 @@ def test_other_flags_do_not_continue_the_run(run, tmp_path, capsys):
     assert ended.value.code == 2 and "other flags or data" in error and error.count("\n") == 1
 
 
+def test_a_checkpoint_that_is_broken_costs_one_line(run, tmp_path, capsys):
+    _, _, good = run()
+    path = tmp_path / "out" / "batchnorm" / "checkpoint.pt"
+    fields = good["run"]
+    broken = [
+        None, [], {}, {**good, "weights": good["weights"][1:]}, {**good, "weights": None},
+        {**good, "rng": torch.zeros(3)}, {**good, "run": {}}, {**good, "run": {"step": 1}},
+        {**good, "run": {**fields, "done": "all"}}, {**good, "run": {**fields, "done": -1}},
+        {**good, "run": {**fields, "done": 10**9}}, {**good, "run": {**fields, "curve": None}},
+    ]  # fmt: skip
+    capsys.readouterr()
+    for content in [b"", b"no checkpoint", *broken]:
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
+        with pytest.raises(SystemExit) as ended:
+            common.run(makemore_lectures.main)
+        err = capsys.readouterr().err
+        assert ended.value.code == 2 and err.count("\n") == 1, content
+        assert f"{path} is broken: delete it to begin again" in err
+
+
 @pytest.mark.parametrize("variant", ["kaiming", "batchnorm", "wavenet"])
 def test_the_model_is_saved_with_the_result_and_gives_the_same_losses(run, tmp_path, variant):
     """The tokenizer of the loaded model is the stage's, whose BOS has the last id."""
@@ -348,8 +371,8 @@ def test_a_checkpoint_is_replaced_as_a_whole(run, tmp_path, monkeypatch):
     _, _, first = run()
     monkeypatch.undo()
 
-    def full(content, path):
-        path.write_bytes(b"a half")
+    def full(content, file):
+        file.write(b"a half")
         raise OSError("no space left")
 
     monkeypatch.setattr(torch, "save", full)

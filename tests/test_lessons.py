@@ -268,6 +268,21 @@ def test_a_cell_that_fails_is_shown_and_no_notebook_written(project, capsys):
     assert [path.suffix for path in (project / "01_tiny").glob("lesson*")] == []
 
 
+@pytest.mark.parametrize("end", ["", "/", ".git"])
+def test_the_notebooks_of_a_project_on_github_have_a_badge_for_colab(project, end):
+    address = f"https://github.com/someone/zero.to-gpt{end}"
+    title, fetch = notebooks.build(project / "01_tiny", repository=address).cells[:2]
+    first, badge = title.source.split("\n\n")
+    link = f"{notebooks.COLAB}/github/someone/zero.to-gpt/blob/main/01_tiny/lesson.ipynb"
+    assert first == "# Tiny" and badge.startswith("[![") and badge.endswith(f".svg)]({link})")
+    assert f'REPOSITORY = "{address}"' in fetch.source
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/someone/project", "file:///project"])
+def test_a_project_that_is_not_on_github_has_no_badge(project, address):
+    assert notebooks.build(project / "01_tiny", repository=address).cells[0].source == "# Tiny"
+
+
 def test_a_notebook_alone_fetches_the_project_first(project, tmp_path):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", project]
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "A lesson"]):

@@ -14,7 +14,7 @@ import time
 import pytest
 import torch
 
-from stages import ROOT, load_stage
+from stages import ROOT, STAGES, load_stage
 
 NAMES = (ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()[::50]
 SPEECH = "First Citizen:\nBefore we proceed any further, hear me speak.\n\nAll:\nSpeak.\n\n"
@@ -91,6 +91,9 @@ def run(monkeypatch, capsys):
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    for stage in STAGES:
+        stop = load_stage(stage, "common").stop
+        stop.count, stop.training_began = 0, False
 
 
 def result(out):

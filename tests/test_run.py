@@ -569,7 +569,10 @@ def test_pins_follow_the_version_of_python(launcher, tmp_path):
     assert launcher.read_pins(path, (3, 9))[1] == ("numpy", "2.2.6")
 
 
-@pytest.mark.parametrize("line", ["torch", "torch>=2", 'torch==2; sys_platform == "win32"', "-e ."])
+@pytest.mark.parametrize("line", [
+    "torch", "torch>=2", "-e .", 'torch==2; os_name == "nt"', 'torch==2; sys_platform < "win32"',
+    'torch==2; python_version < "3"', 'torch==2; sys_platform == "a" or sys_platform == "b"',
+])  # fmt: skip
 def test_a_line_that_is_no_pin(launcher, tmp_path, line):
     write(tmp_path / "pins.txt", line)
     with pytest.raises(ValueError, match="^pins.txt: .*name==version"):
@@ -584,6 +587,55 @@ def test_the_committed_requirements_can_be_read(launcher):
         assert set(names) == wanted | ({"tomli"} if minor == 10 else set())
         assert {"hypothesis", "ruff", "jupytext", "nbclient"} <= set(dev)
         assert len(set(names + dev)) == len(names) + len(dev)
+
+
+def test_pins_follow_the_system_and_its_processor(launcher, tmp_path):
+    path = tmp_path / "pins.txt"
+    write(
+        path,
+        'a==1; sys_platform != "darwin"\n'
+        'b==2; sys_platform == "darwin" and platform_machine == "x86_64"  # why\n'
+        'c==3; python_version >= "3.9" and python_version < "3.11" and platform_machine != "arm64"',
+    )
+
+    def names(python, *machine):
+        return "".join(name for name, _ in launcher.read_pins(path, python, *machine))
+
+    assert names((3, 10), "linux", "x86_64") == names((3, 10), "win32", "AMD64") == "ac"
+    assert names((3, 10), "linux", "arm64") == names((3, 11), "linux", "x86_64") == "a"
+    assert names((3, 10), "darwin", "x86_64") == "bc"
+    assert names((3, 8), "darwin", "x86_64") == "b"
+    assert names((3, 10), "darwin", "arm64") == ""
+
+
+SYSTEMS = [("linux", "x86_64"), ("linux", "aarch64"), ("win32", "AMD64"), ("darwin", "arm64")]
+
+
+@pytest.mark.parametrize("python", [(3, minor) for minor in range(10, 15)])
+def test_every_system_gets_one_version_of_each_package(launcher, python):
+    usual = launcher.read_pins(ROOT / "requirements.txt", python, *SYSTEMS[0])
+    for system in SYSTEMS:
+        assert launcher.read_pins(ROOT / "requirements.txt", python, *system) == usual
+    intel = launcher.read_pins(ROOT / "requirements.txt", python, "darwin", "x86_64")
+    assert sorted(name for name, _ in intel) == sorted(name for name, _ in usual)
+    assert {pin for pin in intel if pin not in usual} == {("torch", "2.2.2"), ("numpy", "1.26.4")}
+
+
+def test_pip_reads_the_markers_as_the_launcher_does(launcher):
+    """packaging is what pip uses; pytest brings it."""
+    markers = pytest.importorskip("packaging.markers")
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line.split("#")[0].strip() for line in lines]
+    for minor in range(10, 15):
+        for system, machine in [*SYSTEMS, ("darwin", "x86_64")]:
+            facts = {"python_version": f"3.{minor}", "sys_platform": system}
+            facts["platform_machine"] = machine
+            pins = []
+            for pin, _, marker in (line.partition(";") for line in lines if line):
+                if not marker or markers.Marker(marker).evaluate(facts):
+                    pins.append(tuple(pin.split("==")))
+            path = ROOT / "requirements.txt"
+            assert launcher.read_pins(path, (3, minor), system, machine) == pins
 
 
 @pytest.mark.parametrize(
@@ -645,6 +697,7 @@ BASE, DEV = "pip requirements.txt", "pip requirements.txt requirements-dev.txt"
 
 @pytest.fixture
 def installer(launcher, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # whoever has set up pip gets pip, also where uv is
     write(launcher.REQUIREMENTS, "no-such-package-here==1.0\n")
     write(launcher.DEV_REQUIREMENTS, "nor-this-one==1.0\n")
     return FakeInstaller(launcher, monkeypatch)
@@ -785,8 +838,9 @@ INFO = "no_such_package_here-1.0.dist-info"
 
 
 @pytest.fixture
-def packages(project, launcher):
+def packages(project, launcher, monkeypatch):
     """The folder of the packages of a real .venv, with the pip above, in which nothing is yet."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # whoever has set up pip gets pip, also where uv is
     write(project / "requirements.txt", "no-such-package-here==1.0\n")
     command = [sys.executable, "-m", "venv", "--without-pip", launcher.VENV]
     subprocess.run(command, check=True)
@@ -975,6 +1029,160 @@ def test_a_venv_that_cannot_be_written_costs_one_line(launcher, packages, monkey
     printed = capsys.readouterr().err
     assert stop.value.code == 2 and one_line(printed) and "Permission denied" in printed
     assert "requirements.txt.installed" in printed
+
+
+# --- what can be installed on this machine, and with what ---
+
+
+@pytest.fixture
+def machine(launcher, monkeypatch, tmp_path):
+    """A function that makes the launcher believe that it runs on another machine."""
+    for name in os.environ:
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
+
+    def fake(system="linux", processor="x86_64", bits=64, libc="gnu", python=(3, 12), programs=()):
+        about = {"platform": system, "maxsize": 2 ** (bits - 1) - 1, "version_info": python}
+        for name, value in about.items():
+            monkeypatch.setattr(launcher.sys, name, value)
+        monkeypatch.setattr(launcher.platform, "machine", lambda: processor)
+        gnu = {"HOST_GNU_TYPE": f"{processor}-pc-linux-{libc}" if system == "linux" else None}
+        monkeypatch.setattr(launcher.sysconfig, "get_config_var", gnu.get)
+        which = {name: f"/bin/{name}" for name in programs}.get
+        monkeypatch.setattr(launcher.shutil, "which", which)
+
+    return fake
+
+
+WITHOUT_TORCH = {
+    "musl": dict(libc="musl"),
+    "32-bit": dict(system="win32", processor="x86", bits=32),
+    "Intel Macs": dict(system="darwin", python=(3, 13)),
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_TORCH)
+def test_a_machine_without_pytorch_is_told_so_before_pip_tries(
+    launcher, installer, machine, capsys, kind
+):
+    write(launcher.REQUIREMENTS, "torch==0.1\n")
+    machine(**WITHOUT_TORCH[kind])
+    with pytest.raises(SystemExit) as stop:
+        launcher.find_python()
+    printed = capsys.readouterr()
+    assert stop.value.code == 2 and one_line(printed.err) and printed.out == ""
+    assert kind in printed.err and installer.commands == [] and not launcher.VENV.exists()
+    how = "PYTHON=python3.12" if kind == "Intel Macs" else "01_micrograd/main.py"
+    assert how in printed.err
+
+
+def test_a_machine_without_pytorch_can_have_all_else(launcher, installer, machine):
+    machine(libc="musl")
+    assert installer.commands_of() == ["venv", BASE]
+
+
+@pytest.mark.parametrize(("about", "settings", "says"), [
+    (dict(system="darwin", processor="arm64"), [], r"about 230 MB\."),
+    (dict(system="win32", processor="AMD64"), [], r"about 230 MB\."),
+    (dict(processor="aarch64"), [], r"about 230 MB\."),
+    (dict(programs=["nvidia-smi", "uv"]), [], r"about 3 GB, with PyTorch for NVIDIA GPUs\."),
+    (dict(programs=["uv"]), [], r"about 230 MB, with PyTorch for CPUs\."),
+    (dict(), [], r"about 3 GB, because .* 230 MB: .* PIP_EXTRA_INDEX_URL .* or install uv, .*"),
+    (dict(), ["PIP_EXTRA_INDEX_URL"], "230 MB if pip finds .*, 3 GB if .* NVIDIA GPUs."),
+    (dict(programs=["uv"]), ["UV_DEFAULT_INDEX"], "230 MB if .*, 3 GB if .*"),
+])  # fmt: skip
+def test_the_size_of_the_download_comes_first(
+    installer, machine, monkeypatch, capsys, about, settings, says
+):
+    machine(**about)
+    for name in settings:
+        monkeypatch.setenv(name, "here")
+    installer.commands_of()
+    printed = capsys.readouterr().out
+    assert one_line(printed)
+    assert re.fullmatch(rf"Installing requirements.txt into .venv, once: {says}\n", printed)
+
+
+# A uv for tests: it notes what it gets, and leaves the work to the pip above, or fails.
+UV = '''#!{python}
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+seen = {{"words": sys.argv[1:], **os.environ}}
+Path(__file__).with_name("seen.json").write_text(json.dumps(seen))
+if "FAIL" in Path(__file__).with_name("how").read_text():
+    sys.exit("error: no such index")
+python, files = sys.argv[4], sys.argv[sys.argv.index("-r"):]
+sys.exit(subprocess.call([python, "-m", "pip", "install", "--no-user", *files]))
+'''
+
+
+@pytest.fixture
+def uv(tmp_path_factory, monkeypatch):
+    """The folder of the uv above, which is the first on the PATH."""
+    folder = tmp_path_factory.mktemp("uv")
+    write(folder / "uv", UV.format(python=sys.executable))
+    (folder / "uv").chmod(0o755)
+    write(folder / "how", "")
+    for name in os.environ:
+        if name.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(folder), os.environ["PATH"]]))
+    return folder
+
+
+def seen(folder):
+    return json.loads((folder / "seen.json").read_text(encoding="utf-8"))
+
+
+@posix_only
+def test_uv_installs_if_it_is_there(project, launcher, packages, uv, monkeypatch):
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "5")
+    monkeypatch.setenv("UV_SYSTEM_PYTHON", "1")
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    assert is_ready(project, launcher, packages)
+    words = seen(uv)["words"]
+    assert words[:4] == ["pip", "install", "--python", str(launcher.VENV_PYTHON)]
+    assert words[4:-1] == ["--torch-backend", "auto", "-r"]
+    assert Path(words[-1]) == project.resolve() / "requirements.txt"
+    assert seen(uv)["UV_HTTP_TIMEOUT"] == "5"
+    assert {"UV_SYSTEM_PYTHON", "PYTHONPATH"}.isdisjoint(seen(uv))
+
+
+@posix_only
+def test_uv_takes_the_users_index_for_all_packages(project, launcher, packages, uv, monkeypatch):
+    monkeypatch.setenv("UV_INDEX_URL", "https://example.org/simple")
+    assert is_ready(project, launcher, packages)
+    assert "--torch-backend" not in seen(uv)["words"]
+    assert seen(uv)["UV_INDEX_URL"] == "https://example.org/simple"
+
+
+@posix_only
+def test_pip_installs_where_uv_fails(project, launcher, packages, uv):
+    write(uv / "how", "FAIL")
+    done = call(project, "stage", "4")
+    assert done.returncode == 0 and done.stdout.endswith("the fourth ran\n")
+    assert "uv failed" in done.stdout and done.stderr == "error: no such index\n"
+    assert (packages / INFO).is_dir()
+
+
+@posix_only
+def test_whoever_has_set_up_pip_gets_pip(project, launcher, packages, uv, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "https://example.org/simple")
+    assert is_ready(project, launcher, packages)
+    assert not (uv / "seen.json").exists()
+
+
+@pytest.mark.parametrize("status", [0, 130])
+def test_pip_does_not_start_after_a_uv_that_was_stopped(launcher, machine, monkeypatch, status):
+    machine(programs=["uv"])
+    commands = []
+    monkeypatch.setattr(launcher, "run", lambda command: commands.append(command) or status)
+    assert launcher.install_with("/bin/uv", [launcher.REQUIREMENTS]) == status
+    assert len(commands) == 1
 
 
 # --- the user's own settings of Python ---

@@ -1,6 +1,6 @@
 """Build the course as a website: every page, the sources they link to and the explorer, in site/.
 
-    python run.py site
+    python3 run.py site
 
 Any server of static files can host the folder. No page asks another server for anything: formulas
 become MathML here, and the fonts and scripts are in the folder. The explorer shows the models in
@@ -27,6 +27,8 @@ from mkdocs.config import load_config
 from mkdocs.exceptions import Abort, BuildError, ConfigurationError
 from pygments.lexers import get_lexer_for_filename
 from pygments.util import ClassNotFound
+
+from command_line import fail, run_tool
 
 WEBSITE = ROOT / "tools" / "website"  # the settings, the style and the template of the pages
 SECTIONS = {  # a page is in the first section with a pattern that fits
@@ -304,10 +306,7 @@ def main():
     try:
         has_explorer = build(site)
     except (Abort, BuildError, ConfigurationError, LatexError, OSError) as error:
-        print(f"site: not built: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return fail("site", f"not built: {error}")
     if not has_explorer:
         print("site: without the explorer; the lines above say why", file=sys.stderr)
     pages = len(list(site.rglob("*.html")))
@@ -316,4 +315,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("site", main)

@@ -1,7 +1,7 @@
 """Let the trained models continue a prompt: the beginning of a name, or any text for stage 06.
 
-    python run.py generate [STAGES] [--prompt TEXT]     generate 4 --prompt em
-    python run.py generate 6 --prompt "ROMEO:\\n" --stop "\\n\\n"
+    generate [STAGES] [--prompt TEXT]     such as: generate 4 --prompt em
+    generate 6 --prompt "ROMEO:\\n" --stop "\\n\\n"
 
 Without a stage, every trained model of names answers.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from stages import ROOT, load_stage
 
+from command_line import Parser, fail, run_tool
 from score import RUNNING_TEXT, TEXT_MODELS, Problem, ask_all
 from trained_models import has_model
 from visible import visible
@@ -144,10 +145,9 @@ def between(kind, low, high):
 
 
 def read_arguments():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="generate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.error = lambda problem: parser.exit(2, f"generate: {visible(problem)}; see --help\n")
     parser.add_argument("words", nargs="*", metavar="STAGES", help="such as 4 or 05_microgpt/best")
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--prompt", metavar="TEXT", help="the text to continue; \\n is a line end")
@@ -183,12 +183,9 @@ def main():
             else:
                 print(f"{folder}: {visible(', '.join(texts))}")
     except Problem as problem:
-        print(f"generate: {visible(str(problem))}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        return fail("generate", str(problem))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tool("generate", main)

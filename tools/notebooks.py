@@ -28,7 +28,7 @@ from atomic_write import write_if_changed
 from command_line import Parser, fail, run_tool
 from progress_bar import track
 
-REPOSITORY = ""  # the public address of the project, which the first cell of a notebook fetches
+REPOSITORY = ""  # the public address of the project: the notebooks fetch it and link to Colab
 JUPYTERLAB = "4.6.6"  # in no requirements file: it has many packages, and only `notebook` needs it
 FETCH = """# This fetches the rest of the project if you have only the notebook, as on Colab.
 import os, subprocess
@@ -38,6 +38,8 @@ if not os.path.exists("common.py"):
     assert REPOSITORY, "set REPOSITORY to the address from which you got this notebook"
     subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "project"], check=True)
     os.chdir("project/{stage}")"""
+COLAB = "https://colab.research.google.com"
+ON_GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 STYLE = ROOT / "tools" / "lesson.matplotlibrc"  # how matplotlib draws the pictures of the lessons
 DRAWN = re.compile(r"(?:!\[[^\]]*\]\(\.\./docs/pictures/[^)]+\)\s*)*")
 METADATA = {
@@ -60,13 +62,23 @@ def for_jupyter(text):
     return re.sub(r"\$`([^`]+)`\$", r"$\1$", text)
 
 
+def colab_badge(stage, repository):
+    """Markdown that opens a stage's notebook in Colab, which takes only notebooks on GitHub."""
+    project = ON_GITHUB.fullmatch(repository)
+    if project is None:
+        return ""
+    link = f"{COLAB}/github/{project[1]}/blob/main/{stage}/lesson.ipynb"
+    return f"\n\n[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({link})"
+
+
 def build(folder, repository=REPOSITORY):
     """The notebook of a lesson before it runs, with a cell for each block.
 
-    The cell that fetches the project comes under the title. The metadata of a cell that draws lists
-    its pictures, as paths from the lesson's folder.
+    The cell that fetches the project comes under the title and the badge of Colab. The metadata of
+    a cell that draws lists its pictures, as paths from the lesson's folder.
     """
     title, rest = (folder / "README.md").read_text(encoding="utf-8").split("\n", 1)
+    title += colab_badge(folder.name, repository)
     notebook = jupytext.reads(rest, fmt="md")
     fetch = FETCH.format(repository=repository, stage=folder.name)
     cells = [nbformat.v4.new_markdown_cell(title), nbformat.v4.new_code_cell(fetch)]

@@ -53,7 +53,8 @@ def read_words(words):
         elif not texts and word in folders:
             stages.append(word)
         elif not texts and word.isdecimal():
-            found = [folder for folder in folders if int(folder[:2]) == int(word)]
+            number = word.lstrip("0").zfill(2)  # not int(), which refuses thousands of digits
+            found = [folder for folder in folders if folder[:2] == number]
             if not found:
                 problem = f"stage {word} has no texts to score"
                 raise Problem(f"{problem}; give 2 to 6, or NAME={word} for the text {word!r}")
@@ -220,10 +221,12 @@ def only_default(out, folders):
             same = False
         if same:
             kept.append(folder)
-        else:
-            print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
+    others = [folder for folder in folders if folder not in kept]
     if not kept:
-        raise Problem(f"no model here was trained on data/{NAMES.name}, which this needs")
+        problem = f"{' and '.join(others)} was not trained on {NAMES.name}, which this needs"
+        raise Problem(f"{problem}; run the stage with its usual data")
+    for folder in others:
+        print(f"left out: {folder} was not trained on {NAMES.name}", file=sys.stderr)
     return splits, kept
 
 

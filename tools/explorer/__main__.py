@@ -33,7 +33,7 @@ def main():
     )
     parser.add_argument("--from", dest="run", type=Path, default=ROOT / "out", help="default: out")
     parser.add_argument("--compare", type=Path, metavar="DIR", help="a second run's folder")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="the names the models learned")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="the names used for training")
     parser.add_argument("--out", type=Path, help="default: explorer.html in the run's folder")
     parser.add_argument("--no-open", action="store_true", help="only write the page")
     args = parser.parse_args()

@@ -264,7 +264,7 @@ def export_groups(run):
 def collect_run(run, number):
     """The header of one run, its blobs, and lines that say what is missing."""
     if not run.is_dir():
-        raise Problem(f"{run} is no folder of runs: make stages writes out")
+        raise Problem(f"{run} is not a folder of runs: make stages writes out")
     models, blobs, lines = [], [], []
 
     def key_of(folder):

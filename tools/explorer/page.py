@@ -70,6 +70,18 @@ def choose_blobs(blobs, room):
     return chosen, left_out
 
 
+def name_left_out(blobs, runs):
+    """Blobs in words: whole models, then the models of which earlier weights are missing."""
+
+    def name(blob):
+        title, number = blob.title.split(", step ")[0], blob.key.split(":")[0]
+        return f"{title} ({runs[int(number)]['name']})" if number.isdigit() and runs[1:] else title
+
+    whole = [name(blob) for blob in blobs if "@" not in blob.key]
+    earlier = dict.fromkeys(name(blob) for blob in blobs if "@" in blob.key)
+    return whole + [f"earlier weights of {model}" for model in earlier]
+
+
 def build_page(header, blobs):
     """(the page's bytes, lines that say what was left out)."""
     script, style = join_modules(), join_styles()
@@ -78,7 +90,8 @@ def build_page(header, blobs):
     head = json.dumps(header, separators=(",", ":"))
     fixed = sum(len(text.encode()) for text in (script, style, template, head)) + 2000
     chosen, left_out = choose_blobs(blobs, LARGEST - fixed)
-    header = {**header, "left_out": [blob.title for blob in left_out]}
+    missing = name_left_out(left_out, header["runs"])
+    header = {**header, "left_out": missing}
     head = json.dumps(header, separators=(",", ":"))
     policy = "; ".join(
         [
@@ -100,10 +113,7 @@ def build_page(header, blobs):
         "policy": policy, "style": style, "theme": theme, "blobs": "\n".join(tags), "script": script
     }  # fmt: skip
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
-    lines = [f"left out, to keep the page below 6 MB: {blob.title}" for blob in left_out]
-    lines += [
-        f"{missing['folder']}: {missing['how']}"
-        for run in header["runs"]
-        for missing in run["missing"]
-    ]
+    lines = [f"left out, to keep the page below 6 MB: {', '.join(missing)}"] if missing else []
+    untrained = [part for run in header["runs"] for part in run["missing"]]
+    lines += [f"{part['folder']}: {part['how']}" for part in untrained]
     return page.encode("utf-8"), lines

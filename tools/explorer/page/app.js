@@ -3,7 +3,7 @@ import { header } from "./data.js";
 import { data, h, show } from "./dom.js";
 import { loadModel } from "./models.js";
 import { entries, models } from "./state.js";
-import { VIEWS } from "./views.js";
+import { FIRST_VIEW, VIEWS } from "./views.js";
 
 const main = document.getElementById("view");
 
@@ -38,7 +38,7 @@ function place() {
   } catch {
     // A broken address has no text.
   }
-  return { view: VIEWS.find((view) => view.id === id) ?? VIEWS[0], text };
+  return { view: VIEWS.find((view) => view.id === id) ?? FIRST_VIEW, text };
 }
 
 const panels = new Map(); // view's id -> its element, made at the first visit

@@ -104,7 +104,7 @@ export function unknownLine(error, text, use) {
   return h(
     "p",
     { class: "problem" },
-    `${error.message}. `,
+    `${error.message} `,
     error.lower
       ? h(
           "button",

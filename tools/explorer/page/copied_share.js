@@ -26,7 +26,7 @@ async function countOrigins(model, known, temperature, tell, isStopped) {
 
 function shareTable(results) {
   const head = ["model", "temperature", "train", "val or test", "new", "different names"];
-  const percent = (n) => `${((100 * n) / SAMPLES).toFixed(1)} %`;
+  const percent = (n) => `${((100 * n) / SAMPLES).toFixed(1)}%`;
   return h(
     "table",
     { class: "copied-table" },

@@ -69,6 +69,11 @@ export function show(node, ...children) {
   node.replaceChildren(...children.flat(Infinity).filter((child) => child != null));
 }
 
+// A label above what has a name of its own for a screen reader, such as a choice.
+export function named(label, control) {
+  return h("div", { class: "field" }, h("span", { class: "label" }, label), control);
+}
+
 // A labelled control: the label is above it.
 export function field(label, control, hint) {
   return h(

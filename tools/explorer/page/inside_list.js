@@ -18,7 +18,7 @@ export function sourceOf(step, source, details) {
   return [
     h(
       "div",
-      { class: "scroll inside-line" },
+      { class: "inside-line" },
       h("span", { class: "note" }, `main.py, line ${found.number} `),
       h("code", {}, markPart(found.lines[found.at].trim(), step.part)),
     ),

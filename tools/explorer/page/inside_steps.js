@@ -43,7 +43,7 @@ function embeddingSteps({ first }) {
       line: EMBED,
       part: 'weights["wpe"][position]',
       vector: first.wpe,
-      says: "Each position has its own row in the table wpe, whatever character stands there.",
+      says: "Each position has its own row in the table wpe, whichever character is there.",
     },
     {
       id: "sum",
@@ -114,7 +114,7 @@ function attentionSteps(layer, i) {
       line: "return weighted_mean(values, att), att",
       part: "weighted_mean(values, att)",
       vector: layer.mixed,
-      says: "Each head takes the mean of the values with its weights. The heads come side by side.",
+      says: "Each head takes the weighted mean of the values. The results are put side by side.",
     },
     {
       id: "attn_wo",

@@ -4,6 +4,7 @@ import { announce, data, h, mark, show, spoken } from "./dom.js";
 import { hasParts, partName, partsOf } from "./inside_parts.js";
 import { meanWithout, spreadNames, sumWithout } from "./inside_parts.js";
 import { dataTable } from "./tables.js";
+import { nats } from "./word_surprise.js";
 
 const SHOWN = 8; // letters
 
@@ -20,7 +21,8 @@ function pairOfBars(before, after, most) {
 }
 
 // P of the likeliest next letters with all parts on, and with some off. target: what follows.
-function nextTable(model, before, after, target) {
+// isOff: whether any part is off.
+function nextTable(model, before, after, target, isOff) {
   const largest = (id) => Math.max(before[id], after[id]);
   const order = [...before.keys()].sort((a, b) => largest(b) - largest(a));
   const ids = order.slice(0, SHOWN);
@@ -37,7 +39,7 @@ function nextTable(model, before, after, target) {
         {},
         h("th", { scope: "col" }, "next"),
         h("th", { scope: "col", colspan: "2" }, "all parts on"),
-        h("th", { scope: "col", colspan: "2" }, "parts off"),
+        h("th", { scope: "col", colspan: "2" }, isOff ? "parts off" : "nothing off"),
       ),
     ),
     h(
@@ -74,16 +76,21 @@ function costsTable(rows, name, count) {
     h("code", {}, "make explore ARGS='--data FILE'"),
     " adds them.",
   );
+  const sample = h(
+    "p",
+    { class: "note" },
+    "The loss table uses the whole val split, so its numbers differ a little.",
+  );
   return [
     h("h3", {}, "What does it cost, in nats?"),
     dataTable(heads, lines, { name: "inside-cost", caption: "The cost of switching parts off" }),
-    count ? null : missing,
+    count ? sample : missing,
   ];
 }
 
 // With all parts on, there is only one number.
-function costChange(before, after, off) {
-  return off.size ? `${before.toFixed(2)} → ${after.toFixed(2)}` : before.toFixed(2);
+function costChange(before, after, off, decimals = 2) {
+  return off.size ? `${nats(before, decimals)} → ${nats(after, decimals)}` : nats(before, decimals);
 }
 
 function costOfName(model, name, off) {
@@ -132,7 +139,7 @@ export function createSwitches(all) {
     show(
       bars,
       h("h3", {}, "What comes after ", place, "?"),
-      nextTable(model, probs(new Set()), probs(off), target),
+      nextTable(model, probs(new Set()), probs(off), target, off.size > 0),
     );
     measure(name, new Set(off));
   }
@@ -178,7 +185,7 @@ export function createSwitches(all) {
       const after =
         before === null ? null : await meanOf(model, readable, parts, onprogress, isOld);
       if (after === null || isOld()) return;
-      row.many = costChange(before, after, parts);
+      row.many = costChange(before, after, parts, 3);
       if (readable.length < names.length) row.many += ` (${readable.length} of them)`;
       drawTable();
     }

@@ -38,7 +38,7 @@ export function howToAddNames() {
     "p",
     { class: "note" },
     "This page holds no names, so it cannot tell known names from new ones. Write it again with " +
-      "the file that your models learned: ",
+      "the file that your models learned from: ",
     h("code", {}, 'make explore ARGS="--data my_names.txt"'),
   );
 }

@@ -103,7 +103,9 @@ export function createLossTable(group, isTwo) {
       headers.forEach((header) => header.set(sorted));
       drawRows();
     };
-    const button = h("button", { type: "button", onclick: sort }, column.title, arrow);
+    const isPoints = group.unit === "nats/point" && column.key === "chars_seen";
+    const title = isPoints ? "points seen" : column.title;
+    const button = h("button", { type: "button", onclick: sort }, title, arrow);
     const cell = h("th", { scope: "col" }, button);
     const set = ({ key, descending }) => {
       const here = key === column.key;

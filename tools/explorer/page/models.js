@@ -7,7 +7,7 @@ import { draw, linearT, logSoftmax, rowOf } from "./numbers.js";
 
 export class UnknownCharacter extends Error {
   constructor(ch, chars) {
-    super(`this model has never seen the character ${JSON.stringify(ch)}`);
+    super(`This model has never seen the character ${JSON.stringify(ch)}.`);
     this.ch = ch;
     this.lower = chars.includes(ch.toLowerCase());
   }

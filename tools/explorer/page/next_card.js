@@ -1,4 +1,5 @@
 // One model's card in "Next letter": its bars, a button that draws, and the names it drew.
+import { aboutModel } from "./about.js";
 import { createBars, largestIds, unknownLine } from "./bars.js";
 import { announce, data, h, mark, show, spoken } from "./dom.js";
 import { UnknownCharacter } from "./models.js";
@@ -25,7 +26,12 @@ export function createCard(model, settings) {
     "article",
     { style: { "--colour": model.colour } },
     h("h3", {}, model.label),
-    h("p", { class: "note next-folder" }, data(model.folder)),
+    h(
+      "p",
+      { class: "note next-about" },
+      h("span", { class: "next-folder" }, data(model.folder)),
+      `: ${aboutModel(model)}`,
+    ),
     compared,
     problem,
     working,
@@ -63,7 +69,7 @@ export function createCard(model, settings) {
     show(
       compared,
       h("b", {}, mark(symbol)),
-      ` ${probs[id].toFixed(3)}, number ${rank} of ${probs.length}`,
+      ` ${probs[id].toFixed(3)}, rank ${rank} of ${probs.length}`,
     );
   }
 

@@ -1,81 +1,12 @@
-// The question of "Next letter": the reader sets bars of his own with chips, then sees the answers.
+// The question of "Next letter": the reader sets bars with chips, then sees the answers.
 import { createBars, largestIds } from "./bars.js";
-import { announce, data, h, mark, show, spoken } from "./dom.js";
+import { announce, data, h, mark, show } from "./dom.js";
 import { loadNames } from "./known.js";
+import { chipQuestion, offeredLetters } from "./predict_chips.js";
 import { lastOfFirstRun } from "./state.js";
 import { addScore, hideUntil, resetButton, scoreOf } from "./predict.js";
 
-const CHIPS = 9;
-const WORTH = 0.1; // P of one chip
-const FULL_BAR = 0.4; // P of a bar that fills its column, until one is larger
 const YOUR_ROWS = 8;
-const MOST_LETTERS = 60; // more buttons than this are no help
-
-// P of a symbol that has `chips` of the `placed` chips. What was not placed, at least 0.1, is
-// spread evenly over all symbols, so that no symbol gets 0.
-function chipProbability(chips, placed, symbols) {
-  return chips * WORTH + (1 - placed * WORTH) / symbols;
-}
-
-// Which letters get a button: all, or the most frequent ones of a large alphabet.
-function offeredLetters(symbols, names) {
-  if (symbols.length <= MOST_LETTERS) return symbols;
-  const times = new Map(symbols.map((symbol) => [symbol, 0]));
-  for (const name of names) {
-    for (const ch of name) if (times.has(ch)) times.set(ch, times.get(ch) + 1);
-  }
-  const common = symbols.filter((symbol) => symbol !== null);
-  common.sort((a, b) => times.get(b) - times.get(a));
-  return [...common.slice(0, MOST_LETTERS - 1), null];
-}
-
-function chipBoard(letters, size) {
-  const placed = []; // the symbols of the chips, in the order of the clicks
-  const left = h("output", { class: "note" });
-  const cells = letters.map((symbol) => {
-    const fill = h("span", {});
-    const p = h("span", { class: "predict-p" });
-    const place = () => {
-      if (placed.length < CHIPS) placed.push(symbol);
-      update();
-    };
-    const button = h("button", { type: "button", onclick: place }, mark(symbol));
-    return { symbol, fill, p, button };
-  });
-  const takeBack = h(
-    "button",
-    { type: "button", onclick: () => (placed.pop(), update()) },
-    "Take back",
-  );
-
-  const chipsOf = (symbol) => placed.filter((s) => s === symbol).length;
-  const probability = (symbol) => chipProbability(chipsOf(symbol), placed.length, size);
-
-  function update() {
-    const full = Math.max(FULL_BAR, ...letters.map(probability));
-    for (const { symbol, fill, p, button } of cells) {
-      fill.style.setProperty("height", `${(100 * probability(symbol)) / full}%`);
-      const chips = chipsOf(symbol);
-      p.textContent = chips ? probability(symbol).toFixed(2) : "";
-      button.setAttribute(
-        "aria-label",
-        `${spoken(symbol)}: ${chips} ${chips === 1 ? "chip" : "chips"}`,
-      );
-    }
-    left.textContent = `${CHIPS - placed.length} chips left`;
-    takeBack.disabled = placed.length === 0;
-  }
-
-  update();
-  const board = h(
-    "div",
-    { class: "predict-board", role: "group", "aria-label": "Place chips on letters" },
-    cells.map(({ fill, p, button }) =>
-      h("div", { class: "predict-cell" }, p, h("span", { class: "predict-bar" }, fill), button),
-    ),
-  );
-  return { board, left, takeBack, probability };
-}
 
 function lossRows(models, beginning, next, mine) {
   const rows = [{ label: "you", loss: -Math.log(mine) }];
@@ -151,8 +82,8 @@ function nextResult(models, { beginning, target, origin, mine, yours }, again) {
   const table = h("div", { class: "scroll" }, lossTable(rows));
   const better = rows.filter((row) => row.loss > rows[0].loss).length;
   const text =
-    `Your loss is ${rows[0].loss.toFixed(2)} nats, ` +
-    `lower than that of ${better} of ${rows.length - 1} models.`;
+    `Your loss is ${rows[0].loss.toFixed(2)} nats: ` +
+    `you beat ${better} of ${rows.length - 1} models.`;
   announce(text);
   return [
     h(
@@ -160,9 +91,8 @@ function nextResult(models, { beginning, target, origin, mine, yours }, again) {
       {},
       "The name is ",
       h("strong", {}, data(target.word)),
-      ` (${origin}): after `,
-      beginning ? data(beginning) : "nothing",
-      " comes ",
+      ` (${origin}): `,
+      beginning ? ["after ", data(beginning), " comes "] : "it begins with ",
       h("strong", {}, target.next === null ? "the end" : mark(target.next)),
       `. ${text}`,
     ),
@@ -172,34 +102,6 @@ function nextResult(models, { beginning, target, origin, mine, yours }, again) {
       { class: "predict-actions" },
       again,
       resetButton("next", () => show(table, lossTable(rows))),
-    ),
-  ];
-}
-
-// Chips on letters and the button that commits. decide(probability): a function from a symbol to
-// the reader's P.
-function chipQuestion(beginning, letters, size, decide) {
-  const { board, left, takeBack, probability } = chipBoard(letters, size);
-  return [
-    h(
-      "p",
-      {},
-      "A name begins with ",
-      beginning ? h("strong", {}, data(beginning)) : "nothing yet",
-      ". What comes next? Each click on a letter puts a chip on it, worth 0.1. What you do not " +
-        "place is spread evenly over all letters.",
-    ),
-    board,
-    h(
-      "p",
-      { class: "predict-actions" },
-      h(
-        "button",
-        { type: "button", class: "predict-commit", onclick: () => decide(probability) },
-        "Show the answers",
-      ),
-      takeBack,
-      left,
     ),
   ];
 }

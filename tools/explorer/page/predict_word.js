@@ -1,4 +1,4 @@
-// The question of "A word": which letter surprises the models most?
+// The question of "Surprise": which letter surprises the models most?
 import { announce, h, mark, spoken } from "./dom.js";
 import { loadNames } from "./known.js";
 import { addScore, resetButton, scoreOf } from "./predict.js";

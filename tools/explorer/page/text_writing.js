@@ -38,7 +38,7 @@ function createColumn(temperature, settings) {
     "aria-label": "What the model writes",
   });
   const progress = h("p", { class: "note" });
-  const take = h("button", { type: "button", hidden: true }, "Go on from this text");
+  const take = h("button", { type: "button", hidden: true }, "Continue from this text");
   const box = h("article", {}, title, output, progress, take);
   const label = () => (title.textContent = `Temperature ${temperature.value().toFixed(2)}`);
   temperature.input.addEventListener("input", label);
@@ -48,7 +48,7 @@ function createColumn(temperature, settings) {
 
   // The characters that the model draws, one by one.
   function characters(beginning) {
-    if (!beginning) throw new NothingTyped("type at least one character");
+    if (!beginning) throw new NothingTyped("Type at least one character.");
     const random = seeded(settings.seed());
     const options = { temperature: temperature.value(), topK: settings.topK(), random };
     return settings.model.stream(beginning, { longest: LENGTH, ...options });

@@ -150,8 +150,8 @@ const HEAD_CELL = { width: 19, height: 19 };
 
 function headMap(text, rows, name) {
   const cell = 20;
-  const tokens = ["BOS", ...[...text].map(mark)].slice(0, rows.length);
-  const [left, size] = [38, rows.length * cell];
+  const tokens = ["start", ...[...text].map(mark)].slice(0, rows.length);
+  const [left, size] = [46, rows.length * cell];
   const last = rows.at(-1);
   const most = last.indexOf(Math.max(...last));
   const width = left + size;
@@ -196,7 +196,7 @@ export function createSamplesPanel(states, names) {
   const node = panelOf(
     "Five names",
     list,
-    h("p", { class: "note" }, "All steps draw with the same random numbers. “…”: cut here."),
+    h("p", { class: "note" }, "All steps draw with the same random numbers. “…” marks a name that is cut."),
   );
   const drawn = new Map(); // k -> promise of the names
   let current = 0;

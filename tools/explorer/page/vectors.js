@@ -15,7 +15,8 @@ export function largestOf(...vectors) {
 }
 
 export function signed(number, decimals = 3) {
-  return number.toFixed(decimals).replace("-", "−");
+  const text = number.toFixed(decimals);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−"); // never −0.00
 }
 
 function cells(numbers, columns, most) {

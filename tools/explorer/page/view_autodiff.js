@@ -259,4 +259,4 @@ function renderAutodiff(panel, header, text) {
   panel.addEventListener("text", (event) => playground.write(event.detail));
 }
 
-export const autodiffView = { id: "autodiff", title: "Autodiff", render: renderAutodiff };
+export const autodiffView = { id: "autodiff", title: "Gradients", render: renderAutodiff };

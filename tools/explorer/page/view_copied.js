@@ -1,7 +1,7 @@
 // Copied or invented: what a name shares with the names that the models learned.
 import { coverByPieces, editSteps, nearestNames } from "./copied_match.js";
 import { createShares } from "./copied_share.js";
-import { announce, choice, data, debounce, field, h, mark, show, visible } from "./dom.js";
+import { announce, choice, data, debounce, field, h, mark, named, show, visible } from "./dom.js";
 import { howToAddNames, loadNames, noNamesModel, originOf } from "./known.js";
 import { seeded } from "./numbers.js";
 import { seedField, temperatureSlider } from "./sampling.js";
@@ -12,13 +12,13 @@ const HOLDERS = 3; // names shown for each piece
 const LONGEST = 60; // characters of a name that is compared
 
 const VERDICTS = {
-  train: "is a name of train: the model has seen it, so it may be a copy.",
-  val: "is a name of val: a real name that the models never learned from.",
-  test: "is a name of test: a real name that the models never learned from.",
-  new: "is in none of the splits: invented.",
+  train: "is in train: the models have learned from it, so it may be a copy.",
+  val: "is in val: a real name, but no model has learned from it.",
+  test: "is in test: a real name, but no model has learned from it.",
+  new: "is in none of the splits: it is invented.",
 };
 
-const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
 function describeSteps(other, steps) {
   const words = {
@@ -52,9 +52,9 @@ function nearestList(name, { found, ties }) {
       { class: "note" },
       `${plural(ties, "train name")} ${ties === 1 ? "is" : "are"} ${plural(least, "edit")} away. `,
       h("ins", {}, "Underlined"),
-      " letters are new or changed in the train name, ",
+      " letters are added or changed in the train name; ",
       h("del", {}, "struck"),
-      " ones are missing in it.",
+      " letters are missing from it.",
     ),
     h(
       "ol",
@@ -124,6 +124,12 @@ async function renderCopied(panel, header, text) {
   const temperature = temperatureSlider("Temperature", 1, () => {});
   let random = seeded(42);
   const seed = seedField(() => (random = seeded(seed.value())));
+  const choosing = choice(
+    "The model that draws",
+    all.map((one) => [one, one.label]),
+    model,
+    (one) => (model = one),
+  );
   const verdict = h("p", { class: "copied-verdict" });
   const nearest = h("div", {});
   const cover = h("div", {});
@@ -158,19 +164,14 @@ async function renderCopied(panel, header, text) {
     h(
       "p",
       {},
-      "Has a model learned names by heart, or does it put new ones together? Draw a name, then " +
-        "look at its pieces: are they long parts of a few names, or short ones that many share?",
+      "Has a model learned names by heart, or does it invent new ones? Draw a name, then look at " +
+        "its pieces: are they long pieces of a few train names, or short ones that many share?",
     ),
     h("div", { class: "copied-controls" }, field("A name", input)),
     h(
       "div",
       { class: "copied-controls" },
-      choice(
-        "The model that draws",
-        all.map((one) => [one, one.label]),
-        model,
-        (one) => (model = one),
-      ),
+      named("The model that draws", choosing),
     ),
     h(
       "div",
@@ -183,14 +184,14 @@ async function renderCopied(panel, header, text) {
     h(
       "div",
       { class: "copied-columns" },
-      h("article", {}, h("h3", {}, "Its longest pieces in train names"), cover),
+      h("article", {}, h("h3", {}, "Its longest pieces found in train names"), cover),
       h("article", {}, h("h3", {}, "The nearest train names"), nearest),
     ),
     h("h2", {}, "200 names at a time"),
     h(
       "p",
       {},
-      "How many of its names does the model above copy from train? Guess first: does a low " +
+      "How many of its names does the chosen model copy from train? Guess first: does a low " +
         "temperature give more copies, or fewer?",
     ),
     createShares(known, () => model),

@@ -1,5 +1,5 @@
 // Inside microGPT: one forward pass with its numbers, step by step, and switches for its parts.
-import { announce, choice, data, debounce, field, h, mark, show } from "./dom.js";
+import { announce, choice, data, debounce, field, h, mark, named, show } from "./dom.js";
 import { drawStep } from "./inside_details.js";
 import { shapeOf, sourceOf, stepList } from "./inside_list.js";
 import { passSteps, recordPass } from "./inside_steps.js";
@@ -15,10 +15,6 @@ const LONGEST_INSIDE = 40; // characters of a name
 const STEP_KEYS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
 const limitName = (text) => [...text].slice(0, LONGEST_INSIDE).join("");
-
-function named(label, control) {
-  return h("div", { class: "field" }, h("span", { class: "label" }, label), control);
-}
 
 function numbersTo(n) {
   return Array.from({ length: n }, (_, i) => [i, String(i)]);
@@ -230,7 +226,7 @@ async function renderInside(panel, header, text) {
     panel,
     h(
       "p",
-      { class: "inside-intro" },
+      {},
       "This is what microGPT computes after one letter of a name, with its real numbers. Red is ",
       "positive, blue is negative, and a stronger colour is a larger number. To read the numbers ",
       "of a strip, point at it, or focus it and use the arrow keys. Go through the steps once: at ",

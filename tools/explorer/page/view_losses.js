@@ -102,7 +102,7 @@ async function renderLosses(panel, header) {
       "p",
       {},
       "Every loss is the mean over a whole split; lower is better. Press the name of a column to",
-      " sort by it. Which model has a val loss far above its train loss? It knows names by heart.",
+      " sort by it. Which model has a val loss far above its train loss? It has learned names by heart.",
     ),
     lossSections(header),
     later,

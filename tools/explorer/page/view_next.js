@@ -24,7 +24,9 @@ function nextIntro() {
       "p",
       { class: "note" },
       "Click a bar to add its letter; the arrow keys move from bar to bar. Point at a letter to " +
-        "find it in all models. The bars show the probabilities after temperature and top-k.",
+        "find it in all models. A temperature below 1 favours likely letters, and top-k keeps " +
+        "only the k likeliest ones; the bars show the probabilities after both. The same seed " +
+        "draws the same letters again.",
     ),
   ];
 }
@@ -83,10 +85,11 @@ async function renderNext(panel, header, text) {
   show(
     panel,
     nextIntro(),
-    h("div", { class: "next-controls" }, field("The beginning of a name", input), predictSwitch()),
     h(
       "div",
       { class: "next-controls" },
+      field("The beginning of a name", input),
+      predictSwitch(),
       temperature.box,
       topK.box,
       seed.box,

@@ -32,9 +32,10 @@ function textIntro(model) {
   return h(
     "p",
     {},
-    `Type a text. The model reads its last ${model.block_size} characters and says what is next. ` +
-      "The darker a character and the thicker its line, the more it surprised the model. " +
-      "Misspell a word: where does the surprise come, and how soon is the model sure again?",
+    `Type a text. The model reads its last ${model.block_size} characters and says what comes ` +
+      "next. The stronger the colour of a character and the thicker its line, the more it surprised " +
+      "the model. Misspell a word: where does the surprise come, and how soon is the model sure " +
+      "again?",
   );
 }
 
@@ -148,7 +149,7 @@ function showTextModel(part, model, text) {
     h(
       "p",
       {},
-      "The model draws one character after another from such bars. Compare two temperatures: " +
+      "The model draws one character after another from bars like these. Compare two temperatures: " +
         "which text repeats itself, and which one invents words?",
     ),
     writing,

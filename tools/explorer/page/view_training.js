@@ -1,5 +1,5 @@
 // Through training: one slider moves a model from its untrained state to its trained one.
-import { choice, debounce, field, h, pause, show, slider } from "./dom.js";
+import { choice, debounce, field, h, named, pause, show, slider } from "./dom.js";
 import { loadJson } from "./data.js";
 import { UnknownCharacter } from "./models.js";
 import { createMoonMap, moonAccuracy } from "./moons.js";
@@ -92,12 +92,13 @@ async function openMoons(moons, index) {
     map.show(weights);
     const n = moons.points.length;
     const share = n ? moonAccuracy(moons.layers, weights, moons.points) : null;
-    const count = `${Math.round(share * n)} of ${n} train points are on their side of the line.`;
-    show(right, n ? count : "The points of this run are not in its folder any more.");
+    const count = `${Math.round(share * n)} of ${n} train points`;
+    const gone = "The points of this run are not in its folder any more.";
+    show(right, n ? `${count} are on the correct side of the line.` : gone);
   };
   const row = rowOfFolder(index, "01_micrograd");
   const curve = createCurvePanel({ steps, row, unit: "nats/point" });
-  const question = "When does the line bend round both moons?";
+  const question = "When does the line begin to bend around the moons?";
   return { steps, panels: [{ node, update }, curve], question };
 }
 
@@ -213,7 +214,7 @@ async function renderTraining(panel, header, text) {
   input.addEventListener("input", debounce(setText));
   const first = all.findLast((one) => one.run === all[0].run);
   const models = choice("Model", all.map((one) => [one, one.label]), first, open);
-  const choices = h("div", { class: "training-choices" }, models, typedPlace);
+  const choices = h("div", { class: "training-choices" }, named("Model", models), typedPlace);
   const heading = h("h2", { class: "unseen" }, "The model at this step");
   show(panel, question, choices, problem, sliderPlace, heading, grid);
   await open(first);

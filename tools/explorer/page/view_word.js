@@ -1,4 +1,4 @@
-// A word: what each of its letters costs every model, and why.
+// Surprise: what each of its letters costs every model, and why.
 import { announce, data, debounce, field, h, mark, pause, show } from "./dom.js";
 import { hideUntil, predictSwitch } from "./predict.js";
 import { surpriseQuestion } from "./predict_word.js";
@@ -189,7 +189,7 @@ async function renderWord(panel, header, text) {
     parts.push(
       h(
         "p",
-        { class: "word-intro" },
+        {},
         "How much does each letter of a word surprise each model? A letter that the model is ",
         "certain of costs 0 nats. A letter that it gives a probability of 1 in 27 costs 3.3 nats. ",
         "The stronger a colour, the higher the cost; a frame marks the model that is least ",
@@ -210,7 +210,7 @@ async function renderWord(panel, header, text) {
       h("h2", {}, "The same in a running text"),
       h(
         "p",
-        { class: "word-intro" },
+        {},
         "The Shakespeare GPT reads a running text, with capitals, spaces and line ends. It needs ",
         "a character before it can guess the next one, so the first one has no cost. Where is it ",
         "sure, and where is it surprised?",
@@ -222,4 +222,4 @@ async function renderWord(panel, header, text) {
   await Promise.all(all.map((part) => part.update()));
 }
 
-export const wordView = { id: "word", title: "A word", render: renderWord };
+export const wordView = { id: "word", title: "Surprise", render: renderWord };

@@ -18,8 +18,8 @@ export function mlpReason(model, tokens) {
       "p",
       {},
       `The MLP reads the last ${model.block_size} characters, each as a row of its embedding `,
-      "table. The rows go through the hidden layer together. Letters are alike if they push the ",
-      "hidden neurons in the same proportions: 1 means exactly so, and 0 means not at all.",
+      "table, and feeds all rows into the hidden layer. Below each row are the letters that push ",
+      "the hidden neurons most nearly like it: 1 means exactly alike, and 0 not at all alike.",
     ),
     context.map((token, place) =>
       h(
@@ -29,13 +29,7 @@ export function mlpReason(model, tokens) {
           most,
           shape: `(${rows[place].length})`,
         }),
-        h(
-          "p",
-          { class: "note" },
-          "Most like it in this place: ",
-          nearest(model, place, token),
-          ".",
-        ),
+        h("p", { class: "note" }, "Most similar: ", nearest(model, place, token), "."),
       ),
     ),
     vectorStrip(hidden, "hidden layer", { most: 1, shape: `(${hidden.length})` }),
