@@ -70,6 +70,8 @@ def try_out(module, model):
     letters = {ch for ch in chars if isinstance(ch, str) and len(ch) == 1}
     if len(letters) < len(chars):
         raise NoModel("has an alphabet that is not a list of different characters")
+    if hasattr(model, "config"):
+        check_settings(model.config, model.weights)
     for row in module.log_probs(model, chars[0] + chars[-1] + chars[0])[1:]:
         total = math.fsum(map(math.exp, row))
         if math.isnan(total):
@@ -77,5 +79,16 @@ def try_out(module, model):
         # Stage 02 without smoothing: all is impossible after a character that it never counted.
         if len(row) != model.tokenizer.vocab_size or (total and abs(total - 1) > 0.01):
             raise NoModel("has weights that do not fit its alphabet")
-    if hasattr(model, "config") and len(model.weights["wpe"]) != model.config.block_size:
-        raise NoModel("has weights that do not fit its block_size")
+
+
+def check_settings(config, weights):
+    """NoModel if the settings of a microGPT are not those of its weights."""
+    layers = sum(name.endswith(".attn_wq") for name in weights)
+    found = {
+        "block_size": len(weights["wpe"]) == config.block_size,
+        "n_layer": layers == config.n_layer,
+        "n_head": len(weights["wpe"][0]) % config.n_head == 0,
+    }
+    for name, fits in found.items():
+        if not fits:
+            raise NoModel(f"has weights that do not fit its {name}")

@@ -90,20 +90,6 @@ def tensors_of(folder, model):
     return weights, {name: getattr(model.config, name) for name in sizes}
 
 
-def check_sizes(weights, chars, settings):
-    """Raises ValueError if weights, alphabet and settings do not fit together."""
-    first = next(name for name in ("W", "wte", "wte.weight") if name in weights)
-    symbols = len(chars) + (first != "wte.weight")  # a running text has no BOS
-    fits = len(weights[first]) == symbols
-    if "n_layer" in settings:
-        positions = weights["wpe" if first == "wte" else "wpe.weight"]
-        layers = sum(name.endswith(("attn_wq", "attn_wq.weight")) for name in weights)
-        fits &= len(positions) == settings["block_size"] and layers == settings["n_layer"]
-        fits &= len(positions[0]) % settings["n_head"] == 0
-    if not fits:
-        raise ValueError("weights, alphabet and settings do not fit together")
-
-
 def read_kept_steps(place):
     """The steps at which the run kept its weights, before the last one."""
     try:
@@ -140,8 +126,6 @@ def read_model(run, folder, key):
     entry = {"key": key, "folder": folder, "title": TITLES[folder], "chars": model.tokenizer.chars}
     if folder == "02_bigram_counts":
         saved = json.loads((place / "model.json").read_text(encoding="utf-8"))
-        if len(saved["counts"]) != len(entry["chars"]) + 1:
-            raise ValueError("counts and alphabet do not fit together")
         entry |= {"kind": "counts", "smoothing": saved["config"]["smoothing"], "earlier": []}
         blobs = [counts_blob(key, module.from_rows(saved["counts"]), entry["title"])]
         for step, rows in saved.get("earlier", []):
@@ -151,7 +135,6 @@ def read_model(run, folder, key):
         return entry, blobs
     kinds = {"03": "learned", "04": "mlp", "05": "microgpt", "06": "gpt"}
     weights, settings = tensors_of(folder, model)
-    check_sizes(weights, entry["chars"], settings)
     content, where = pack(weights)
     entry |= {"kind": kinds[folder[:2]], **settings, "tensors": where, "earlier": []}
     blobs = [Blob(key, zlib.compress(content, 9), entry["title"])]
