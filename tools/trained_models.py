@@ -70,6 +70,11 @@ def try_out(module, model):
     letters = {ch for ch in chars if isinstance(ch, str) and len(ch) == 1}
     if len(letters) < len(chars):
         raise NoModel("has an alphabet that is not a list of different characters")
+    if hasattr(model, "config"):  # those of stage 05
+        if len(model.weights["wpe"]) != model.config.block_size:
+            raise NoModel("has weights that do not fit its block_size")
+        if sum(name.endswith(".attn_wq") for name in model.weights) != model.config.n_layer:
+            raise NoModel("has weights that do not fit its n_layer")
     for row in module.log_probs(model, chars[0] + chars[-1] + chars[0])[1:]:
         total = math.fsum(map(math.exp, row))
         if math.isnan(total):
@@ -77,5 +82,3 @@ def try_out(module, model):
         # Stage 02 without smoothing: all is impossible after a character that it never counted.
         if len(row) != model.tokenizer.vocab_size or (total and abs(total - 1) > 0.01):
             raise NoModel("has weights that do not fit its alphabet")
-    if hasattr(model, "config") and len(model.weights["wpe"]) != model.config.block_size:
-        raise NoModel("has weights that do not fit its block_size")
