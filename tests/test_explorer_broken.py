@@ -253,7 +253,7 @@ def test_a_pasted_book_does_not_stop_a_view(explorer_page, view):
     box.focus()
     page.keyboard.insert_text("emma" * 50_000)
     page.wait_for_timeout(100)
-    page.get_by_role("link", name="Autodiff").click(timeout=5000)
+    page.get_by_role("link", name="Gradients").click(timeout=5000)
     page.locator("main textarea").wait_for(timeout=5000)
 
 
