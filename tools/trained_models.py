@@ -70,7 +70,7 @@ def try_out(module, model):
     letters = {ch for ch in chars if isinstance(ch, str) and len(ch) == 1}
     if len(letters) < len(chars):
         raise NoModel("has an alphabet that is not a list of different characters")
-    if hasattr(model, "config"):
+    if hasattr(model, "config"):  # those of stage 05
         check_settings(model.config, model.weights)
     for row in module.log_probs(model, chars[0] + chars[-1] + chars[0])[1:]:
         total = math.fsum(map(math.exp, row))
