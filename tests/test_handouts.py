@@ -153,7 +153,7 @@ def hand_in(job, main):
 
 def test_the_workflow_passes_right_solutions_only(job):
     missing = check(job)
-    assert missing.returncode == 1 and "does not exist yet" in missing.stderr
+    assert missing.returncode == 1 and "there is no folder" in missing.stderr
     hand_in(job, MAIN)
     done = check(job)
     assert done.returncode == 0, done.stdout + done.stderr

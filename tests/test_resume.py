@@ -277,7 +277,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(
         write_files(folder, files)
 
     monkeypatch.setattr(common, "write_files", disk_full)
-    status, _, err = run(program, *flags, f"--out={tmp_path}", seconds=0.2)
+    status, _, err = run(program, *flags, f"--out={tmp_path}", seconds=0)
     line = f"no checkpoint was written to {tmp_path}: No space left on device; "
     assert status == 0 and line in err
     assert result(tmp_path)["steps"] == 24
