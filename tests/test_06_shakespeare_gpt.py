@@ -1312,10 +1312,11 @@ def val_loss_of(model, result, tmp_path):
 
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals another process as POSIX does")
+SLOW_SIGTERM = pytest.param(signal.SIGTERM, marks=pytest.mark.slow)  # the same code as Ctrl-C
 
 
 @posix
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, SLOW_SIGTERM])
 def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
     status, printed, _ = stopped_run(tmp_path, "training", signum=signum, steps=1000)
     assert status == 130
@@ -1329,7 +1330,7 @@ def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, SLOW_SIGTERM])
 def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
     status, _, err = stopped_run(tmp_path, "evaluation 2", signum=signum)
     assert status == 130 and err.count("stopping; the result so far will be kept") == 1
@@ -1380,7 +1381,7 @@ def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_
     "moment, signum",
     [
         ("evaluation 0", signal.SIGINT),  # of the untrained model
-        ("evaluation 0", signal.SIGTERM),
+        pytest.param("evaluation 0", signal.SIGTERM, marks=pytest.mark.slow),
         ("evaluation 0", signal.SIGKILL),
         ("training", signal.SIGKILL),
         ("evaluation 1", signal.SIGKILL),

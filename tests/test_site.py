@@ -320,6 +320,7 @@ def open_page(browser, server):
     assert not [url for url in asked if not url.startswith((server, "data:"))]
 
 
+@pytest.mark.slow
 def test_no_page_is_wider_than_a_phone(open_page, server):
     page = open_page("index.html", width=360)
     for name in map(in_site, NAMES):
