@@ -215,7 +215,7 @@ def test_names_of_the_default_file_are_found_by_their_hash(explorer_out, tmp_pat
 
 
 def test_a_folder_without_models_is_refused(tmp_path):
-    with pytest.raises(Problem, match="make stage 2"):
+    with pytest.raises(Problem, match="make stage 1"):
         collect(tmp_path, None, None)
 
 
@@ -265,10 +265,11 @@ def test_hostile_text_is_shown_and_not_obeyed(explorer_page, hostile_file, view)
     assert page.locator("main img, main script, main iframe").count() == 0
 
 
+@pytest.mark.parametrize("stage", ["01_micrograd", "02_bigram_counts"])
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_opens_with_a_single_model(explorer_page, explorer_out, tmp_path, view):
-    shutil.copytree(explorer_out / "02_bigram_counts", tmp_path / "02_bigram_counts")
-    shutil.rmtree(tmp_path / "02_bigram_counts/ngram")
+def test_every_view_opens_with_a_single_model(explorer_page, explorer_out, tmp_path, view, stage):
+    shutil.copytree(explorer_out / stage, tmp_path / stage)
+    shutil.rmtree(tmp_path / stage / "ngram", ignore_errors=True)
     path = tmp_path / "explorer.html"
     path.write_bytes(build_page(*collect(tmp_path, None, None))[0])
     page = explorer_page(view, path)

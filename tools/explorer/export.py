@@ -355,8 +355,8 @@ def collect(run, compare, data):
         same = len({other.name for other in folders}) < len(folders)
         headers.append({"name": str(folder) if same else folder.name, **header})
         blobs += new
-    if not headers[0]["models"]:
-        raise Problem(f"{run} has no trained model: make stage 2 trains the first")
+    if not headers[0]["models"] and not headers[0]["moons"]:
+        raise Problem(f"{run} has no trained model: make stage 1 trains the first")
     splits, sha256 = collect_names(run, data)
     for number, folder in enumerate(folders):
         if splits and sha256_of(folder) not in (sha256, None):

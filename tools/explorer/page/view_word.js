@@ -1,5 +1,6 @@
 // Surprise: what each of its letters costs every model, and why.
 import { announce, data, debounce, field, h, mark, pause, show } from "./dom.js";
+import { noNamesModel } from "./known.js";
 import { hideUntil, predictSwitch } from "./predict.js";
 import { surpriseQuestion } from "./predict_word.js";
 import { models } from "./state.js";
@@ -177,7 +178,8 @@ async function renderWord(panel, header, text) {
   const texts = await models(true);
   const parts = [];
   const all = [];
-  if (names.length) {
+  if (!names.length) parts.push(noNamesModel());
+  else {
     const word = createSurprises(names, {
       label: "A word",
       text: text || firstText(names, "isabella"),
