@@ -1383,8 +1383,8 @@ def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_
         ("evaluation 0", signal.SIGINT),  # of the untrained model
         pytest.param("evaluation 0", signal.SIGTERM, marks=pytest.mark.slow),
         ("evaluation 0", signal.SIGKILL),
-        ("training", signal.SIGKILL),
-        ("evaluation 1", signal.SIGKILL),
+        pytest.param("training", signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("evaluation 1", signal.SIGKILL, marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_ends_without_a_result_leaves_the_earlier_one(moment, signum, tmp_path):

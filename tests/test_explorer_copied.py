@@ -93,6 +93,7 @@ def test_a_model_draws_a_name(explorer_page):
     assert drawn[0] == drawn[1] != "emmalina"
 
 
+@pytest.mark.slow
 def test_shares_at_six_temperatures_for_two_models(explorer_page):
     page = open_name(explorer_page, "emmalina")
     for model in ("counts", "MLP"):

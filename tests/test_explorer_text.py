@@ -95,6 +95,7 @@ def test_typing_and_deleting_gives_the_same_as_a_fresh_start(explorer_page):
         assert bars_of(page) == fresh
 
 
+@pytest.mark.slow
 def test_a_run_writes_300_characters_and_the_same_ones_for_the_same_seed(explorer_page):
     page = explorer_page("text")
     type_text(page, "All:\n")

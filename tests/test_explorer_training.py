@@ -212,6 +212,7 @@ def test_the_chosen_step_stays_when_the_model_changes(explorer_page):
 # --- the panels ---
 
 
+@pytest.mark.slow
 def test_points_of_the_map_move_smoothly_unless_the_reader_wants_no_motion(explorer_page):
     page = open_model(explorer_page, "MLP")
     assert page.locator(".map-point").count() == page.locator(".map-point text").count() > 20
