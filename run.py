@@ -540,17 +540,16 @@ def run_tests(words):
 
 
 def workers(words):
-    """pytest's flags for one process more than there are cores, unless the words choose otherwise.
+    """pytest's flags for one process per core, unless the words choose for themselves.
 
-    Many tests wait for a child or for the browser, and the cores have something to do meanwhile.
     With several processes, a test cannot use the terminal, which -s and --pdb are for.
     """
     words = [*os.environ.get("PYTEST_ADDOPTS", "").split(), *words]
     affinity = getattr(os, "sched_getaffinity", None)  # the cores that this process may use
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    if cores == 1 or any(map(ONE_PROCESS.fullmatch, words)):
+    count = min(len(affinity(0)) if affinity else os.cpu_count() or 1, MOST_WORKERS)
+    if count == 1 or any(map(ONE_PROCESS.fullmatch, words)):
         return []
-    return ["-n", str(min(cores + 1, MOST_WORKERS)), "--dist", "worksteal"]
+    return ["-n", str(count), "--dist", "worksteal"]
 
 
 def run_diff(words):

@@ -50,7 +50,12 @@ def call(tool, *words, cwd):
     return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=cwd, timeout=60)
 
 
-@pytest.mark.parametrize("tool", FLAGS)
+LONG = ("explore", "learn", "readme")  # many mistakes, and seconds for each
+QUICK = [tool for tool in FLAGS if tool not in LONG]
+SLOW = [pytest.param(tool, marks=pytest.mark.slow) for tool in LONG]
+
+
+@pytest.mark.parametrize("tool", [*QUICK, *SLOW])
 def test_a_mistake_costs_one_line_and_makes_no_folder(tool, tmp_path):
     for text in [*FLAGS[tool], "--banana"]:
         words = [text] if HOSTILE in text and " " not in text else text.split(" ")

@@ -37,7 +37,11 @@ def test_the_threads_of_pytorch_are_set_up_before_it_is_imported(extra, tmp_path
     assert done.stdout == ("" if extra in WITHOUT_PYTORCH else "1000\n")
 
 
-@pytest.mark.parametrize("extra", [extra for extra in EXTRAS if extra not in NO_PROGRAMS])
+PROGRAMS = [extra for extra in EXTRAS if extra not in NO_PROGRAMS]
+SLOW = [pytest.param(extra, marks=pytest.mark.slow) for extra in PROGRAMS[2:]]
+
+
+@pytest.mark.parametrize("extra", [*PROGRAMS[:2], *SLOW])
 def test_help_from_any_folder(extra, tmp_path):
     command = [sys.executable, ROOT / "extras" / f"{extra}.py", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", cwd=tmp_path)

@@ -1286,11 +1286,11 @@ def pytest_words(launcher, monkeypatch):
 
 def test_the_tests_run_on_all_cores(pytest_words):
     words = ["tests/test_run.py", "-q", "-m", "slow", "-k", "s or n", "--lf", "-vx", "-rs"]
-    assert pytest_words() == ["-n", "3", "--dist", "worksteal"]
-    assert pytest_words(*words, cores=4) == ["-n", "5", "--dist", "worksteal", *words]
+    assert pytest_words() == ["-n", "2", "--dist", "worksteal"]
+    assert pytest_words(*words, cores=4) == ["-n", "4", "--dist", "worksteal", *words]
     assert pytest_words(cores=1) == []
     assert pytest_words(cores=64)[:2] == ["-n", "8"]
-    assert pytest_words(cores=3, system="macOS")[:2] == ["-n", "4"]
+    assert pytest_words(cores=3, system="macOS")[:2] == ["-n", "3"]
 
 
 @pytest.mark.parametrize("words", [
