@@ -50,9 +50,9 @@ def call(tool, *words, cwd):
     return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=cwd, timeout=60)
 
 
-LONG = ("explore", "learn", "readme")  # many mistakes, and seconds for each
-QUICK = [tool for tool in FLAGS if tool not in LONG]
-SLOW = [pytest.param(tool, marks=pytest.mark.slow) for tool in LONG]
+TAKES_SECONDS = ("explore", "learn", "readme")  # many mistakes, and seconds for each
+QUICK = [tool for tool in FLAGS if tool not in TAKES_SECONDS]
+SLOW = [pytest.param(tool, marks=pytest.mark.slow) for tool in TAKES_SECONDS]
 
 
 @pytest.mark.parametrize("tool", [*QUICK, *SLOW])
