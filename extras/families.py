@@ -59,10 +59,10 @@ class Data:
 def windows(docs, tokenizer, block_size):
     """Rows for the twin in which each target comes after the block_size tokens before it.
 
-    twin.pad_docs() cuts a long name into pieces, and each piece starts without context. So many
-    targets have fewer tokens before them. Here a name's first row is scored at all places. Every
-    further row begins one token later and is scored at its last place alone. With room for every
-    name, both are the same.
+    twin.pad_docs() cuts a long name into pieces, and each piece starts without context. That leaves
+    many targets with fewer tokens before them. Here a name's first row is scored at all places.
+    Every further row begins one token later and is scored at its last place alone. With room for
+    every name, both are the same.
     """
     T = block_size
     xs, ys = [], []

@@ -78,7 +78,7 @@ UNKNOWN = ARGUMENT.filter(lambda word: not word.startswith(("-h", "--h")))
 
 
 def examples(count):
-    """Hypothesis' settings for so many cases."""
+    """Settings that make hypothesis try this many cases."""
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(max_examples=count, deadline=None, suppress_health_check=checks)
 

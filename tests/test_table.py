@@ -108,7 +108,7 @@ def test_a_split_that_is_absent_null_or_empty_is_the_same_split(tmp_path):
 
 @pytest.mark.parametrize("sha256", table_rows.UNKNOWN_DATA)
 def test_data_without_a_hash_is_equal_to_no_other_data(tmp_path, sha256):
-    """Such as that of a pipe, of which older versions hashed nothing."""
+    """Older versions hashed nothing when the data came from a pipe, for example."""
     for number in range(2):
         put(tmp_path / f"04_embedding_mlp/run{number}", result(sha256=sha256))
         put(tmp_path / f"03_bigram_learned/seeds/{number}", result(

@@ -44,7 +44,7 @@ class Problem(ValueError):
 
 @dataclass
 class Blob:
-    """Numbers or text of which the page loads each when it needs it. The page names it by `key`."""
+    """Numbers or text that the page loads when it needs them. It finds them by their `key`."""
 
     key: str
     content: bytes  # compressed
@@ -317,21 +317,14 @@ def collect_names(run, data):
     common = load_stage("02_bigram_counts", "common")
     try:
         if data is not None:
-            return names.load_splits(data), hash_of_read(data, common)
+            return names.load_splits(data), common.hash_of_data(data)
+        sha256 = sha256_of(run)
         for path in NAMES:
-            if path.exists() and sha256_of(run) == hashlib.sha256(path.read_bytes()).hexdigest():
-                return names.load_splits(path), sha256_of(run)
+            if path.exists() and sha256 == hashlib.sha256(path.read_bytes()).hexdigest():
+                return names.load_splits(path), sha256
     except common.BadInput as error:
         raise Problem(str(error)) from error
     return None, None
-
-
-def hash_of_read(data, common):
-    """The hash of a file or folder of names that was read, as a run's result.json has it."""
-    if not data.is_dir():
-        return common.read_hashes[data]
-    hashes = [common.read_hashes[data / f"{split}.txt"] for split in common.SPLITS]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def sha256_of(run):

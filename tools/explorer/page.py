@@ -71,7 +71,7 @@ def choose_blobs(blobs, room):
 
 
 def name_left_out(blobs, runs):
-    """Blobs in words: whole models, then the models of which earlier weights are missing."""
+    """Names for the blobs that are left out: whole models, then earlier weights of models."""
 
     def name(blob):
         title, number = blob.title.split(", step ")[0], blob.key.split(":")[0]
