@@ -478,7 +478,7 @@ def test_the_graph_scrolls_to_the_node_whose_turn_it_is(view):
 
 
 def test_playing_ends_at_the_last_step(view):
-    page = view()
+    page = view(is_new=True)  # a clock stays in its context
     page.clock.install()
     button(page, "Play").click()
     assert button(page, "Pause").is_visible()

@@ -187,7 +187,7 @@ def test_a_step_draws_the_same_names_every_time(explorer_page):
 
 
 def test_play_goes_to_the_end_and_stops(explorer_page):
-    page = open_model(explorer_page, "MLP")
+    page = open_model(explorer_page, "MLP", is_new=True)  # a clock stays in its context
     page.clock.install()
     page.get_by_role("button", name="Play").click()
     output = page.locator(".training-slider output")
