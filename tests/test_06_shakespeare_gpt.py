@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stopping
 from clocks import Clock
 from stages import ROOT, load_stage
 
@@ -1236,62 +1237,46 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 
 
 # ---- stopping --------------------------------------------------------------------------------
-# Runs main.py, and at each of the given moments says so and waits for a signal. The moments are
-# "training" (three steps of it are done), and "evaluation 0", "evaluation 1" and so on.
-WATCHED = """
-import sys, time
-sys.path.insert(0, sys.argv.pop(1))
-from stages import load_stage
-moments = sys.argv.pop(1).split(",")
-main, common = load_stage("06_shakespeare_gpt"), load_stage("06_shakespeare_gpt", "common")
-iterate, evaluations = common.Steps.__iter__, []
-
-def watched(self):
-    moment, first = "training", 3
-    if type(self) is common.Steps:
-        moment, first = f"evaluation {len(evaluations)}", 0
-        evaluations.append(self)
-    for step in iterate(self):
-        if step == first and moment in moments:
-            before = common.stop.count
-            print("in " + moment, flush=True)
-            while common.stop.count == before:
-                time.sleep(0.01)
-        yield step
-
-common.Steps.__iter__ = watched
-common.run(main.main)
-"""
 EARLIER = {"model.pt": b"an earlier model", "result.json": b"an earlier result"}
+STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
-def stopped_run(tmp_path, *moments, signum=signal.SIGINT, **flags):
-    """Run main.py over an earlier run's files, with a signal at each of the moments.
+@pytest.fixture
+def stopped_run(tmp_path, monkeypatch, capsys):
+    """stopped_run("training") runs main.py over an earlier run's files, with a signal at each of
+    the moments that stopping.py knows. -> (status, stdout, stderr)
 
-    Returns (status, stdout, stderr).
+    It runs in this process, as PyTorch is slow to import; in a child if the signal kills it.
     """
-    (tmp_path / "text.txt").write_text(TEXT * 3)  # so much that an evaluation has several batches
-    out = tmp_path / "out"
-    out.mkdir()
-    for name, content in EARLIER.items():
-        (out / name).write_bytes(content)
-    sizes = {**SIZES, "steps": 6, "batch_size": 4, "eval_every": 100, "prompt": "b", **flags}
-    argv = [f"--{name}={value}" for name, value in sizes.items()]
-    argv += [f"--data={tmp_path / 'text.txt'}", f"--out={out}", "--device=cpu"]
-    command = [sys.executable, "-c", WATCHED, str(ROOT / "tools"), ",".join(moments), *argv]
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
-    )
-    printed = ""
-    for moment in moments:
-        for line in child.stdout:
-            printed += line
-            if line == f"in {moment}\n":
-                break
-        child.send_signal(signum)
-    rest, err = child.communicate(timeout=60)
-    assert "Traceback" not in err
-    return child.returncode, printed + rest, err
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
+
+    def stopped_run(*moments, signum=signal.SIGINT, **flags):
+        (tmp_path / "text.txt").write_text(TEXT * 3)  # an evaluation has several batches
+        out = tmp_path / "out"
+        out.mkdir()
+        for name, content in EARLIER.items():
+            (out / name).write_bytes(content)
+        sizes = {**SIZES, "steps": 6, "batch_size": 4, "eval_every": 100, "prompt": "b", **flags}
+        argv = [f"--{name}={value}" for name, value in sizes.items()]
+        argv += [f"--data={tmp_path / 'text.txt'}", f"--out={out}", "--device=cpu"]
+        if signum == signal.SIGKILL:
+            words = [stopping.__file__, str(int(signum)), ",".join(moments), *argv]
+            env = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
+            done = subprocess.run(
+                [sys.executable, *words], capture_output=True, encoding="utf-8", env=env
+            )
+            assert "Traceback" not in done.stderr
+            return done.returncode, done.stdout, done.stderr
+        monkeypatch.setattr(sys, "argv", ["main.py", *argv])
+        monkeypatch.setattr(common.Steps, "__iter__", stopping.signal_at(moments, signum))
+        with pytest.raises(SystemExit) as ended:
+            common.run(main.main)
+        return ended.value.code, *capsys.readouterr()
+
+    yield stopped_run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    common.stop.count, common.stop.training_began = 0, False
 
 
 def saved_run(tmp_path):
@@ -1317,8 +1302,8 @@ SLOW_SIGTERM = pytest.param(signal.SIGTERM, marks=pytest.mark.slow)  # the same 
 
 @posix
 @pytest.mark.parametrize("signum", [signal.SIGINT, SLOW_SIGTERM])
-def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
-    status, printed, _ = stopped_run(tmp_path, "training", signum=signum, steps=1000)
+def test_a_run_stopped_in_training_keeps_what_it_has_learned(stopped_run, signum, tmp_path):
+    status, printed, _ = stopped_run("training", signum=signum, steps=1000)
     assert status == 130
     result, model = saved_run(tmp_path)
     assert (result["steps"], result["interrupted"]) == (4, True)
@@ -1331,8 +1316,8 @@ def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
 
 @posix
 @pytest.mark.parametrize("signum", [signal.SIGINT, SLOW_SIGTERM])
-def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
-    status, _, err = stopped_run(tmp_path, "evaluation 2", signum=signum)
+def test_a_stop_while_train_is_scored_loses_that_loss_alone(stopped_run, signum, tmp_path):
+    status, _, err = stopped_run("evaluation 2", signum=signum)
     assert status == 130 and err.count("stopping; the result so far will be kept") == 1
     result, model = saved_run(tmp_path)
     assert (result["steps"], result["interrupted"]) == (6, True)
@@ -1350,10 +1335,12 @@ def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
         ["evaluation 1", "evaluation 2"],  # both times while step 2 is scored
     ],
 )
-def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(moments, tmp_path):
+def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(
+    stopped_run, moments, tmp_path
+):
     eval_every = 100 if moments[0] == "training" else 2
     flags = {"steps": 1000, "eval_every": eval_every}
-    status, printed, _ = stopped_run(tmp_path, *moments, **flags)
+    status, printed, _ = stopped_run(*moments, **flags)
     assert status == 130
     result, model = saved_run(tmp_path)
     assert result["loss"] == {"train": None, "val": None, "test": None}
@@ -1366,8 +1353,8 @@ def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(momen
 
 
 @posix
-def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_path):
-    status, _, _ = stopped_run(tmp_path, "evaluation 1", steps=1000, eval_every=2)
+def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(stopped_run, tmp_path):
+    status, _, _ = stopped_run("evaluation 1", steps=1000, eval_every=2)
     assert status == 130
     result, model = saved_run(tmp_path)
     assert [row[0] for row in result["curve"]] == [0, 2] and result["steps"] == 2
@@ -1387,8 +1374,10 @@ def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_
         pytest.param("evaluation 1", signal.SIGKILL, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_that_ends_without_a_result_leaves_the_earlier_one(moment, signum, tmp_path):
-    status, _, _ = stopped_run(tmp_path, moment, signum=signum)
+def test_a_run_that_ends_without_a_result_leaves_the_earlier_one(
+    stopped_run, moment, signum, tmp_path
+):
+    status, _, _ = stopped_run(moment, signum=signum)
     assert status == (-signum if signum == signal.SIGKILL else 130)
     files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert files == EARLIER
