@@ -23,12 +23,18 @@ if COPIES.is_dir():
     os.environ.setdefault("ZERO_DATA_MIRROR", str(COPIES))
 
 
-def pytest_collection_finish():
-    """Python's garbage collector looks no more through what is imported by now: 200,000 objects of
-    PyTorch, again and again, would triple the time of a test that makes many objects itself.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Python's garbage collector never looks through what is there after the collection of tests:
+    200,000 objects of PyTorch, again and again, would triple the time of a test that makes many.
     """
-    gc.collect()
-    gc.freeze()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
