@@ -1260,11 +1260,11 @@ def stopped_run(tmp_path, monkeypatch, capsys):
         argv = [f"--{name}={value}" for name, value in sizes.items()]
         argv += [f"--data={tmp_path / 'text.txt'}", f"--out={out}", "--device=cpu"]
         if signum == signal.SIGKILL:
-            words = [stopping.__file__, str(int(signum)), ",".join(moments), *argv]
-            env = {**os.environ, "PYTHONPATH": str(ROOT / "tools")}
+            command = [sys.executable, stopping.__file__, str(int(signum)), ",".join(moments)]
             done = subprocess.run(
-                [sys.executable, *words], capture_output=True, encoding="utf-8", env=env
-            )
+                [*command, *argv], capture_output=True, encoding="utf-8", timeout=300,
+                env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
+            )  # fmt: skip
             assert "Traceback" not in done.stderr
             return done.returncode, done.stdout, done.stderr
         monkeypatch.setattr(sys, "argv", ["main.py", *argv])
