@@ -31,7 +31,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages import ROOT, load_stage
+from stages import ROOT
 
 from rich.console import Console
 from rich.table import Table
@@ -65,7 +65,7 @@ class Line:
 
     @property
     def runs(self):
-        """How many, unless --runs says otherwise. Chance in N would move all that N divides."""
+        """How many, unless --runs says otherwise. N has three: other times are divided by it."""
         return 1 if self.long and self.name != N_LINE else 3
 
     @property
@@ -202,7 +202,7 @@ def shakespeare():
 
 
 def ladder():
-    """All six stages, their table and their pictures: a first run, after the installation."""
+    """A first run of all six stages, with the table and the pictures, after the installation."""
     shakespeare()
     with tempfile.TemporaryDirectory() as out:
         begin = time.perf_counter()
@@ -301,8 +301,10 @@ def need(path, flag):
 
 
 def lines(published, folder):
-    """All lines, N first. One that measures something else than before gets a new name: the
-    figures of other machines stay under the old one.
+    """All lines, and the one that measures N comes first.
+
+    A line that comes to measure something else gets a new name, because the reports of other
+    machines have its old figures under the old name.
     """
     at_least, at_most = True, False
     mlp, twin = "04_embedding_mlp/main.py", "05_microgpt/torch_twin.py"
@@ -402,11 +404,20 @@ def processor():
     return platform.processor() or platform.machine()
 
 
+# A stage sets variables of the environment for PyTorch, so it must not be imported here: the
+# programs that we compare with would inherit them.
+DTYPE = """
+from stages import load_stage
+
+print(load_stage("06_shakespeare_gpt", "devices").pick_dtype("auto", "cpu"))
+"""
+
+
 def machine():
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    dtype = load_stage("06_shakespeare_gpt", "devices").pick_dtype("auto", "cpu")
+    dtype = child("-c", DTYPE, PYTHONPATH=str(ROOT / "tools")).strip()
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
