@@ -9,7 +9,7 @@ import pytest
 
 import bench
 from bench import Line, number, seconds_per_step, show, summarize, verdict
-from stages import ROOT
+from stages import ROOT, load_stage
 
 MACHINE = {"processor": "Quick (TM) 9", "cores": 2, "bfloat16": "no", "gpu": None}
 SLOW_STEPS = """
@@ -229,8 +229,19 @@ def test_a_kept_line_is_judged_by_the_bars_of_today(run_bench):
 def test_a_machine_has_a_file_of_its_own():
     assert bench.file_name(MACHINE) == "quick-tm-9-2-cores.json"
     assert bench.file_name({**MACHINE, "gpu": "Fast_1"}) == "quick-tm-9-2-cores-fast-1.json"
+
+
+@pytest.mark.parametrize("dtype, answer", [("bfloat16", "yes"), ("float32", "no")])
+def test_what_a_report_says_of_its_machine(monkeypatch, dtype, answer):
+    monkeypatch.setattr(bench, "child", lambda *_, **__: dtype + "\n")
     about = bench.machine()
-    assert about["processor"] and about["bfloat16"] in ("yes", "no")
+    assert about["processor"] and about["bfloat16"] == answer
+
+
+@pytest.mark.slow
+def test_stage_06_is_asked_for_its_dtype():
+    dtype = load_stage("06_shakespeare_gpt", "devices").pick_dtype("auto", "cpu")
+    assert bench.machine()["bfloat16"] == {"bfloat16": "yes", "float32": "no"}[dtype]
 
 
 def test_a_processor_is_told_from_others_of_its_name(monkeypatch):
