@@ -1,4 +1,4 @@
-"""Modern parts at equal time: the pace of each row, the mean of the weights, what the chain keeps."""
+"""Modern parts at equal time: the pace of a row, the mean of the weights, what the chain keeps."""
 
 import json
 import random
