@@ -1,6 +1,6 @@
 """Runs that differ in one thing each: train them, keep each as JSON, compare them in one table.
 
-ablate_microgpt.py, ablate_shakespeare.py and microgpt_to_shakespeare.py use this file. They say
+ablate_microgpt.py, microgpt_to_shakespeare.py, compare_tokens.py and others use this file. They say
 what differs and how to train. `stage` is the folder whose code they use, such as 05_microgpt. Its
 common.py handles Ctrl-C and writes the files.
 """

@@ -85,7 +85,7 @@ def byte_pairs(train, chars, vocab_size):
 ENTRIES = {
     "chars": Entry("characters", characters),
     **{
-        f"pairs-{n}": Entry("byte pairs", partial(byte_pairs, vocab_size=n))
+        f"pairs-{n}": Entry(f"byte pairs, {n:,}", partial(byte_pairs, vocab_size=n))
         for n in (256, 512, 1024, 2048)
     },
     **{
