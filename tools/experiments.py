@@ -9,6 +9,7 @@ sys.path.append(str(ROOT / "extras"))
 
 import bench
 import compare_runs
+import compare_tokens
 import tries
 from published import CHECKS
 from published import rows as published_rows
@@ -44,6 +45,14 @@ def families(results, folder):
     ]  # fmt: skip
     headers = ["run", "model", "params", "characters seen", "train", "val", "test", "seconds"]
     return table(headers, rows)
+
+
+def tokens(results, folder):
+    """The runs of extras/compare_tokens.py, and what an unknown word costs in them."""
+    rows = read(results / folder / "table.json")["rows"]
+    runs = table(compare_tokens.HEADERS, map(compare_tokens.cells, rows))
+    unknown = map(compare_tokens.unknown_cells, filter(compare_tokens.has_unknown, rows))
+    return f"{runs}\n\n{table(compare_tokens.UNKNOWN_HEADERS, unknown)}"
 
 
 def published(results, _):
@@ -179,6 +188,7 @@ KINDS = {
     "try-text": tries.text_block,
     "series": series,
     "families": families,
+    "tokens": tokens,
     "published": published,
     "temperatures": temperatures,
     "known": known,
