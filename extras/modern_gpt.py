@@ -1,13 +1,14 @@
 """A modern GPT: stage 06's model with the parts that large models have changed since GPT-2.
 
-Same as stage 06: the data, the training, the evaluation, the samples.
-New here: PARTS, each of which can be switched on alone. docs/modern.md explains them.
+Same as stage 06: the data, the optimizers, the evaluation, the samples.
+New here: PARTS, each of which can be switched on alone, and excerpts that grow. docs/modern.md
+explains them.
 Run: python extras/modern_gpt.py
      python extras/modern_gpt.py --parts rotary,qk_norm --steps 1000
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stage_code import load_stage
@@ -47,6 +48,11 @@ CHAIN = "no_biases,rmsnorm,rotary,qk_norm,swiglu,previous,gated_attention"
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config(stage.Config):
+    steps: int = common.flag(3000, "updates of the weights", 0, 10**7)
+    batch_size: int = common.flag(12, "excerpts in one step, once they are long", 1, 10**5)
+    block_size: int = common.flag(256, "characters in an excerpt: the model sees no more", 1, 10**5)
+    first_block_size: int = common.flag(96, "characters in an excerpt at first", 1, 10**5)
+    growth: float = common.flag(0.6, "share of the training before they grow", 0, 1)
     parts: str = common.flag(CHAIN, f"new parts, separated by commas, of: {', '.join(PARTS)}")
     out: Path = common.flag(common.OUT / "modern", "folder for result.json and model.pt")
 
@@ -282,6 +288,47 @@ def shifted(xb, distance, fill):
     return F.pad(xb, (distance, 0), value=fill)[:, : xb.shape[1]]
 
 
+# ---- training --------------------------------------------------------------------------------
+def train(config, model, optimizers, log, get_batch, device, dtype):
+    """Stage 06's training, without a choice of the best weights: the last ones are kept.
+
+    get_batch(step, share) -> xb, yb, (B, T) each; a target of -1 is not scored. share: how much of
+    the training is done, from 0 to 1.
+    """
+    for step in log:
+        xb, yb = get_batch(step, log.share)
+
+        with devices.autocast(device, dtype):
+            logits = model(xb)  # (B, T) -> (B, T, V)
+            loss = F.cross_entropy(logits.flatten(0, 1), yb.flatten(), ignore_index=-1)
+
+        model.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["highest_lr"] * stage.schedule(step, log.share, config)
+            with devices.autocast(device, dtype):
+                optimizer.step()
+
+        log.add(loss.detach(), (yb >= 0).sum().item())
+
+
+def growing_batches(config, text):
+    """get_batch() of train(): first many short excerpts, and from config.growth on fewer long ones.
+
+    Both have about as many characters. Short ones are faster, and at first they teach as much: the
+    model has to learn words before a sentence can help.
+    """
+    T = min(config.first_block_size, config.block_size)
+    B = config.batch_size * config.block_size // T
+    short = replace(config, block_size=T, batch_size=B)
+    return lambda step, share: stage.get_batch(
+        text, short if share < config.growth else config, step
+    )
+
+
 # ---- the protocol of stage 06 ----------------------------------------------------------------
 def make_model(config, tokenizer):
     """A new ModernGPT with the sizes and parts in config and random weights."""
@@ -320,12 +367,21 @@ def main():
     print(f"parts: {config.parts}\nnum params: {params:,}\ndevice: {device}, {dtype}", flush=True)
 
     scoring = len(data["train"]) / len(data["val"])
-    log, best = stage.train(config, model, data, device, dtype, scoring)
+    def val_loss():
+        with devices.autocast(device, dtype):
+            return stage.evaluate(model, data["val"])
+
+    optimizers = stage.make_optimizers(config, model)
+    log = common.Log(
+        config.steps, val_loss, looks=range(config.eval_every, 10**9, config.eval_every),
+        minutes=config.minutes, scoring=scoring, state=[model, *optimizers],
+    )  # fmt: skip
+    batches = growing_batches(config, data["train"])
+    train(config, model, optimizers, log, batches, device, dtype)
     loss = {"val": log.val}
     if not log.stopped:
         with devices.autocast(device, dtype):
             loss["train"] = stage.evaluate(model, data["train"])
-    model.load_state_dict(best["weights"])
     torch.manual_seed(config.seed)
     text = sample(model, prompt, 500, config.temperature, config.top_k)
     shown = common.visible(text.strip(), "\n\t")
@@ -333,15 +389,13 @@ def main():
     saved = {
         "config": common.settings(config),
         "chars": tokenizer.chars,
-        "weights": best["weights"],
-        "step": best["step"],
+        "weights": {name: p.to("cpu", copy=True) for name, p in model.state_dict().items()},
     }
     common.save_run(
         config, log, "the parts of a modern GPT", {"model.pt": saved},
         docs={name: 1 for name in data}, targets={name: len(data[name]) - 1 for name in data},
         vocab_size=tokenizer.vocab_size, params=params,
-        chars_seen=log.done * config.batch_size * config.block_size,
-        loss=loss, best={"step": best["step"], "val": best["val"]}, samples=[text],
+        chars_seen=log.chars_seen, loss=loss, samples=[text],
         device=device, dtype=dtype, variant="modern",
     )  # fmt: skip
 

@@ -66,36 +66,16 @@ def pick_rows(n, config, step):
     return torch.cat(order)[first % n :][: config.batch_size]
 
 
-# ---- training --------------------------------------------------------------------------------
-def train(config, model, data, dtype):
-    """Returns the log. data: the tensors of each split, as from twin.pad_docs()."""
-    xs, ys = data["train"]
+def shuffled_batches(config, xs, ys):
+    """get_batch() of modern_gpt.train(). xs, ys: as from twin.pad_docs()"""
     lengths = (ys >= 0).sum(dim=1)  # (N,), the targets in each row; the rest is padding
-    optimizers = stage.make_optimizers(config, model)
-    log = common.Log(
-        config.steps, val_loss=lambda: evaluate(model, *data["val"]), state=[model, *optimizers]
-    )
-    for step in log:
-        batch = pick_rows(len(xs), config, step)
-        T = lengths[batch].max()  # of the longest name in the batch
-        xb, yb = xs[batch, :T], ys[batch, :T]  # (B, T)
 
-        with devices.autocast("cpu", dtype):
-            logits = model(xb)  # (B, T) -> (B, T, V)
-            loss = F.cross_entropy(logits.flatten(0, 1), yb.flatten(), ignore_index=-1)
+    def get_batch(step, share):
+        rows = pick_rows(len(xs), config, step)
+        T = lengths[rows].max()  # of the longest name in the batch
+        return xs[rows, :T], ys[rows, :T]  # (B, T) each
 
-        model.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["highest_lr"] * stage.schedule(step, log.share, config)
-            with devices.autocast("cpu", dtype):
-                optimizer.step()
-
-        log.add(loss.item(), lengths[batch].sum().item())
-    return log
+    return get_batch
 
 
 # ---- evaluation ------------------------------------------------------------------------------
@@ -166,7 +146,12 @@ def main():
     dtype = devices.pick_dtype("auto", "cpu")
     print(f"parts: {config.parts}\nnum params: {params:,}\n{dtype}", flush=True)
 
-    log = train(config, model, data, dtype)
+    optimizers = stage.make_optimizers(config, model)
+    log = common.Log(
+        config.steps, lambda: evaluate(model, *data["val"]), state=[model, *optimizers]
+    )  # fmt: skip
+    batches = shuffled_batches(config, *data["train"])
+    modern_gpt.train(config, model, optimizers, log, batches, "cpu", dtype)
 
     model.eval()
     loss = {k: evaluate(model, *data[k]) for k in common.unless_stopped("train", "test")}

@@ -18,7 +18,7 @@ stage = load_stage("06_shakespeare_gpt")
 common = load_stage("06_shakespeare_gpt", "common")
 
 TEXT = "".join(random.Random(1).choices(["hear me speak\n", "speak, speak\n", "you all\n"], k=90))
-TINY = Config(n_embd=32, n_head=4, n_layer=3, block_size=12, parts="")
+TINY = Config(n_embd=32, n_head=4, n_layer=3, block_size=12, first_block_size=4, parts="")
 
 
 def tiny(parts, seed=1, **changes):
@@ -209,8 +209,20 @@ def test_a_run_is_loaded_again(monkeypatch, tmp_path):
     assert [math.fsum(map(math.exp, row)) for row in rows] == pytest.approx([1.0] * 30, abs=1e-4)
     val = TEXT[int(0.9 * len(TEXT)) :]
     tokens = torch.tensor(model.tokenizer.encode(val))
-    assert stage.evaluate(model, tokens) == pytest.approx(result["best"]["val"], abs=2e-3)
+    assert stage.evaluate(model, tokens) == pytest.approx(result["loss"]["val"], abs=2e-3)
     assert modern_gpt.sample(model, "you", 5).startswith("you")
+
+
+def test_excerpts_grow():
+    text = torch.arange(2000)
+    config = replace(TINY, batch_size=5, first_block_size=4, growth=0.5)
+    get_batch = modern_gpt.growing_batches(config, text)
+    for share, shape in ((0.0, (15, 4)), (0.49, (15, 4)), (0.5, (5, 12)), (0.99, (5, 12))):
+        xb, yb = get_batch(7, share)
+        assert xb.shape == yb.shape == shape
+        assert torch.equal(yb, xb + 1)
+    short = replace(config, first_block_size=40)  # no longer than the others
+    assert modern_gpt.growing_batches(short, text)(0, 0.0)[0].shape == (5, 12)
 
 
 def test_an_unknown_part_is_one_line(monkeypatch, tmp_path):
