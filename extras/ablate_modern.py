@@ -54,7 +54,7 @@ class Config:
     device: str = common.flag(
         "auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"]
     )
-    out: Path = common.flag(common.OUT / "modern_parts", "folder for a folder per table")
+    out: Path = common.flag(common.OUT, "folder for the folders modern_alone and modern_chain")
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Series:
     """The runs of one table: the text, the settings, and the pace of each row."""
 
     def __init__(self, config):
-        self.config, self.out = config, config.out / config.table
+        self.config, self.out = config, config.out / f"modern_{config.table}"
         splits = stage.load_text(config.data, SMALL["block_size"])
         self.tokenizer = stage.Tokenizer("".join(splits.values()))
         self.device = devices.pick_device(config.device)

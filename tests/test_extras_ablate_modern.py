@@ -28,7 +28,7 @@ def run(monkeypatch, tmp_path):
         given = [f"--data={tmp_path / 'text.txt'}", f"--out={tmp_path / 'out'}", "--device=cpu"]
         monkeypatch.setattr(sys, "argv", ["ablate_modern.py", *given, f"--table={table}", *flags])
         ablate_modern.main()
-        path = tmp_path / "out" / table / "table.json"
+        path = tmp_path / "out" / f"modern_{table}" / "table.json"
         return json.loads(path.read_text(encoding="utf-8"))["rows"]
 
     return run
@@ -37,7 +37,7 @@ def run(monkeypatch, tmp_path):
 def test_every_part_is_compared_with_stage_06_at_equal_time(run, monkeypatch, tmp_path):
     rows = run("alone", "--steps=4", "--seeds=1")
     assert {row["entry"] for row in rows} == {"baseline", "ema", *modern_gpt.PARTS}
-    pace = json.loads((tmp_path / "out/alone/pace.json").read_text(encoding="utf-8"))
+    pace = json.loads((tmp_path / "out/modern_alone/pace.json").read_text(encoding="utf-8"))
     for row in rows:
         assert row["steps"] == round(4 / pace[row["entry"]])
     differences = [row["difference"]["mean"] for row in rows]
