@@ -11,7 +11,7 @@ models: an average of three models has three times the parameters and takes thre
   of a block see next to nothing. Here each character sees at least half a context, as usual in
   papers. (The first half context of the text sees what there is.)
 
-It trains what is missing in --out: about five times as long as one model takes.
+It trains what is missing: two more seeds, and a model without the held-out tenth.
 Run: python extras/mixtures.py --task names
 """
 
@@ -44,16 +44,15 @@ class Config:
     task: str = common.flag("names", "names or shakespeare", choices=[*FOLDERS])
     data: str = common.flag("", "names or a text; default: those of the stage")
     seeds: int = common.flag(3, "models to average", 1, 100)
-    seed: int = common.flag(42, "the first seed; the others follow it", 0, 2**31)
     steps: int = common.flag(0, "updates of each model; 0: as many as its program does", 0, 10**7)
-    out: str = common.flag("", "folder for the models and the table; default: out/STAGE/mixtures")
+    out: str = common.flag("", "folder for modern/ and mixtures/; default: that of the stage")
 
 
 # ---- the two tasks ---------------------------------------------------------------------------
 class Names:
     """Rows of probabilities of all targets: every character of every name, and its end."""
 
-    script, data = "modern_names.py", ROOT / "data/names.txt"
+    program, data = modern_names, ROOT / "data/names.txt"
     scorings = ("",)  # one way to score
 
     def splits(self, path):
@@ -66,9 +65,6 @@ class Names:
 
     def lines(self, docs):
         return "\n".join(docs) + "\n"
-
-    def load(self, folder):
-        return modern_names.load(folder)
 
     @torch.no_grad()
     def probs(self, model, docs, scoring):
@@ -94,7 +90,7 @@ class Names:
 class Shakespeare:
     """P of every character of a text but its first."""
 
-    script, data = "modern_gpt.py", ROOT / "data/tinyshakespeare.txt"
+    program, data = modern_gpt, ROOT / "data/tinyshakespeare.txt"
     scorings = ("blocks", "sliding window")
 
     def splits(self, path):
@@ -107,9 +103,6 @@ class Shakespeare:
 
     def lines(self, text):
         return text
-
-    def load(self, folder):
-        return modern_gpt.load(folder)
 
     @torch.no_grad()
     def probs(self, model, text, scoring):
@@ -165,11 +158,10 @@ def trained(task, config, folder, seed, data):
         flags = flags if any(folder.glob("checkpoint*")) else flags[:-1]
         flags += ["--steps", config.steps] if config.steps else []
         print(f"\n=== seed {seed}: {folder.name}", flush=True)
-        script = Path(__file__).with_name(task.script)
-        done = subprocess.run([sys.executable, str(script), *map(str, flags)])
+        done = subprocess.run([sys.executable, task.program.__file__, *map(str, flags)])
         if done.returncode:
             raise SystemExit(done.returncode)  # the program has said why
-    return task.load(folder)
+    return task.program.load(folder)
 
 
 # ---- main ------------------------------------------------------------------------------------
@@ -199,7 +191,8 @@ def main():
     config = common.parse_flags(Config, __doc__, tries=False)
     task = {"names": Names, "shakespeare": Shakespeare}[config.task]()
     data = Path(config.data or task.data).resolve()
-    out = Path(config.out or ROOT / "out" / FOLDERS[config.task] / "mixtures").resolve()
+    home = Path(config.out or ROOT / "out" / FOLDERS[config.task]).resolve()
+    out, first = home / "mixtures", task.program.Config.seed
     splits = task.splits(data)
     common.prepare_out(out)
 
@@ -207,13 +200,14 @@ def main():
     parts = {"train": rest, "val": held_out, "test": splits.get("test", held_out)}
     texts = {f"{name}.txt": task.lines(part) for name, part in parts.items()}
     common.write_files(out / "held_out_data", texts)
-    own = trained(task, config, out / "held_out", config.seed, out / "held_out_data")
+    own = trained(task, config, out / "held_out", first, out / "held_out_data")
     counted = task.counted_probs(task.count(rest, own.tokenizer), held_out)
     weight = best_weight(task.probs(own, held_out, task.scorings[-1]), counted)
     print(f"weight of the 6-gram, from the held-out tenth of train: {weight:.2f}", flush=True)
 
-    seeds = range(config.seed, config.seed + config.seeds)
-    models = [trained(task, config, out / f"seed_{seed}", seed, data) for seed in seeds]
+    seeds = range(first, first + config.seeds)
+    folders = [home / "modern", *(out / f"seed_{seed}" for seed in seeds[1:])]
+    models = [trained(task, config, *pair, data) for pair in zip(folders, seeds)]
     ngram = task.count(splits["train"], models[0].tokenizer)
     table = {"schema": 1, "unit": "nats/char", "weight": weight, "seeds": [*seeds]}
     for split in (name for name in ("val", "test") if name in splits):

@@ -123,9 +123,13 @@ class Attention(nn.Module):
         if value_embedding is not None:
             v = v + value_embedding
         q, k, v = (
-            heads.view(B, T, -1, self.head_dim).transpose(1, 2)
-            for heads in (self.attn_wq(x), self.attn_wk(x), v)
-        )  # (B, n_head or n_kv_head, T, head_dim) each
+            numbers.view(B, T, n, self.head_dim).transpose(1, 2)
+            for numbers, n in (
+                (self.attn_wq(x), self.n_head),
+                (self.attn_wk(x), self.n_kv_head),
+                (v, self.n_kv_head),
+            )
+        )  # (B, T, n * head_dim) -> (B, n, T, head_dim) each
         if self.mix is not None:
             v = self.mix[0] * v + self.mix[1] * first_values
         if self.qk_norm:
