@@ -725,34 +725,34 @@ def get_batch(learner, check):
         },
     )  # fmt: skip
 
-    def picked(length, step):
-        return main.pick_starts(length, main.Config(batch_size=64, block_size=8), step)
+    config = main.Config(batch_size=64, block_size=8)
+    starts = [main.pick_starts(1000, config, step) for step in (0, 7)]
 
-    def excerpts(starts):
-        xb = starts[:, None] + torch.arange(8)
+    def excerpts(*starts):
+        xb = torch.cat(starts)[:, None] + torch.arange(8)
         return xb, xb + 1
 
-    for step in (0, 7):
-        starts = picked(1000, step)
-        xb, yb = check.run(lambda step=step: batch(1000, 64, 8, step), call="get_batch(...)")
-        check.equal(
-            lambda: (xb, yb), (), excerpts(starts), by="the excerpts at pick_starts(1000, ...)",
-            call=f"get_batch(torch.arange(1000), config, {step}), batch_size 64, block_size 8",
-            mistakes={
-                "All excerpts are the same: pick_starts gives a start for each.": check.either(
-                    *(lambda i=i: excerpts(starts[i].expand(64)) for i in (0, -1))
-                ),
-                "This is the batch of step 0: give step to pick_starts.": (
-                    lambda: excerpts(picked(1000, 0))
-                ),
-                "Inputs and targets come from different excerpts: take both at the same starts.": (
-                    lambda: (xb, yb) if (yb[:, 0] != xb[:, 0] + 1).any() else None
-                ),
-                "The excerpts begin at other places than those of pick_starts.": (
-                    lambda: (xb, yb) if (xb[:, 0] != starts).any() else None
-                ),
-            },
-        )  # fmt: skip
+    call = "get_batch(torch.arange(1000), config, step), batch_size 64, block_size 8"
+    batches = check.run(lambda: [batch(1000, 64, 8, step) for step in (0, 7)], call=call)
+    xb, yb = map(torch.cat, zip(*batches))
+    check.equal(
+        lambda: (xb, yb), (), excerpts(*starts), by="the excerpts at pick_starts(1000, ...)",
+        call=f"{call}, the excerpts of steps 0 and 7",
+        mistakes={
+            "All excerpts are the same: pick_starts gives a start for each.": check.either(
+                *(excerpts(*(part[i].expand(64) for part in starts)) for i in (0, -1))
+            ),
+            "This is the batch of step 0: give step to pick_starts.": (
+                excerpts(starts[0], starts[0])
+            ),
+            "Inputs and targets come from different excerpts: take both at the same starts.": (
+                lambda: (xb, yb) if (yb[:, 0] != xb[:, 0] + 1).any() else None
+            ),
+            "The excerpts begin at other places than those of pick_starts.": (
+                lambda: (xb, yb) if (xb[:, 0] != torch.cat(starts)).any() else None
+            ),
+        },
+    )  # fmt: skip
 
 
 # --- evaluation ---
