@@ -37,7 +37,7 @@ WHAT = {
     "ema": "scored with a running mean of the weights",
 }
 EMA = 0.98  # each step moves the mean by 2% of the way: it covers about the last 50 steps
-ROUNDS = 7  # of measuring the pace; the median counts
+ROUNDS = 15  # of measuring the pace; the median counts
 
 
 # ---- config ----------------------------------------------------------------------------------
