@@ -192,6 +192,23 @@ def lecture(variant):
     return measure
 
 
+def makemore_transformer(out):
+    flags = ["--data", makemore()]
+    if any(out.glob("checkpoint*")):
+        flags.append("--resume")
+    result = run_stage("extras/makemore_transformer.py", out, *flags)
+    leak = result["leak"]
+    return {
+        "lowest test loss": result["loss"]["test"],
+        "after step": result["best_step"],
+        "share of test names in train": leak["share_of_test_names"],
+        "its test names not in train": leak["test_loss_without"],
+        "these, step chosen on the other half": leak["chosen_on_the_other_half"],
+        f"after step {result['steps']:,}": result["last"]["test"],
+        f"after step {result['steps']:,}, names not in train": leak["last_test_loss_without"],
+    }
+
+
 def nanogpt_cpu(out):
     result = run_stage("06_shakespeare_gpt/main.py", out, "--preset", "nanogpt-cpu")
     return {"val": result["loss"]["val"]}
@@ -283,6 +300,13 @@ CHECKS = (
         f"{NOTEBOOKS}/makemore_part5_cnn1.ipynb",
         (Number("train", 1.7690, 0.01), Number("val", 1.9937, 0.01)),
         lecture("wavenet"), "long",
+    ),
+    Check(
+        # Its README says "~1.92" and not after how many steps.
+        "transformer", "GPT, 4 layers, best of its looks at test", "makemore, README",
+        "https://github.com/karpathy/makemore",
+        (Number("lowest test loss", 1.92, 0.02),),
+        makemore_transformer, "long",
     ),
     Check(
         # nanoGPT averages 20 random batches at its end, which alone moves the number by 0.02.
