@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import random
 import re
 import shutil
 import signal
@@ -107,6 +108,22 @@ def makemore():
     return path
 
 
+def eurekalabs(folder):
+    """Write EurekaLabs' train.txt, val.txt and test.txt, made from makemore's names as they did.
+
+    Python's random numbers decide, so a name that the list has twice may land in two splits. The
+    last line of the list has no line end, so in train.txt two names became one, zzyzxasani.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = makemore().read_text(encoding="utf-8").splitlines(keepends=True)
+    random.Random(42).shuffle(lines)
+    for split, part in (
+        ("test", lines[:1000]), ("val", lines[1000:2000]), ("train", lines[2000:]),
+    ):  # fmt: skip
+        (folder / f"{split}.txt").write_text("".join(part), encoding="utf-8", newline="\n")
+    return folder
+
+
 def micrograd(out):
     """The example in the README of micrograd, computed by the engine of stage 01."""
     Value = load_stage("01_micrograd", "engine").Value
@@ -192,21 +209,71 @@ def lecture(variant):
     return measure
 
 
-def makemore_transformer(out):
-    flags = ["--data", makemore()]
-    if any(out.glob("checkpoint*")):
-        flags.append("--resume")
-    result = run_stage("extras/makemore_transformer.py", out, *flags)
-    leak = result["leak"]
+def resumable(out):
+    """The flag that lets a run go on where an earlier one was stopped, if there is one."""
+    return ["--resume"] if any(out.glob("checkpoint*")) else []
+
+
+def eurekalabs_ngram(out):
+    """Theirs, and better smoothed ones on the same splits."""
+    data = eurekalabs(out / "splits")
+    result = run_stage("extras/eurekalabs_ngram.py", out / "ngram", "--data", data)
+    chosen, leak, longest = result["chosen"], result["leak"], result["kneser_ney"]["6"]
     return {
-        "lowest test loss": result["loss"]["test"],
-        "after step": result["best_step"],
+        "chosen on val": f"{chosen['n']}-gram, smoothing {chosen['smoothing']}",
+        **result["loss"],
         "share of test names in train": leak["share_of_test_names"],
-        "its test names not in train": leak["test_loss_without"],
-        "these, step chosen on the other half": leak["chosen_on_the_other_half"],
-        f"after step {result['steps']:,}": result["last"]["test"],
-        f"after step {result['steps']:,}, names not in train": leak["last_test_loss_without"],
+        "test, names not in train": leak["test_loss_without"],
+        "test, each name on its own": result["each_name_alone"]["test"],
+        "Kneser-Ney 4-gram, test": result["kneser_ney"]["4"]["test"],
+        "Kneser-Ney 4-gram, test, names not in train": result["kneser_ney"]["4"]["test_without"],
+        "Kneser-Ney 6-gram, test": longest["test"],
+        "Kneser-Ney 6-gram, test, names not in train": longest["test_without"],
     }
+
+
+def eurekalabs_mlp(out):
+    """Theirs, and stage 04's with a context of 8 on the same splits."""
+    data = eurekalabs(out / "splits")
+    place = out / "mlp"
+    result = run_stage("extras/eurekalabs_mlp.py", place, "--data", data, *resumable(place))
+    place, leak = out / "stage04", result["leak"]
+    flags = ["--data", data, "--block-size", 8, *resumable(place)]
+    ours = run_stage("04_embedding_mlp/main.py", place, *flags)
+    stage, names = load_stage("04_embedding_mlp"), load_stage("04_embedding_mlp", "names")
+    model, splits = stage.load(place), names.load_splits(data)
+    unseen = set(splits["test"]) - set(splits["train"])
+    unseen = [doc for doc in splits["test"] if doc in unseen]
+    return {
+        "val": result["loss"]["val"],
+        "test": result["loss"]["test"],
+        "share of test names in train": leak["share_of_test_names"],
+        "test, names not in train": leak["test_loss_without"],
+        "stage 04, context 8, test": ours["loss"]["test"],
+        "stage 04, context 8, test, names not in train": stage.evaluate(
+            model, *stage.contexts(unseen, model.tokenizer, 8)
+        ),
+    }
+
+
+def makemore_transformer(out):
+    """The version of makemore that the README's loss is from, and the last one, with the same."""
+    ours = {}
+    for preset, version in (("first", ""), ("last", "last version: ")):
+        place = out / preset
+        flags = ["--preset", preset, "--data", makemore(), *resumable(place)]
+        result = run_stage("extras/makemore_transformer.py", place, *flags)
+        leak = result["leak"]
+        ours |= {
+            f"{version}lowest test loss": result["loss"]["test"],
+            f"{version}after how many steps": result["best_step"],
+            f"{version}share of test names in train": leak["share_of_test_names"],
+            f"{version}the same weights, names not in train": leak["test_loss_without"],
+            f"{version}these, steps chosen on other names": leak["chosen_on_the_other_half"],
+            f"{version}after {result['steps']:,} steps": result["last"]["test"],
+            f"{version}these, names not in train": leak["last_test_loss_without"],
+        }
+    return ours
 
 
 def nanogpt_cpu(out):
@@ -302,9 +369,28 @@ CHECKS = (
         lecture("wavenet"), "long",
     ),
     Check(
-        # Its README says "~1.92" and not after how many steps.
+        "eurekalabs-ngram", "4-gram on one tape of names", "EurekaLabs' ngram, README",
+        "https://github.com/EurekaLabsAI/ngram",
+        (
+            Number("chosen on val", "4-gram, smoothing 0.1"),
+            Number("train", 1.9028, 5e-5),
+            Number("val", 2.1118, 5e-5),
+            Number("test", 2.10637, 1e-5),
+        ),
+        eurekalabs_ngram,
+    ),
+    Check(
+        # Its README says "currently seeing val loss 2.06", of one run.
+        "eurekalabs-mlp", "MLP on one tape of names, context 3", "EurekaLabs' mlp, README",
+        "https://github.com/EurekaLabsAI/mlp",
+        (Number("val", 2.06, 0.01),),
+        eurekalabs_mlp, "long",
+    ),
+    Check(
+        # The README says "~1.92" since June 2022, and not after how many steps. In August 2022,
+        # makemore lost its dropout, and the README kept the number.
         "transformer", "GPT, 4 layers, best of its looks at test", "makemore, README",
-        "https://github.com/karpathy/makemore",
+        "https://github.com/karpathy/makemore/tree/054568e",
         (Number("lowest test loss", 1.92, 0.02),),
         makemore_transformer, "long",
     ),
