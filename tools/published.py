@@ -100,6 +100,17 @@ def run_stage(script, out, *flags):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def run_once(script, out, *flags):
+    """As run_stage(), but go on with a training that was stopped, and repeat no finished one."""
+    path = out / "result.json"
+    if path.exists():
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if not result["interrupted"]:
+            return result
+    stopped = any(out.glob("checkpoint*"))
+    return run_stage(script, out, *flags, *(["--resume"] if stopped else []))
+
+
 def makemore():
     """The path of makemore's 32,033 names. Fetches them if they are missing."""
     path = ROOT / "data" / "makemore.txt"
@@ -209,11 +220,6 @@ def lecture(variant):
     return measure
 
 
-def resumable(out):
-    """The flag that lets a run go on where an earlier one was stopped, if there is one."""
-    return ["--resume"] if any(out.glob("checkpoint*")) else []
-
-
 def eurekalabs_ngram(out):
     """Theirs, and better smoothed ones on the same splits."""
     data = eurekalabs(out / "splits")
@@ -234,12 +240,10 @@ def eurekalabs_ngram(out):
 
 def eurekalabs_mlp(out):
     """Theirs, and stage 04's with a context of 8 on the same splits."""
-    data = eurekalabs(out / "splits")
-    place = out / "mlp"
-    result = run_stage("extras/eurekalabs_mlp.py", place, "--data", data, *resumable(place))
-    place, leak = out / "stage04", result["leak"]
-    flags = ["--data", data, "--block-size", 8, *resumable(place)]
-    ours = run_stage("04_embedding_mlp/main.py", place, *flags)
+    data, place = eurekalabs(out / "splits"), out / "stage04"
+    result = run_once("extras/eurekalabs_mlp.py", out / "mlp", "--data", data)
+    flags = ["--data", data, "--block-size", 8]
+    ours = run_once("04_embedding_mlp/main.py", place, *flags)
     stage, names = load_stage("04_embedding_mlp"), load_stage("04_embedding_mlp", "names")
     model, splits = stage.load(place), names.load_splits(data)
     unseen = set(splits["test"]) - set(splits["train"])
@@ -247,8 +251,8 @@ def eurekalabs_mlp(out):
     return {
         "val": result["loss"]["val"],
         "test": result["loss"]["test"],
-        "share of test names in train": leak["share_of_test_names"],
-        "test, names not in train": leak["test_loss_without"],
+        "share of test names in train": result["leak"]["share_of_test_names"],
+        "test, names not in train": result["leak"]["test_loss_without"],
         "stage 04, context 8, test": ours["loss"]["test"],
         "stage 04, context 8, test, names not in train": stage.evaluate(
             model, *stage.contexts(unseen, model.tokenizer, 8)
@@ -259,19 +263,18 @@ def eurekalabs_mlp(out):
 def makemore_transformer(out):
     """The version of makemore that the README's loss is from, and the last one, with the same."""
     ours = {}
-    for preset, version in (("first", ""), ("last", "last version: ")):
-        place = out / preset
-        flags = ["--preset", preset, "--data", makemore(), *resumable(place)]
-        result = run_stage("extras/makemore_transformer.py", place, *flags)
+    for preset, prefix in (("first", ""), ("last", "last version: ")):
+        flags = ["--preset", preset, "--data", makemore()]
+        result = run_once("extras/makemore_transformer.py", out / preset, *flags)
         leak = result["leak"]
         ours |= {
-            f"{version}lowest test loss": result["loss"]["test"],
-            f"{version}after how many steps": result["best_step"],
-            f"{version}share of test names in train": leak["share_of_test_names"],
-            f"{version}the same weights, names not in train": leak["test_loss_without"],
-            f"{version}these, steps chosen on other names": leak["chosen_on_the_other_half"],
-            f"{version}after {result['steps']:,} steps": result["last"]["test"],
-            f"{version}these, names not in train": leak["last_test_loss_without"],
+            f"{prefix}lowest test loss": result["loss"]["test"],
+            f"{prefix}after how many steps": result["best_step"],
+            f"{prefix}share of test names in train": leak["share_of_test_names"],
+            f"{prefix}the same weights, names not in train": leak["test_loss_without"],
+            f"{prefix}these, steps chosen on other names": leak["chosen_on_the_other_half"],
+            f"{prefix}after {result['steps']:,} steps": result["last"]["test"],
+            f"{prefix}these, names not in train": leak["last_test_loss_without"],
         }
     return ours
 
