@@ -3,13 +3,15 @@
 import json
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import bench
 from bench import Line, number, seconds_per_step, show, summarize, verdict
-from stages import ROOT
+from stages import ROOT, load_stage
 
+MACHINE = {"processor": "Quick (TM) 9", "cores": 2, "bfloat16": "no", "gpu": None}
 SLOW_STEPS = """
 import sys, time
 for step in range(1, 1000):
@@ -65,43 +67,207 @@ def test_what_a_line_needs_and_lacks():
         by_name["nanogpt-cpu"].measure()
 
 
+@pytest.fixture
+def run_bench(tmp_path, monkeypatch):
+    """run_bench(lines, *flags) -> (status, report or None). The report stays for the next call."""
+    path = tmp_path / "bench.json"
+    monkeypatch.setattr(bench, "machine", lambda: MACHINE)
+
+    def run_bench(lines, *flags):
+        monkeypatch.setattr(bench, "lines", lambda *_: lines)
+        monkeypatch.setattr(sys, "argv", ["bench", "--out", str(path), *flags])
+        status = bench.main()
+        return status, json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    return run_bench
+
+
+@pytest.fixture
+def nanogpt(tmp_path):
+    """The flags that give a copy of nanoGPT."""
+    (tmp_path / "train.py").touch()
+    return ["--nanogpt", str(tmp_path)]
+
+
+def n_line(*seconds):
+    """A line that measures these seconds, in turn. Without any, nanoGPT is missing."""
+    left = list(seconds)
+
+    def measure():
+        if not left:
+            raise bench.Missing("--nanogpt FOLDER")
+        return {"seconds": left.pop(0)}
+
+    return Line(bench.N_LINE, "N", measure, {}, long=True)
+
+
+def medians(report):
+    return {
+        row["name"]: {key: values["median"] for key, values in row["quantities"].items()}
+        for row in report["lines"]
+    }
+
+
 def test_every_bar_is_on_something_that_its_line_measures(monkeypatch):
     """A misspelt quantity would only show after minutes of measuring."""
-    result = {"loss": {"val": 1.0}, "best": {"val": 1.0}, "seconds": 1.0, "chars_seen": 1}
+    result = {"loss": {"val": 1.0}, "best": {"val": 1.0}, "seconds": 1.0, "chars_seen": 1,
+              "params": 1}  # fmt: skip
+
+    def child(*command, **_):
+        if "stages" in command:
+            path = Path(command[-1], "06_shakespeare_gpt", "result.json")
+            path.parent.mkdir()
+            path.write_text(json.dumps(result), encoding="utf-8")
+        return '{"ratio": 1, "times as fast": 1}\npeak 1'
+
     monkeypatch.setattr(bench, "stage", lambda *_: result | {"curve": [[0, None, 1.0]]})
-    monkeypatch.setattr(bench, "child", lambda *a, **_: '{"ratio": 1, "times as fast": 1}\npeak 1')
+    monkeypatch.setattr(bench, "child", child)
     monkeypatch.setattr(bench, "seconds_per_step", lambda *_, **__: 1.0)
-    monkeypatch.setattr(bench, "nanogpt", lambda *_: {"nanoGPT, seconds": 60.0})
-    for name in ("start-up", "memory", "mlp-3", "mlp-8", "twin-best", "cpu"):
+    names = ("start-up", "memory", "mlp-3", "mlp-8", "twin-best", "modern-names",
+             "same-time", "preset-cpu", "modern", "stages")  # fmt: skip
+    for name in names:
         (line,) = (line for line in bench.lines(None, None) if line.name == name)
-        assert set(line.bars) <= set(line.measure()), name
+        measured = line.measure(60.0) if line.takes_n else line.measure()
+        assert set(line.bars) <= {*measured, *bench.in_n(line.bars, measured, 60.0)}, name
 
 
-def test_a_bar_that_is_missed_is_shown_and_sets_the_status(tmp_path, monkeypatch, capsys):
-    line = Line("x", "y", lambda: {"ratio": 2.0}, {"ratio": (True, 3)})
-    monkeypatch.setattr(bench, "lines", lambda *_: [line])
-    monkeypatch.setattr(bench, "machine", lambda: {"cores": 2})
-    monkeypatch.setattr(sys, "argv", ["bench", "--out", str(tmp_path / "bench.json")])
-    assert bench.main() == 1
-    assert "NO" in capsys.readouterr().out
-    report = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))
-    assert report["lines"][0]["met"] == {"ratio": False}
+def test_the_last_or_the_best_val_loss_is_that_of_the_model_that_is_kept(monkeypatch):
+    result = {"loss": {"val": 2.0}, "seconds": 3.0, "params": 7}
+    monkeypatch.setattr(bench, "stage", lambda *_: result)
+    assert bench.trained("main.py") == {"val loss": 2.0, "seconds": 3.0}
+    result["best"] = {"step": 5, "val": 1.5}
+    assert bench.trained("main.py", size=True)["val loss"] == 1.5
 
 
-def test_a_line_measured_alone_leaves_the_others_of_the_machine(tmp_path, monkeypatch, capsys):
+def test_a_bar_that_is_missed_is_shown_and_sets_the_status(run_bench, capsys):
+    lines = [Line("x", "y", lambda: {"ratio": 2.0}, {"ratio": (True, 3)}),
+             Line("z", "y", lambda: {"ratio": 3.0}, {"ratio": (True, 3)})]  # fmt: skip
+    status, report = run_bench(lines)
+    assert status == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert sum("NO" in line for line in printed) == 1
+    assert printed[-1] == "short of the bar: x: ratio 2.000 (at least 3.000)"
+    assert [row["met"] for row in report["lines"]] == [{"ratio": False}, {"ratio": True}]
+
+
+def test_a_time_is_divided_by_the_median_of_n_which_is_measured_first(run_bench, nanogpt, capsys):
+    bars = {"val loss": (False, 2.0), "times N": (False, 0.45)}
+    line = Line("x", "y", lambda: {"val loss": 1.9, "seconds": 45.0}, bars, long=True)
+    status, report = run_bench([n_line(100.0, 70.0, 90.0), line], *nanogpt)
+    assert medians(report)["x"] == {"val loss": 1.9, "seconds": 45.0, "times N": 0.5}
+    assert report["lines"][1]["met"] == {"val loss": True, "times N": False}
+    assert status == 1
+    printed = capsys.readouterr().out
+    assert printed.endswith("short of the bar: x: times N 0.500 (at most 0.450)\n")
+
+
+def test_several_times_of_a_line_have_each_a_multiple_of_n(run_bench, nanogpt):
+    times = {"seconds of a": 5.0, "seconds of b": 20.0}
+    bars = {"times N of a": (False, 1.0), "times N of b": (False, 2.0)}
+    lines = [n_line(10.0), Line("x", "y", lambda: times, bars)]
+    status, report = run_bench(lines, *nanogpt, "--runs", "1")
+    assert status == 0
+    assert medians(report)["x"] == {**times, "times N of a": 0.5, "times N of b": 2.0}
+
+
+@pytest.mark.parametrize("val, status", [(1.9, 0), (2.1, 1)])
+def test_without_nanogpt_the_losses_are_still_judged(run_bench, capsys, val, status):
+    bars = {"val loss": (False, 2.0), "times N": (False, 0.1)}
+    lines = [n_line(), Line("x", "y", lambda: {"val loss": val, "seconds": 45.0}, bars),
+             Line("same", "y", lambda n: {"val loss": n}, {"val loss": (False, 1.0)}, takes_n=True)]
+    found, report = run_bench(lines)
+    assert (found, [row["met"] for row in report["lines"]]) == (status, [{"val loss": not status}])
+    printed = capsys.readouterr().out
+    for line in ("nanogpt-cpu: left out; it needs --nanogpt FOLDER\n",
+                 f"same: left out; it needs {bench.WITHOUT_N}\n",
+                 f"no times N of x: they need {bench.WITHOUT_N}\n"):  # fmt: skip
+        assert line in printed
+    last = "short of the bar: x: val loss 2.100 (at most 2.000)" if status else bench.ALL_MET
+    assert printed.splitlines()[-1] == last
+
+
+def test_a_line_may_run_for_the_time_n(run_bench, nanogpt):
+    line = Line("same", "y", lambda n: {"got": n}, {}, takes_n=True)
+    _, report = run_bench([n_line(7.0, 9.0, 8.0), line], *nanogpt)
+    assert medians(report)["same"] == {"got": 8.0}
+
+
+def test_n_comes_along_with_a_line_that_needs_it(nanogpt):
+    plain = Line("plain", "", dict, {"ratio": (True, 1)})
+    timed = Line("timed", "", dict, {"times N": (False, 1)})
+    same = Line("same", "", dict, {}, takes_n=True)
+    every = [n_line(), plain, timed, same]
+
+    def names(only, has_n):
+        return [line.name for line in bench.choose(every, only, has_n)]
+
+    assert names(["timed"], True) == names([bench.N_LINE, "timed"], True)
+    assert names(["timed"], True) == [bench.N_LINE, "timed"]
+    assert names(["same"], True) == [bench.N_LINE, "same"]
+    assert names(["plain"], True) == ["plain"] and names(["timed"], False) == ["timed"]
+    assert names(None, False) == [bench.N_LINE, "plain", "timed", "same"]
+
+
+def test_a_line_measured_alone_leaves_the_others_of_the_machine(run_bench, tmp_path):
     values = {"a": iter([1.0, 2.0]), "b": iter([5.0])}
     lines = [Line(n, n, lambda n=n: {"ratio": next(values[n])}, {"ratio": (True, 0)}) for n in "ab"]
-    monkeypatch.setattr(bench, "lines", lambda *_: lines)
-    monkeypatch.setattr(bench, "machine", lambda: {"cores": 2})
-    path = tmp_path / "bench.json"
     for flags in (["--runs", "1"], ["--runs", "1", "--only", "a"]):
-        monkeypatch.setattr(sys, "argv", ["bench", "--out", str(path), *flags])
-        assert bench.main() == 0
-    report = json.loads(path.read_text(encoding="utf-8"))
-    medians = {row["name"]: row["quantities"]["ratio"]["median"] for row in report["lines"]}
-    assert medians == {"a": 2.0, "b": 5.0}
-    monkeypatch.setattr(bench, "machine", lambda: {"cores": 4})
-    assert bench.kept(path, bench.machine()) == {}
+        status, report = run_bench(lines, *flags)
+        assert status == 0
+    assert medians(report) == {"a": {"ratio": 2.0}, "b": {"ratio": 5.0}}
+    assert bench.kept(tmp_path / "bench.json", {**MACHINE, "cores": 4}) == {}
+
+
+def test_a_kept_line_is_judged_by_the_bars_of_today(run_bench):
+    lines = [Line(name, "", lambda: {"ratio": 2.0}, {"ratio": (True, 1)}) for name in "ab"]
+    assert run_bench(lines)[0] == 0
+    harder = [lines[0], Line("b", "", dict, {"ratio": (True, 3)})]
+    status, report = run_bench(harder, "--only", "a")
+    assert (status, report["lines"][1]["met"]) == (1, {"ratio": False})
+
+
+def test_a_machine_has_a_file_of_its_own():
+    assert bench.file_name(MACHINE) == "quick-tm-9-2-cores.json"
+    assert bench.file_name({**MACHINE, "gpu": "Fast_1"}) == "quick-tm-9-2-cores-fast-1.json"
+
+
+@pytest.mark.parametrize("dtype, answer", [("bfloat16", "yes"), ("float32", "no")])
+def test_what_a_report_says_of_its_machine(monkeypatch, dtype, answer):
+    monkeypatch.setattr(bench, "child", lambda *_, **__: dtype + "\n")
+    about = bench.machine()
+    assert about["processor"] and about["bfloat16"] == answer
+
+
+@pytest.mark.slow
+def test_stage_06_is_asked_for_its_dtype():
+    dtype = load_stage("06_shakespeare_gpt", "devices").pick_dtype("auto", "cpu")
+    assert bench.machine()["bfloat16"] == {"bfloat16": "yes", "float32": "no"}[dtype]
+
+
+def test_a_processor_is_told_from_others_of_its_name(monkeypatch):
+    about = "processor\t: 0\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: Quick\n\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: about + about.replace("26", "27"))
+    assert bench.processor() == "Quick, family 26, model 2"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor\t: 0\nFeatures\t: fp\n\n")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(bench.platform, "processor", str)
+    assert bench.processor() == bench.platform.machine()
+
+
+def test_the_reports_of_all_machines_are_in_files_of_their_names():
+    reports = sorted((ROOT / "results" / "bench").glob("*.json"))
+    assert reports
+    for path in reports:
+        assert bench.file_name(bench.read_report(path)["machine"]) == path.name
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"machine": {}, "lines": []}'])
+def test_a_file_that_is_no_report_is_refused(tmp_path, content):
+    path = tmp_path / "bench.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"bench\.json is broken or of an older version"):
+        bench.read_report(path)
+    assert bench.kept(path, {}) == {}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource module there")

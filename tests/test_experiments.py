@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import bench
 import experiments
 import readme
 
@@ -113,25 +114,74 @@ def test_a_line_of_a_page_asks_what_a_model_drew(tmp_path):
             readme.fill(marker.format(wrong) + readme.END, tmp_path)
 
 
-def test_the_benchmark(tmp_path):
-    line = {
-        "name": "mlp-3", "what": "stage 04", "met": {"val loss": False},
-        "quantities": {"val loss": {"median": 2.2, "runs": [2.1, 2.2, 2.3]},
-                       "steps": {"median": 4000, "runs": [4000] * 3}},
-        "bars": {"val loss": [False, 2.1]},
-    }  # fmt: skip
-    put(tmp_path / "bench.json", {"machine": {"cores": 2, "gpu": None}, "lines": [line]})
+def bench_row(name, date, **quantities):
+    """quantities: the runs of each."""
+    summaries = {
+        key: {"median": sorted(runs)[len(runs) // 2], "runs": runs}
+        for key, runs in quantities.items()
+    }
+    return {"name": name, "what": f"the {name}", "date": date, "quantities": summaries}
+
+
+def put_bench(tmp_path, name, rows, **machine):
+    about = {"processor": name, "cores": 2, "bfloat16": "yes", "gpu": None, "system": "Linux",
+             "python": "3.11.7", "torch": "2.13.0"}  # fmt: skip
+    put(tmp_path / f"bench/{name}.json", {"machine": {**about, **machine}, "lines": rows})
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The benchmark has the line N, mlp-3 with two bars, and gpu with one."""
+    limits = {"val loss": (False, 2.1), "times N": (False, 0.5)}
+    lines = [bench.Line(bench.N_LINE, "N", dict, {}), bench.Line("mlp-3", "stage 04", dict, limits),
+             bench.Line("gpu", "stage 06", dict, {"ratio": (True, 3)})]  # fmt: skip
+    monkeypatch.setattr(bench, "lines", lambda *_: lines)
+
+
+def test_the_benchmark_of_one_machine(tmp_path, bars):
+    rows = [bench_row("mlp-3", "2026-11-02", steps=[4000], **{"val loss": [2.1, 2.2, 2.3]}),
+            bench_row("old", "2026-11-01", ratio=[1.5])]  # fmt: skip
+    put_bench(tmp_path, "Quick 9", rows, gpu="Fast 1")
     text = readme.generate("bench", tmp_path)
-    assert text.startswith("cores 2\n")
-    assert lines(text)[2:] == [
-        ["mlp-3", "stage 04: val loss", "2.200", "3", "at most 2.100", "NO"],
-        ["mlp-3", "stage 04: steps", "4,000", "3", "", ""],
+    table = lines(text)
+    assert table[2] == ["1", "Quick 9, Fast 1", "2", "yes", "Linux", "3.11.7", "2.13.0",
+                        "2026-11-01 to 2026-11-02", ""]  # fmt: skip
+    assert table[3] == ["line", "what", "bar", "machine 1"]
+    assert table[5:] == [
+        ["mlp-3", "stage 04: steps", "", "4,000 (1)"],
+        ["mlp-3", "stage 04: val loss", "at most 2.100", "2.200 (3) NO"],
+        ["mlp-3", "stage 04: times N", "at most 0.500", ""],
+        ["gpu", "stage 06: ratio", "at least 3.000", ""],
+        ["old", "the old: ratio", "", "1.500 (1)"],
     ]
+    assert text.endswith("\n\nShort of the bar: mlp-3 (val loss).")
+
+
+def test_the_benchmark_of_several_machines_shows_their_spread(tmp_path, bars):
+    for name, n, val, times in (("a", 80.0, 2.05, 0.4), ("b", 90.0, 2.05001, 0.3)):
+        rows = [bench_row(bench.N_LINE, "2026-11-01", seconds=[n]),
+                bench_row("mlp-3", "2026-11-01", **{"val loss": [val], "times N": [times]})]
+        put_bench(tmp_path, name, rows if name == "a" else rows[:2])
+    put_bench(tmp_path, "c", [bench_row("gpu", "2026-11-03", ratio=[4.0])], bfloat16="no")
+    text = readme.generate("bench", tmp_path)
+    table = lines(text)
+    assert [row[-1] for row in table[2:5]] == ["80.0 (1)", "90.0 (1)", ""]
+    assert [row[3] for row in table[2:5]] == ["yes", "yes", "no"]
+    assert table[5][3:] == ["machine 1", "machine 2", "machine 3", "range"]
+    assert table[7:] == [
+        [bench.N_LINE, "N: seconds", "", "80.0 (1)", "90.0 (1)", "", "80.0 to 90.0"],
+        ["mlp-3", "stage 04: val loss", "at most 2.100", "2.050 (1)", "2.050 (1)", "", ""],
+        ["mlp-3", "stage 04: times N", "at most 0.500", "0.400 (1)", "0.300 (1)", "",
+         "0.300 to 0.400"],
+        ["gpu", "stage 06: ratio", "at least 3.000", "", "", "4.000 (1)", ""],
+    ]  # fmt: skip
+    assert text.endswith("\n\nEvery bar that was measured is met.")
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"lines": [{}]}', "[]"])
 def test_a_broken_file_names_itself(tmp_path, content):
     if content:
-        (tmp_path / "bench.json").write_text(content, encoding="utf-8")
+        (tmp_path / "bench").mkdir()
+        (tmp_path / "bench/x.json").write_text(content, encoding="utf-8")
     with pytest.raises(readme.MarkerError, match="bench"):
         readme.generate("bench", tmp_path)

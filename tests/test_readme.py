@@ -258,6 +258,23 @@ def test_a_complete_run_becomes_the_reference(complete):
     assert (complete / "README.md").read_text(encoding="utf-8") == f"{MARKER}3.000{END}\n"
 
 
+def test_the_benchmark_of_a_machine_goes_into_a_file_of_its_own(complete, capsys):
+    about = {"processor": "Quick 9", "cores": 2, "bfloat16": "no", "gpu": None}
+    for folder in ("results/bench", "out"):
+        (complete / folder).mkdir(parents=True, exist_ok=True)
+    (complete / "results/bench/other.json").write_text("{}", encoding="utf-8")
+    report = complete / "out/bench.json"
+    report.write_text(json.dumps({"machine": about, "lines": []}), encoding="utf-8")
+    assert keep_results.main() == 0
+    reports = contents(complete / "results/bench")
+    assert sorted(reports) == ["other.json", "quick-9-2-cores.json"]
+    assert json.loads(reports["quick-9-2-cores.json"])["machine"] == about
+    report.write_text('{"machine": {"cores": 2}, "lines": []}', encoding="utf-8")
+    assert keep_results.main() == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "out/bench.json is broken or of an older version" in error
+
+
 def spoil(project, how):
     place = project / "out" / STAGE
     if how == "interrupted":

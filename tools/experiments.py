@@ -7,9 +7,9 @@ from stages import ROOT
 
 sys.path.append(str(ROOT / "extras"))
 
+import bench
 import compare_runs
 import tries
-from bench import number
 from published import CHECKS
 from published import rows as published_rows
 from table import duration, plain
@@ -108,21 +108,65 @@ def drawn(results, model, temperature, key):
     raise ValueError(f"no {key} is known for samples of {model} at temperature {temperature}")
 
 
-def bench(results, _):
-    """Speed ratios, losses within a time limit, and whether they meet their bars."""
-    report = read(results / "bench.json")
-    rows = []
-    for line in report["lines"]:
-        for key, values in line["quantities"].items():
-            bar = line["bars"].get(key)
-            limit = f"{'at least' if bar[0] else 'at most'} {number(bar[1])}" if bar else ""
-            met = {True: "yes", False: "NO", None: ""}[line["met"].get(key)]
-            runs = len(values["runs"])
-            what = f"{line['what']}: {key}"
-            rows.append((line["name"], what, number(values["median"]), runs, limit, met))
-    machine = ", ".join(f"{key} {value}" for key, value in report["machine"].items() if value)
-    headers = ["line", "what", "median", "runs", "bar", "met"]
-    return f"{plain(machine)}\n\n" + table(headers, rows)
+def speed(results, _):
+    """What make bench measured: the machines, then the lines with a column for each machine."""
+    reports = [bench.read_report(path) for path in sorted((results / "bench").glob("*.json"))]
+    if not reports:
+        raise ValueError("results/bench/ has no report: run make bench, then make reference")
+    machines = [(number, *machine_cells(report)) for number, report in enumerate(reports, 1)]
+    headers = ["machine", "processor", "cores", "bfloat16", "system", "Python", "PyTorch",
+               "measured", "N, seconds"]  # fmt: skip
+    return f"{table(headers, machines, left=8)}\n\n{speed_table(reports)}"
+
+
+def machine_cells(report):
+    about, dates = report["machine"], [row["date"] for row in report["lines"]]
+    n = {row["name"]: row["quantities"] for row in report["lines"]}.get(bench.N_LINE)
+    return (
+        ", ".join(filter(None, (about["processor"], about["gpu"]))),
+        *(about[key] for key in ("cores", "bfloat16", "system", "python", "torch")),
+        " to ".join(dict.fromkeys((min(dates), max(dates)))),
+        median_cell(n[bench.IN_SECONDS]) if n else "",
+    )
+
+
+def speed_table(reports):
+    """The lines of today in their order, and then those that only older reports have."""
+    today = {line.name: line for line in bench.lines(None, None)}
+    of_machine = [{row["name"]: row for row in report["lines"]} for report in reports]
+    rows, short = [], []
+    for name in dict.fromkeys([*today, *(name for old in of_machine for name in old)]):
+        found = [old.get(name) for old in of_machine]
+        line = today.get(name)
+        what, bars = (line.what, line.bars) if line else (next(filter(None, found))["what"], {})
+        measured = [row["quantities"] if row else {} for row in found]
+        met = [bench.verdict(bars, quantities) for quantities in measured]
+        for key in dict.fromkeys([key for keys in (*measured, bars) for key in keys]):
+            cells = [
+                median_cell(quantities.get(key)) + (" NO" if judged.get(key) is False else "")
+                for quantities, judged in zip(measured, met)
+            ]
+            bar = bench.limit(bars[key]) if key in bars else ""
+            rows.append((name, f"{what}: {key}", bar, *cells, range_cell(measured, key)))
+            short += [f"{name} ({key})"] if any(cell.endswith("NO") for cell in cells) else []
+    names = [f"machine {number}" for number in range(1, len(reports) + 1)]
+    if len(names) == 1:
+        rows = [row[:-1] for row in rows]
+    headers = ["line", "what", "bar", *names, *(["range"] if len(names) > 1 else [])]
+    end = f"Short of the bar: {', '.join(short)}." if short else f"{bench.ALL_MET.capitalize()}."
+    return f"{table(headers, rows)}\n\n{end}"
+
+
+def median_cell(values):
+    """The median, and how many runs it is of."""
+    return f"{bench.number(values['median'])} ({len(values['runs'])})" if values else ""
+
+
+def range_cell(measured, key):
+    """The smallest and the largest median of all machines, if they differ."""
+    medians = sorted(quantities[key]["median"] for quantities in measured if key in quantities)
+    ends = dict.fromkeys(bench.number(median) for median in (medians[:1] + medians[-1:]))
+    return " to ".join(ends) if len(ends) > 1 else ""
 
 
 def answers(results, stage):
@@ -138,5 +182,5 @@ KINDS = {
     "published": published,
     "temperatures": temperatures,
     "known": known,
-    "bench": bench,
+    "bench": speed,
 }

@@ -6,6 +6,7 @@
 
 import stages
 
+import bench
 import readme
 import seeds
 from atomic_write import write_atomically
@@ -15,7 +16,8 @@ from table_rows import read_result
 KEPT = {"result.json", "output.txt", "table.json"}  # and the pictures
 KEPT_OF_MANY = {"result.json"}  # of runs two folders below a stage: seeds/43, ngram/names-3
 TRIES = "tries"  # folders of runs with other settings, which are no reference
-KEPT_BESIDE = ("*.png", "bench.json", "published/*.json", "score/temperatures.json")
+KEPT_BESIDE = ("*.png", "published/*.json", "score/temperatures.json")
+BENCH = "bench.json"  # in results/, it is bench/MACHINE.json
 
 
 def find_flaw(out, results):
@@ -44,7 +46,19 @@ def find_flaw(out, results):
                     return f"{path} is from a run that was stopped early: run it again"
             except ValueError as error:
                 return f"{path}: {error}"
+    try:
+        bench_reports(out)
+    except (OSError, ValueError) as error:
+        return f"out/{error}, or delete it"
     return ""
+
+
+def bench_reports(out):
+    """{its name in results/: the report of make bench}, which is empty if out/ has none."""
+    if not (out / BENCH).exists():
+        return {}
+    report = bench.read_report(out / BENCH)
+    return {f"bench/{bench.file_name(report['machine'])}": report}
 
 
 def copy(out, results):
@@ -62,6 +76,8 @@ def copy(out, results):
                 write_atomically(results / path.relative_to(out), path.read_bytes())
     for path in sorted(path for pattern in KEPT_BESIDE for path in out.glob(pattern)):
         write_atomically(results / path.relative_to(out), path.read_bytes())
+    for name, report in bench_reports(out).items():
+        bench.save(results / name, report)
 
 
 def main():
