@@ -1,5 +1,6 @@
 """Published against ours: the verdicts, what is kept, and the checks themselves."""
 
+import hashlib
 import json
 import math
 import os
@@ -230,6 +231,48 @@ def test_quick_checks_pass(name, tmp_path):
     ours = check.measure(tmp_path / name)
     for number in check.numbers:
         assert number.passes(ours[number.label]), (number, ours)
+
+
+def test_eurekalabs_splits_are_theirs_to_the_byte(tmp_path):
+    makemore()
+    folder = published.eurekalabs(tmp_path / "splits")
+    hashes = {
+        split: hashlib.sha256((folder / f"{split}.txt").read_bytes()).hexdigest()
+        for split in ("train", "val", "test")
+    }
+    assert hashes == {
+        "train": "814eca7d20168ba3a41ff1a6e41bedbfa8e72de37c974a3411f047f0b73b2f74",
+        "val": "23195f8c2b2b69343f1e486a595b5e0e9977d373289fe306bb3adc9c171e9efc",
+        "test": "5951a7a2df9d9cc5fc9409e814a645eadba5e33e104a9e6e47f3cfe065a0d9d6",
+    }
+    assert "zzyzxasani" in (folder / "train.txt").read_text(encoding="utf-8").split()
+
+
+def test_a_finished_training_is_kept_and_a_stopped_one_is_resumed(tmp_path, monkeypatch):
+    calls = []
+
+    def run_stage(script, out, *flags):
+        calls.append(flags)
+        out.mkdir(exist_ok=True)
+        stopped = len(calls) == 1
+        (out / "result.json").write_text(json.dumps({"interrupted": stopped}), encoding="utf-8")
+        if stopped:
+            (out / "checkpoint.pt").touch()
+        return {"interrupted": stopped}
+
+    monkeypatch.setattr(published, "run_stage", run_stage)
+    for _ in range(3):
+        result = published.run_once("extras/x.py", tmp_path / "x", "--steps", 9)
+    assert calls == [("--steps", 9), ("--steps", 9, "--resume")]
+    assert result == {"interrupted": False}
+
+
+@pytest.mark.slow
+def test_the_4_gram_of_eurekalabs_passes(tmp_path):
+    makemore()
+    ours = CHECKS["eurekalabs-ngram"].measure(tmp_path)
+    assert CHECKS["eurekalabs-ngram"].passes(ours), ours
+    assert ours["test, names not in train"] > ours["test"] > ours["test, each name on its own"]
 
 
 @pytest.mark.slow

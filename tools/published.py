@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import random
 import re
 import shutil
 import signal
@@ -99,12 +100,39 @@ def run_stage(script, out, *flags):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def run_once(script, out, *flags):
+    """As run_stage(), but go on with a training that was stopped, and repeat no finished one."""
+    path = out / "result.json"
+    if path.exists():
+        result = json.loads(path.read_text(encoding="utf-8"))
+        if not result["interrupted"]:
+            return result
+    stopped = any(out.glob("checkpoint*"))
+    return run_stage(script, out, *flags, *(["--resume"] if stopped else []))
+
+
 def makemore():
     """The path of makemore's 32,033 names. Fetches them if they are missing."""
     path = ROOT / "data" / "makemore.txt"
     if not path.exists():
         run_child(ROOT / "data" / "prepare.py", "makemore")
     return path
+
+
+def eurekalabs(folder):
+    """Write EurekaLabs' train.txt, val.txt and test.txt, made from makemore's names as they did.
+
+    Python's random numbers decide, so a name that the list has twice may land in two splits. The
+    last line of the list has no line end, so in train.txt two names became one, zzyzxasani.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = makemore().read_text(encoding="utf-8").splitlines(keepends=True)
+    random.Random(42).shuffle(lines)
+    for split, part in (
+        ("test", lines[:1000]), ("val", lines[1000:2000]), ("train", lines[2000:]),
+    ):  # fmt: skip
+        (folder / f"{split}.txt").write_text("".join(part), encoding="utf-8", newline="\n")
+    return folder
 
 
 def micrograd(out):
@@ -190,6 +218,65 @@ def lecture(variant):
         }
 
     return measure
+
+
+def eurekalabs_ngram(out):
+    """Theirs, and better smoothed ones on the same splits."""
+    data = eurekalabs(out / "splits")
+    result = run_stage("extras/eurekalabs_ngram.py", out / "ngram", "--data", data)
+    chosen, leak, longest = result["chosen"], result["leak"], result["kneser_ney"]["6"]
+    return {
+        "chosen on val": f"{chosen['n']}-gram, smoothing {chosen['smoothing']}",
+        **result["loss"],
+        "share of test names in train": leak["share_of_test_names"],
+        "test, names not in train": leak["test_loss_without"],
+        "test, each name on its own": result["each_name_alone"]["test"],
+        "Kneser-Ney 4-gram, test": result["kneser_ney"]["4"]["test"],
+        "Kneser-Ney 4-gram, test, names not in train": result["kneser_ney"]["4"]["test_without"],
+        "Kneser-Ney 6-gram, test": longest["test"],
+        "Kneser-Ney 6-gram, test, names not in train": longest["test_without"],
+    }
+
+
+def eurekalabs_mlp(out):
+    """Theirs, and stage 04's with a context of 8 on the same splits."""
+    data, place = eurekalabs(out / "splits"), out / "stage04"
+    result = run_once("extras/eurekalabs_mlp.py", out / "mlp", "--data", data)
+    flags = ["--data", data, "--block-size", 8]
+    ours = run_once("04_embedding_mlp/main.py", place, *flags)
+    stage, names = load_stage("04_embedding_mlp"), load_stage("04_embedding_mlp", "names")
+    model, splits = stage.load(place), names.load_splits(data)
+    unseen = set(splits["test"]) - set(splits["train"])
+    unseen = [doc for doc in splits["test"] if doc in unseen]
+    return {
+        "val": result["loss"]["val"],
+        "test": result["loss"]["test"],
+        "share of test names in train": result["leak"]["share_of_test_names"],
+        "test, names not in train": result["leak"]["test_loss_without"],
+        "stage 04, context 8, test": ours["loss"]["test"],
+        "stage 04, context 8, test, names not in train": stage.evaluate(
+            model, *stage.contexts(unseen, model.tokenizer, 8)
+        ),
+    }
+
+
+def makemore_transformer(out):
+    """The version of makemore that the README's loss is from, and the last one, with the same."""
+    ours = {}
+    for preset, prefix in (("first", ""), ("last", "last version: ")):
+        flags = ["--preset", preset, "--data", makemore()]
+        result = run_once("extras/makemore_transformer.py", out / preset, *flags)
+        leak = result["leak"]
+        ours |= {
+            f"{prefix}lowest test loss": result["loss"]["test"],
+            f"{prefix}after how many steps": result["best_step"],
+            f"{prefix}share of test names in train": leak["share_of_test_names"],
+            f"{prefix}the same weights, names not in train": leak["test_loss_without"],
+            f"{prefix}these, steps chosen on other names": leak["chosen_on_the_other_half"],
+            f"{prefix}after {result['steps']:,} steps": result["last"]["test"],
+            f"{prefix}these, names not in train": leak["last_test_loss_without"],
+        }
+    return ours
 
 
 def nanogpt_cpu(out):
@@ -283,6 +370,32 @@ CHECKS = (
         f"{NOTEBOOKS}/makemore_part5_cnn1.ipynb",
         (Number("train", 1.7690, 0.01), Number("val", 1.9937, 0.01)),
         lecture("wavenet"), "long",
+    ),
+    Check(
+        "eurekalabs-ngram", "4-gram on one tape of names", "EurekaLabs' ngram, README",
+        "https://github.com/EurekaLabsAI/ngram",
+        (
+            Number("chosen on val", "4-gram, smoothing 0.1"),
+            Number("train", 1.9028, 5e-5),
+            Number("val", 2.1118, 5e-5),
+            Number("test", 2.10637, 1e-5),
+        ),
+        eurekalabs_ngram,
+    ),
+    Check(
+        # Its README says "currently seeing val loss 2.06", of one run.
+        "eurekalabs-mlp", "MLP on one tape of names, context 3", "EurekaLabs' mlp, README",
+        "https://github.com/EurekaLabsAI/mlp",
+        (Number("val", 2.06, 0.01),),
+        eurekalabs_mlp, "long",
+    ),
+    Check(
+        # The README says "~1.92" since June 2022, and not after how many steps. In August 2022,
+        # makemore lost its dropout, and the README kept the number.
+        "transformer", "GPT, 4 layers, best of its looks at test", "makemore, README",
+        "https://github.com/karpathy/makemore/tree/054568e",
+        (Number("lowest test loss", 1.92, 0.02),),
+        makemore_transformer, "long",
     ),
     Check(
         # nanoGPT averages 20 random batches at its end, which alone moves the number by 0.02.
