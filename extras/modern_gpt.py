@@ -231,6 +231,7 @@ class ModernGPT(nn.Module):
         reach = 3 if "previous" in parts else 0
         self.wte_before = nn.ModuleList(nn.Embedding(vocab_size + 1, C) for _ in range(reach))
         self.pairs = nn.Embedding(vocab_size**2, C) if "pair_table" in parts else None
+        self.dropout = SharedDropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, parts, i) for i in range(config.n_layer))
         kv = self.blocks[0].attn.attn_wv.out_features
         tables = config.n_layer if "value_embeddings" in parts else 0
@@ -274,6 +275,7 @@ class ModernGPT(nn.Module):
             x = x + table(shifted(xb, distance, self.vocab_size))
         if self.pairs is not None:
             x = x + self.pairs(shifted(xb, 1, 0) * self.vocab_size + xb)
+        x = self.dropout(x)
         x0, first_values = x, None
         angles = self.angles[:, :T]  # (2, T, head_dim / 2)
         for i, block in enumerate(self.blocks):
