@@ -19,7 +19,7 @@ MAKEFLAGS += --no-builtin-rules
 # word for a target as well, so any word gets a rule that does nothing.
 WITH_N := stage start check watch hint solution predict museum class ablate notebook diff score \
 	generate
-ALONE := stages table extras families explore plots check-setup test data help \
+ALONE := stages table extras modern families explore plots check-setup test data help \
 	seeds published tries notebooks readme reference bench site lint
 TARGETS := $(ALONE) $(WITH_N)
 

@@ -23,6 +23,20 @@ if COPIES.is_dir():
     os.environ.setdefault("ZERO_DATA_MIRROR", str(COPIES))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Python's garbage collector never looks through what is there after the collection of tests:
+    200,000 objects of PyTorch, again and again, would triple the time of a test that makes many.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture(autouse=True)
 def collector():
     """Stage 05 switches Python's garbage collector off for its run; a later test has it again."""

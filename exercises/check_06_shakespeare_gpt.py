@@ -666,20 +666,18 @@ def distinct(ids):
 
 
 def get_batch(learner, check):
-    """Most of the texts are 0, 1, 2, ..., so a target is its input plus 1."""
+    """Most of the texts are 0, 1, 2, ..., so a place is its character, and a target one more."""
     main = learner.main
 
-    def batch(text, B, T, seed=1, generator=None):
+    def batch(text, B, T, step=0):
         text = torch.arange(text) if isinstance(text, int) else torch.tensor(text)
-        config = main.Config(batch_size=B, block_size=T)
-        generator = generator or torch.Generator().manual_seed(seed)
-        return main.get_batch(text, config, generator)
+        return main.get_batch(text, main.Config(batch_size=B, block_size=T), step)
 
     rows = torch.arange(4).expand(2, 4)
     check.equal(
         lambda: batch(5, 2, 4), (), (rows, rows + 1),
         by=f"{BY_HAND}: five characters have room for one excerpt",
-        call="get_batch([0, 1, 2, 3, 4], config, generator), batch_size 2, block_size 4",
+        call="get_batch([0, 1, 2, 3, 4], config, step), batch_size 2, block_size 4",
         mistakes={
             "yb is the same as xb, so the model only has to copy: yb is one character later.": (
                 rows, rows
@@ -694,27 +692,28 @@ def get_batch(learner, check):
             "The excerpt is one too short: block_size inputs need block_size + 1 characters.": (
                 rows[:, :3], rows[:, :3] + 1
             ),
-            "There is one excerpt: draw batch_size of them.": check.either(
+            "There is one excerpt: cut one at each of the starts.": check.either(
                 (rows[:1], rows[:1] + 1), (rows[0], rows[0] + 1)
             ),
-            "An excerpt reaches past the end of the text: the target of its last character must "
-            "still lie in it.": IndexError,
-            "No start is left: torch.randint(high, ...) draws from 0 to high - 1, so high is the "
-            "number of starts. Five characters have one.": RuntimeError("random_ expects"),
-            "An excerpt reaches past the end of the text, so its row is shorter.": (
-                RuntimeError("stack expects")
+            "An excerpt reaches past the end of the text. It begins where pick_starts says, and it "
+            "has block_size characters and one more.": IndexError,
+            "pick_starts wants the length of the whole text, len(data).": (
+                RuntimeError("random_ expects")
+            ),
+            "The targets are two characters later, so the last one is missing: it is one.": (
+                rows, rows[:, :3] + 2
             ),
             "The last target is the first input again: it is the character after the excerpt.": (
                 rows, rows.roll(-1, dims=1)
             ),
             "The starts have the shape (B,). As a column, (B, 1), they can be added to a row of T "
-            "places.": RuntimeError("must match the size"),
+            "places: starts[:, None].": RuntimeError("must match the size"),
         },
     )  # fmt: skip
     rows = torch.tensor([7, 3, 5, 1, 8]).expand(2, 5)
     check.equal(
         lambda: batch([7, 3, 5, 1, 8], 2, 4), (), (rows[:, :4], rows[:, 1:]), by=BY_HAND,
-        call="get_batch([7, 3, 5, 1, 8], config, generator), batch_size 2, block_size 4",
+        call="get_batch([7, 3, 5, 1, 8], config, step), batch_size 2, block_size 4",
         mistakes={
             "The targets are the inputs plus 1: take the next character of the text.": (
                 rows[:, :4], rows[:, :4] + 1
@@ -726,60 +725,33 @@ def get_batch(learner, check):
         },
     )  # fmt: skip
 
-    xb, yb = check.run(lambda: batch(1000, 64, 8), call="get_batch(torch.arange(1000), ...)")
-    call = "get_batch(torch.arange(1000), config, generator), batch_size 64, block_size 8"
+    config = main.Config(batch_size=64, block_size=8)
+    starts = [main.pick_starts(1000, config, step) for step in (0, 7)]
+
+    def excerpts(*starts):
+        xb = torch.cat(starts)[:, None] + torch.arange(8)
+        return xb, xb + 1
+
+    call = "get_batch(torch.arange(1000), config, step), batch_size 64, block_size 8"
+    batches = check.run(lambda: [batch(1000, 64, 8, step) for step in (0, 7)], call=call)
+    xb, yb = map(torch.cat, zip(*batches))
     check.equal(
-        lambda: (xb, yb), (), (xb[:, :1] + torch.arange(8), xb[:, :1] + torch.arange(1, 9)),
-        by="excerpts without a gap, and one character later", call=call,
+        lambda: (xb, yb), (), excerpts(*starts), by="the excerpts at pick_starts(1000, ...)",
+        call=f"{call}, the excerpts of steps 0 and 7",
         mistakes={
-            "The targets are two characters later: it is one.": (
-                lambda: (xb[:, :1] + torch.arange(8), xb[:, :1] + torch.arange(2, 10))
+            "All excerpts are the same: pick_starts gives a start for each.": check.either(
+                *(excerpts(*(part[i].expand(64) for part in starts)) for i in (0, -1))
             ),
-            "Inputs and targets come from different excerpts: draw the starts once.": (
+            "This is the batch of step 0: give step to pick_starts.": (
+                excerpts(starts[0], starts[0])
+            ),
+            "Inputs and targets come from different excerpts: take both at the same starts.": (
                 lambda: (xb, yb) if (yb[:, 0] != xb[:, 0] + 1).any() else None
             ),
-        },
-    )  # fmt: skip
-    check.between(
-        lambda: len(set(xb[:, 0].tolist())), (), 50, 64, by="64 random starts of 992",
-        call=f"{call}, then the number of different starts",
-        mistakes={
-            "All excerpts are the same: draw a start for each.": (1, 1),
-            "The starts repeat: draw each of them from the whole text.": (2, 49),
-        },
-    )  # fmt: skip
-    check.true(
-        (xb[1:, 0] - xb[:-1, 0] != xb[1, 0] - xb[0, 0]).any(), "The excerpts are not random.",
-        call=call, came=f"starts {xb[:4, 0].tolist()}", expected="random starts",
-    )  # fmt: skip
-    starts = batch(12, 200, 8)[0][:, 0]
-    check.equal(
-        lambda: sorted(set(starts.tolist())), (), [0, 1, 2, 3],
-        by=f"{BY_HAND}: twelve characters, nine for each excerpt and its target",
-        call="the starts of 200 excerpts of 8 characters out of 12",
-        mistakes={
-            "The last excerpt never comes: torch.randint(high, ...) draws from 0 to high - 1.": (
-                [0, 1, 2]
-            ),
-            "The first excerpt never comes: torch.randint(high, ...) begins at 0.": check.either(
-                [1, 2, 3], [1, 2]
+            "The excerpts begin at other places than those of pick_starts.": (
+                lambda: (xb, yb) if (xb[:, 0] != torch.cat(starts)).any() else None
             ),
         },
-    )  # fmt: skip
-    again = batch(1000, 64, 8)[0]
-    check.true(
-        torch.equal(again, xb),
-        "Draw the random numbers from the generator: torch.randint(..., generator=generator).",
-        call="get_batch(...), twice, each with a generator of the same seed",
-        came="two different batches", expected="the same batch twice",
-    )  # fmt: skip
-    generator = torch.Generator().manual_seed(1)
-    first, second = batch(1000, 64, 8, generator=generator), batch(1000, 64, 8, generator=generator)
-    check.true(
-        not torch.equal(first[0], second[0]),
-        "Every batch is the same: use the generator as it is, without a new seed.",
-        call="get_batch(...), twice with one generator",
-        came="the same batch twice", expected="two different batches",
     )  # fmt: skip
 
 
@@ -1204,7 +1176,7 @@ def train(learner, check):
     )  # fmt: skip
     varied = drawn_batches(main, check, call)
     check.true(
-        varied > 1, "Every step uses the same batch: draw it inside the loop.",
+        varied > 1, "Every step uses the same batch: get it inside the loop, and give it step.",
         call=f"{call}, 10 steps, then how many different batches the model got",
         came=str(varied), expected="more than 1",
     )  # fmt: skip

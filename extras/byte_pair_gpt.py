@@ -47,6 +47,20 @@ def encode(tokenizer, text):
     return torch.tensor(tokenizer.encode(text[:1]) + tokenizer.encode(text[1:]))
 
 
+def encode_splits(config, tokenizer, splits, device):
+    """{"train", "val"}: the token ids of both texts, on the device.
+
+    Raises BadInput if a part has too few tokens for one excerpt and the token after it.
+    """
+    data = {name: encode(tokenizer, text).to(device) for name, text in splits.items()}
+    for name, tokens in data.items():
+        if len(tokens) <= config.block_size:
+            few = f"its {name} part has {len(tokens)} tokens, too few for"
+            few += f" --block-size {config.block_size}"
+            raise common.BadInput(f"--data {config.data}: {few}; give a longer text")
+    return data
+
+
 def tokens_per_char(tokens, text):
     """Scored tokens per scored character. Nats per token times this is nats per character."""
     return (len(tokens) - 1) / (len(text) - 1)
@@ -87,11 +101,7 @@ def main():
     prompt = prompts.read_prompt(config.prompt, chars)
     began = time.perf_counter()
     tokenizer = BytePairs(chars, learn_merges(splits["train"], config.vocab_size))
-    data = {name: encode(tokenizer, text).to(device) for name, text in splits.items()}
-    for name, tokens in data.items():
-        if len(tokens) <= config.block_size:
-            few = f"its {name} part has {len(tokens)} tokens, too few for"
-            raise common.BadInput(f"--data {config.data}: {few} --block-size {config.block_size}")
+    data = encode_splits(config, tokenizer, splits, device)
     share = {name: tokens_per_char(data[name], text) for name, text in splits.items()}
     print(f"{tokenizer.vocab_size} tokens, learned in {time.perf_counter() - began:.1f} s")
     longest = sorted(tokenizer.tokens, key=len)[-10:]

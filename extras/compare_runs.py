@@ -1,6 +1,6 @@
 """Runs that differ in one thing each: train them, keep each as JSON, compare them in one table.
 
-ablate_microgpt.py, ablate_shakespeare.py and microgpt_to_shakespeare.py use this file. They say
+ablate_microgpt.py, microgpt_to_shakespeare.py, compare_tokens.py and others use this file. They say
 what differs and how to train. `stage` is the folder whose code they use, such as 05_microgpt. Its
 common.py handles Ctrl-C and writes the files.
 """
@@ -217,14 +217,19 @@ def report(stage, rows, out, title, against):
     """Print the rows as a table and write them to <out>/table.json."""
     content = {"schema": 1, "stage": stage, "unit": "nats/char", "rows": rows}
     save(stage, out / "table.json", content)
+    print_table(title, headers(against), [cells(row) for row in rows])
+    print("val loss in nats/char; mean ± standard deviation if there are several seeds")
+
+
+def print_table(title, headers, rows):
+    """Print rows of text. The first two columns hold words, the others numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for header in headers(against)[:2]:
+    for header in headers[:2]:
         table.add_column(header)
-    for header in headers(against)[2:]:
+    for header in headers[2:]:
         table.add_column(header, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*cells(row))
+        table.add_row(*row)
     console = Console(markup=False, emoji=False, highlight=False)
     console.width = console.width if console.is_terminal else 120
     console.print(table)
-    print("val loss in nats/char; mean ± standard deviation if there are several seeds")

@@ -89,36 +89,76 @@ def browser():
 
 
 class Problems(list):
-    """What must not happen on a page: errors in the console, and requests to anywhere."""
+    """What must not happen on a page: errors in the console, dialogs, and requests to anywhere."""
 
     def watch(self, page):
         page.on("pageerror", lambda error: self.append(f"error: {error}"))
         page.on("console", self.check_message)
+        page.on("dialog", self.refuse_dialog)
         page.on("request", self.check_request)
 
     def check_message(self, message):
         if message.type in ("error", "warning"):
             self.append(message.text)
 
+    def refuse_dialog(self, dialog):
+        self.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
+
     def check_request(self, request):
         if not request.url.startswith(("file:", "data:", "blob:")):
             self.append(f"request: {request.url}")
 
 
-@pytest.fixture
-def explorer_page(browser, explorer_file):
-    """explorer_page("word/emma") opens a view and returns Playwright's page.
+WINDOW = {"viewport": {"width": 1280, "height": 900}}
 
-    path: another page. options: as for browser.new_context, such as viewport and color_scheme. The
-    test fails if there was an error in the console or a request to the outside.
+
+class Tab:
+    """A page that serves one test after the other: a new one costs more than loading the file.
+
+    If a test leaves it hanging, clear() fails, and the later tests open pages of their own.
+    """
+
+    def __init__(self, browser):
+        self.page = browser.new_context(**WINDOW).new_page()
+        self.session = self.page.context.new_cdp_session(self.page)
+        self.problems, self.is_free = Problems(), True
+        self.problems.watch(self.page)
+
+    def clear(self):
+        """Leave the document, what it stored, and the place of the mouse."""
+        self.page.mouse.move(0, 0)
+        self.page.goto("about:blank")
+        stored = {"origin": "file://", "storageTypes": "local_storage"}
+        self.session.send("Storage.clearDataForOrigin", stored)
+        self.is_free = True
+
+
+@pytest.fixture(scope="session")
+def tab(browser):
+    return Tab(browser)
+
+
+@pytest.fixture
+def explorer_page(browser, tab, explorer_file):
+    """explorer_page("word/emma") loads the file, opens a view and returns Playwright's page.
+
+    path: another file. The first page of a test is the shared tab, unless the test needs one of its
+    own: is_new, or options as for browser.new_context, such as viewport and color_scheme. The test
+    fails if there was an error in the console, a dialog or a request to the outside.
     """
     contexts, problems = [], Problems()
+    uses_tab = False
 
-    def open_page(view="", path=explorer_file, **options):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        problems.watch(page)
+    def open_page(view="", path=explorer_file, is_new=False, **options):
+        nonlocal uses_tab
+        if tab.is_free and not is_new and not options:
+            uses_tab, tab.is_free = True, False
+            page = tab.page
+        else:
+            contexts.append(browser.new_context(**{**WINDOW, **options}))
+            page = contexts[-1].new_page()
+            problems.watch(page)
         page.goto(f"{Path(path).as_uri()}#{view}")
         page.wait_for_selector("html[data-ready]", timeout=20_000)
         return page
@@ -126,6 +166,10 @@ def explorer_page(browser, explorer_file):
     yield open_page
     for context in contexts:
         context.close()
+    if uses_tab:
+        tab.clear()
+        problems += tab.problems
+        tab.problems.clear()
     assert not problems
 
 

@@ -141,9 +141,8 @@ class Project:
 
     def __init__(self, root):
         self.root, self.my = root, root / "my"
-        shutil.copytree(
-            ROOT / "tools", root / "tools", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        left_out = shutil.ignore_patterns("__pycache__", "explorer")
+        shutil.copytree(ROOT / "tools", root / "tools", ignore=left_out)
         self.write("01_first/main.py", MAIN)
         self.write("01_first/helper.py", HELPER)
         self.write("02_second/main.py", '"""The second idea."""\n')

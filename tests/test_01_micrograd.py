@@ -1,6 +1,5 @@
 """The engine and its network against PyTorch, finite differences and numbers worked out by hand."""
 
-import gc
 import hashlib
 import itertools
 import json
@@ -583,16 +582,7 @@ def test_a_row_of_the_curve_is_measured_on_the_weights_kept_with_it():
         assert evaluate(model, points["val"])[0] == val_loss
 
 
-@pytest.fixture
-def quick_garbage_collection():
-    """PyTorch's objects, looked through again and again, would double the time of a training."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-def test_the_default_training_learns_the_moons(quick_garbage_collection):
+def test_the_default_training_learns_the_moons():
     config = Config()
     random.seed(config.seed)
     moons = {name: make_moons(config.points, config.noise) for name in SPLITS}

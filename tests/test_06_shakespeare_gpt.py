@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stopping
 from clocks import Clock
 from stages import ROOT, load_stage
 
@@ -30,7 +31,8 @@ main, common, devices, generate, model_py, muon = (
 )  # fmt: skip
 BadInput, pick_device = common.BadInput, devices.pick_device
 PRESETS, Config, Tokenizer = main.PRESETS, main.Config, main.Tokenizer
-evaluate, get_batch, letter_frequencies = main.evaluate, main.get_batch, main.letter_frequencies
+get_batch, pick_starts = main.get_batch, main.pick_starts
+evaluate, letter_frequencies = main.evaluate, main.letter_frequencies
 attention_weights, log_probs, sample = main.attention_weights, main.log_probs, main.sample
 load_text, make_optimizers, schedule = main.load_text, main.make_optimizers, main.schedule
 GPT, CausalSelfAttention = model_py.GPT, model_py.CausalSelfAttention
@@ -102,7 +104,7 @@ def test_a_part_needs_one_excerpt_and_the_character_after_it(tmp_path, too_short
     else:
         splits = load_text(tmp_path, 8)
         data = {name: torch.zeros(len(text), dtype=torch.long) for name, text in splits.items()}
-        xb, _ = get_batch(data["train"], TINY, torch.Generator())
+        xb, _ = get_batch(data["train"], TINY, 0)
         assert xb.shape == (4, 8)
         assert math.isfinite(evaluate(make_model(), data["val"]))
 
@@ -124,9 +126,7 @@ def test_the_tokenizer_has_an_id_for_each_character_and_no_bos():
 
 
 def test_every_excerpt_occurs_in_the_text_and_targets_are_one_character_later():
-    generator = torch.Generator().manual_seed(0)
-    config = replace(TINY, batch_size=64)
-    xb, yb = get_batch(TOKENS, config, generator)
+    xb, yb = get_batch(TOKENS, replace(TINY, batch_size=64), 0)
     assert xb.shape == yb.shape == (64, 8)
     for x, y in zip(xb.tolist(), yb.tolist()):
         assert x[1:] == y[:-1]
@@ -134,19 +134,110 @@ def test_every_excerpt_occurs_in_the_text_and_targets_are_one_character_later():
     assert len({tuple(x) for x in xb.tolist()}) > 40
 
 
-@pytest.mark.parametrize("starts", [1, 2, 5])
-def test_every_possible_start_occurs_the_first_and_the_last_too(starts):
-    data = torch.arange(8 + starts)
-    xb, yb = get_batch(data, replace(TINY, batch_size=200), torch.Generator().manual_seed(0))
-    assert set(xb[:, 0].tolist()) == set(range(starts))
-    assert yb.max() == data[-1]
+def starts_of(steps, length=1000, **changes):
+    """What pick_starts gives for these steps, one after the other. -> list[int]"""
+    config = replace(TINY, **changes)
+    return torch.cat([pick_starts(length, config, step) for step in steps]).tolist()
 
 
-def test_batches_depend_on_the_generator_alone():
-    def batch(seed):
-        return get_batch(TOKENS, TINY, torch.Generator().manual_seed(seed))[0].tolist()
+def excerpts_in(length):
+    """The excerpts that an epoch reads: all that fit but one, so that they can be moved."""
+    return max(1, (length - 1) // TINY.block_size - 1)
 
-    assert batch(1) == batch(1) != batch(2)
+
+@settings(deadline=None)
+@given(st.integers(9, 400), st.integers(1, 50), st.integers(0, 2**32 - 1))
+def test_every_epoch_reads_every_excerpt_once(length, batch_size, seed):
+    """Whatever the batches are: an epoch may end within one, and one may span several."""
+    n, T = excerpts_in(length), TINY.block_size
+    steps = range(-(-3 * n // batch_size))
+    starts = starts_of(steps, length, batch_size=batch_size, seed=seed)
+    assert len(starts) == batch_size * len(steps)
+    assert length - n * T <= 2 * T  # an epoch leaves out little
+    for epoch in (starts[i * n : (i + 1) * n] for i in range(3)):
+        first = min(epoch)
+        assert sorted(epoch) == list(range(first, first + n * T, T))
+        assert first >= 0 and max(epoch) + T < length  # the last of them has its last target
+
+
+def test_the_next_epoch_has_another_order_and_another_offset():
+    n = excerpts_in(1000)
+    starts = starts_of(range(n), batch_size=5)
+    epochs = [starts[i * n : (i + 1) * n] for i in range(5)]
+    offsets = [min(epoch) for epoch in epochs]
+    orders = [[start - min(epoch) for start in epoch] for epoch in epochs]
+    assert len(set(offsets)) >= 3
+    assert len(set(map(tuple, orders))) == 5
+    assert all(order != sorted(order) for order in orders)
+
+
+def test_every_offset_occurs_the_first_and_the_last_too():
+    length = 8 * 5 + 3  # 4 excerpts, moved by up to 10 characters
+    epochs = [starts_of([i], length, batch_size=4) for i in range(300)]
+    assert {min(epoch) for epoch in epochs} == set(range(11))
+    assert max(max(epoch) for epoch in epochs) + 8 == length - 1
+
+
+def test_a_batch_that_spans_two_epochs_ends_one_and_begins_the_next():
+    n = excerpts_in(100)  # 11
+    one_by_one = starts_of(range(3 * n), 100, batch_size=1)
+    assert starts_of([1], 100, batch_size=8) == one_by_one[8:16]
+    assert starts_of([0], 100, batch_size=3 * n) == one_by_one
+
+
+def test_a_text_of_one_excerpt_and_a_target_is_read_again_and_again():
+    xb, yb = get_batch(torch.arange(9), TINY, 5)
+    assert xb.tolist() == 4 * [[0, 1, 2, 3, 4, 5, 6, 7]] and torch.equal(yb, xb + 1)
+
+
+def test_a_batch_depends_on_the_seed_and_the_step_alone():
+    """So a resumed run goes on with the same batches, whatever was drawn in between."""
+
+    def batch(step, **changes):
+        torch.rand(step + 1)  # not by chance: the global generator does not matter
+        return get_batch(TOKENS, replace(TINY, **changes), step)[0].tolist()
+
+    forwards = [batch(step) for step in range(6)]
+    assert [batch(step) for step in reversed(range(6))] == forwards[::-1]
+    assert len({str(xb) for xb in forwards}) == 6
+    assert len({str(batch(0, seed=seed)) for seed in range(10)}) == 10
+
+
+def test_two_ranks_share_one_batch(monkeypatch):
+    config = replace(TINY, batch_size=6)
+    whole, targets = get_batch(TOKENS, config, 3)
+    monkeypatch.setattr(main, "RANKS", 2)
+    for rank in (0, 1):
+        monkeypatch.setattr(main, "RANK", rank)
+        xb, yb = get_batch(TOKENS, config, 3)
+        assert torch.equal(xb, whole[rank::2]) and torch.equal(yb, targets[rank::2])
+
+
+def test_a_stopped_run_goes_on_with_the_batches_of_one_never_stopped(monkeypatch, tmp_path):
+    seen = []
+
+    def spy(data, config, step):
+        seen.append((step, get_batch(data, config, step)[0].tolist()))
+        if stop_in == [step]:
+            stop_in.clear()
+            common.stop(signal.SIGINT, None)
+        return get_batch(data, config, step)
+
+    def run(out, *flags):
+        argv = ["main.py", *small_run(tmp_path, out), "--steps=8", *flags]
+        monkeypatch.setattr(sys, "argv", argv)
+        main.main()
+        common.stop.count, common.stop.training_began = 0, False
+        return [seen.pop(0) for _ in list(seen)]
+
+    monkeypatch.setattr(main, "get_batch", spy)
+    monkeypatch.setattr(common, "CHECKPOINT_SECONDS", 0.0)
+    stop_in = []
+    whole = run(tmp_path / "whole")
+    stop_in = [4]
+    before = run(tmp_path / "stopped")
+    assert [step for step, _ in before] == [0, 1, 2, 3, 4]
+    assert before + run(tmp_path / "stopped", "--resume") == whole
 
 
 # ---- model -----------------------------------------------------------------------------------
@@ -600,10 +691,9 @@ def independent_losses(config, model, data):
          {"params": vectors, "weight_decay": 0.0}],
         betas=(0.9, 0.99), foreach=False,
     )  # fmt: skip
-    generator = torch.Generator().manual_seed(config.seed)
     curve = []
     for step in range(config.steps):
-        xb, yb = get_batch(data["train"], config, generator)
+        xb, yb = get_batch(data["train"], config, step)
         loss = F.cross_entropy(explicit_gpt(model, xb).transpose(1, 2), yb)
         for p, grad in zip(model.parameters(), torch.autograd.grad(loss, model.parameters())):
             p.grad = grad
@@ -1236,62 +1326,46 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 
 
 # ---- stopping --------------------------------------------------------------------------------
-# Runs main.py, and at each of the given moments says so and waits for a signal. The moments are
-# "training" (three steps of it are done), and "evaluation 0", "evaluation 1" and so on.
-WATCHED = """
-import sys, time
-sys.path.insert(0, sys.argv.pop(1))
-from stages import load_stage
-moments = sys.argv.pop(1).split(",")
-main, common = load_stage("06_shakespeare_gpt"), load_stage("06_shakespeare_gpt", "common")
-iterate, evaluations = common.Steps.__iter__, []
-
-def watched(self):
-    moment, first = "training", 3
-    if type(self) is common.Steps:
-        moment, first = f"evaluation {len(evaluations)}", 0
-        evaluations.append(self)
-    for step in iterate(self):
-        if step == first and moment in moments:
-            before = common.stop.count
-            print("in " + moment, flush=True)
-            while common.stop.count == before:
-                time.sleep(0.01)
-        yield step
-
-common.Steps.__iter__ = watched
-common.run(main.main)
-"""
 EARLIER = {"model.pt": b"an earlier model", "result.json": b"an earlier result"}
+STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
-def stopped_run(tmp_path, *moments, signum=signal.SIGINT, **flags):
-    """Run main.py over an earlier run's files, with a signal at each of the moments.
+@pytest.fixture
+def stopped_run(tmp_path, monkeypatch, capsys):
+    """stopped_run("training") runs main.py over an earlier run's files, with a signal at each of
+    the moments that stopping.py knows. -> (status, stdout, stderr)
 
-    Returns (status, stdout, stderr).
+    It runs in this process, as PyTorch is slow to import; in a child if the signal kills it.
     """
-    (tmp_path / "text.txt").write_text(TEXT * 3)  # so much that an evaluation has several batches
-    out = tmp_path / "out"
-    out.mkdir()
-    for name, content in EARLIER.items():
-        (out / name).write_bytes(content)
-    sizes = {**SIZES, "steps": 6, "batch_size": 4, "eval_every": 100, "prompt": "b", **flags}
-    argv = [f"--{name}={value}" for name, value in sizes.items()]
-    argv += [f"--data={tmp_path / 'text.txt'}", f"--out={out}", "--device=cpu"]
-    command = [sys.executable, "-c", WATCHED, str(ROOT / "tools"), ",".join(moments), *argv]
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
-    )
-    printed = ""
-    for moment in moments:
-        for line in child.stdout:
-            printed += line
-            if line == f"in {moment}\n":
-                break
-        child.send_signal(signum)
-    rest, err = child.communicate(timeout=60)
-    assert "Traceback" not in err
-    return child.returncode, printed + rest, err
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
+
+    def stopped_run(*moments, signum=signal.SIGINT, **flags):
+        (tmp_path / "text.txt").write_text(TEXT * 3)  # an evaluation has several batches
+        out = tmp_path / "out"
+        out.mkdir()
+        for name, content in EARLIER.items():
+            (out / name).write_bytes(content)
+        sizes = {**SIZES, "steps": 6, "batch_size": 4, "eval_every": 100, "prompt": "b", **flags}
+        argv = [f"--{name}={value}" for name, value in sizes.items()]
+        argv += [f"--data={tmp_path / 'text.txt'}", f"--out={out}", "--device=cpu"]
+        if signum == signal.SIGKILL:
+            command = [sys.executable, stopping.__file__, str(int(signum)), ",".join(moments)]
+            done = subprocess.run(
+                [*command, *argv], capture_output=True, encoding="utf-8", timeout=300,
+                env={**os.environ, "PYTHONPATH": str(ROOT / "tools")},
+            )  # fmt: skip
+            assert "Traceback" not in done.stderr
+            return done.returncode, done.stdout, done.stderr
+        monkeypatch.setattr(sys, "argv", ["main.py", *argv])
+        monkeypatch.setattr(common.Steps, "__iter__", stopping.signal_at(moments, signum))
+        with pytest.raises(SystemExit) as ended:
+            common.run(main.main)
+        return ended.value.code, *capsys.readouterr()
+
+    yield stopped_run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    common.stop.count, common.stop.training_began = 0, False
 
 
 def saved_run(tmp_path):
@@ -1317,8 +1391,8 @@ SLOW_SIGTERM = pytest.param(signal.SIGTERM, marks=pytest.mark.slow)  # the same 
 
 @posix
 @pytest.mark.parametrize("signum", [signal.SIGINT, SLOW_SIGTERM])
-def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
-    status, printed, _ = stopped_run(tmp_path, "training", signum=signum, steps=1000)
+def test_a_run_stopped_in_training_keeps_what_it_has_learned(stopped_run, signum, tmp_path):
+    status, printed, _ = stopped_run("training", signum=signum, steps=1000)
     assert status == 130
     result, model = saved_run(tmp_path)
     assert (result["steps"], result["interrupted"]) == (4, True)
@@ -1331,8 +1405,8 @@ def test_a_run_stopped_in_training_keeps_what_it_has_learned(signum, tmp_path):
 
 @posix
 @pytest.mark.parametrize("signum", [signal.SIGINT, SLOW_SIGTERM])
-def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
-    status, _, err = stopped_run(tmp_path, "evaluation 2", signum=signum)
+def test_a_stop_while_train_is_scored_loses_that_loss_alone(stopped_run, signum, tmp_path):
+    status, _, err = stopped_run("evaluation 2", signum=signum)
     assert status == 130 and err.count("stopping; the result so far will be kept") == 1
     result, model = saved_run(tmp_path)
     assert (result["steps"], result["interrupted"]) == (6, True)
@@ -1350,10 +1424,12 @@ def test_a_stop_while_train_is_scored_loses_that_loss_alone(signum, tmp_path):
         ["evaluation 1", "evaluation 2"],  # both times while step 2 is scored
     ],
 )
-def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(moments, tmp_path):
+def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(
+    stopped_run, moments, tmp_path
+):
     eval_every = 100 if moments[0] == "training" else 2
     flags = {"steps": 1000, "eval_every": eval_every}
-    status, printed, _ = stopped_run(tmp_path, *moments, **flags)
+    status, printed, _ = stopped_run(*moments, **flags)
     assert status == 130
     result, model = saved_run(tmp_path)
     assert result["loss"] == {"train": None, "val": None, "test": None}
@@ -1366,8 +1442,8 @@ def test_a_second_stop_while_val_is_scored_keeps_the_last_weights_unscored(momen
 
 
 @posix
-def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_path):
-    status, _, _ = stopped_run(tmp_path, "evaluation 1", steps=1000, eval_every=2)
+def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(stopped_run, tmp_path):
+    status, _, _ = stopped_run("evaluation 1", steps=1000, eval_every=2)
     assert status == 130
     result, model = saved_run(tmp_path)
     assert [row[0] for row in result["curve"]] == [0, 2] and result["steps"] == 2
@@ -1387,8 +1463,10 @@ def test_one_stop_while_val_is_scored_ends_the_training_and_scores_it_again(tmp_
         pytest.param("evaluation 1", signal.SIGKILL, marks=pytest.mark.slow),
     ],
 )
-def test_a_run_that_ends_without_a_result_leaves_the_earlier_one(moment, signum, tmp_path):
-    status, _, _ = stopped_run(tmp_path, moment, signum=signum)
+def test_a_run_that_ends_without_a_result_leaves_the_earlier_one(
+    stopped_run, moment, signum, tmp_path
+):
+    status, _, _ = stopped_run(moment, signum=signum)
     assert status == (-signum if signum == signal.SIGKILL else 130)
     files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert files == EARLIER
@@ -1411,5 +1489,5 @@ def test_preset_nanogpt_cpu_reaches_the_loss_of_nanogpts_readme(tmp_path):
 @pytest.mark.slow
 def test_preset_cpu_reaches_its_loss(tmp_path):
     result = whole_run("cpu", tmp_path)
-    assert (result["steps"], result["params"], result["vocab_size"]) == (3600, 822_337, 65)
+    assert (result["steps"], result["params"], result["vocab_size"]) == (2900, 822_337, 65)
     assert result["best"]["val"] <= 1.50

@@ -67,6 +67,30 @@ def test_what_a_line_needs_and_lacks():
         by_name["nanogpt-cpu"].measure()
 
 
+def test_the_published_script_runs_with_the_collector_on_and_off(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/makemore.txt").write_text("emma\nava\n", encoding="utf-8")
+    published = tmp_path / "published.py"
+    published.write_text('"""It."""\nimport gc\nprint(gc.isenabled())\n', encoding="utf-8")
+    collector = []
+
+    def seconds(script, *_, cwd=None):
+        if script.name == "main.py":
+            return 2.0
+        collector.append(bench.child(script, cwd=cwd).strip())
+        return {"True": 80.0, "False": 14.0}[collector[-1]]
+
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    monkeypatch.setattr(bench, "seconds_per_step", seconds)
+    monkeypatch.setattr(bench, "stage", lambda *_: {"chars_seen": 1, "seconds": 1.0})
+    (line,) = (line for line in bench.lines(published, None) if line.name == "microgpt")
+    measured = line.measure()
+    assert collector == ["True", "False"]
+    assert measured["times as fast"] == 40
+    assert measured["times as fast, collector off in both"] == 7
+    assert set(line.bars) <= set(measured)
+
+
 @pytest.fixture
 def run_bench(tmp_path, monkeypatch):
     """run_bench(lines, *flags) -> (status, report or None). The report stays for the next call."""

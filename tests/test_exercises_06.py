@@ -50,6 +50,7 @@ DRAWN = "torch.multinomial(logits.softmax(dim=0).cpu(), 1).item()"
 ATTN = "self.dropout(self.attn(self.ln_1(x), cache, attentions))"
 MLP = "self.dropout(self.mlp_fc2(h))"
 TARGETS = "excerpts[:, :-1], excerpts[:, 1:]"
+PLACES = "data[(starts + torch.arange(config.block_size + 1)).to(data.device)]"
 
 MUTANTS = [
     ("attention", MASK, "pass", "Position 0 sees position 2"),
@@ -178,23 +179,26 @@ MUTANTS = [
     ("get-batch", TARGETS, "excerpts[:, :-1], excerpts[:, -1]", "every position has a target"),
     ("get-batch", TARGETS, "excerpts", "return two"),
     ("get-batch", TARGETS, "excerpts[:, :-1], excerpts[:, :-1] + 1", "the inputs plus 1"),
+    ("get-batch", TARGETS, "excerpts[:, :-1], excerpts[:, 2:]", "two characters later"),
+    ("get-batch", TARGETS, "excerpts[:, :-1], excerpts[:, 1:].flip(0)", "from different excerpts"),
     ("get-batch", TARGETS, "excerpts[:, :-1], excerpts[:, :-1].roll(-1, 1)",
      "the first input again"),
-    ("get-batch", "data[(starts + torch.arange(T + 1)).to(data.device)]",
-     "starts + torch.arange(T + 1)", "These are places"),
-    ("get-batch", "(config.batch_size, 1)", "(config.batch_size,)", "As a column"),
-    ("get-batch", "torch.arange(T + 1)", "torch.arange(T)", "one too short"),
-    ("get-batch", "len(data) - T,", "len(data),", "reaches past the end"),
-    ("get-batch", "len(data) - T,", "len(data) - T - 1,", "No start is left"),
-    ("get-batch", "len(data) - T,", "max(1, len(data) - T - 1),", "The last excerpt never comes"),
-    ("get-batch", "len(data) - T, ", "min(1, len(data) - T - 1), len(data) - T, ",
-     "The first excerpt never comes"),
-    ("get-batch", ", generator=generator", "", "from the generator"),
-    ("get-batch", "generator=generator", "generator=generator.manual_seed(7)",
-     "Every batch is the same"),
-    ("get-batch", "(config.batch_size, 1)", "(1, 1)", "There is one excerpt"),
-    ("get-batch", "starts = starts[RANK::RANKS]", "starts = starts[:1].expand(len(starts), 1)",
+    ("get-batch", PLACES, "starts + torch.arange(config.block_size + 1)", "These are places"),
+    ("get-batch", "[:, None]  # (B, 1)", "", "As a column"),
+    ("get-batch", "config.block_size + 1", "config.block_size", "one too short"),
+    ("get-batch", "config.block_size + 1", "config.block_size + 2", "reaches past the end"),
+    ("get-batch", "starts[RANK::RANKS]", "starts[:1]", "There is one excerpt"),
+    ("get-batch", "starts[RANK::RANKS]", "starts[:1].expand(len(starts), 1)",
      "All excerpts are the same"),
+    ("get-batch", "starts[RANK::RANKS]", "starts[-1:].expand(len(starts), 1)",
+     "All excerpts are the same"),
+    ("get-batch", "config, step)[", "config, 0)[", "the batch of step 0"),
+    ("get-batch", "len(data), config", "len(data) - 1, config", "the length of the whole text"),
+    ("get-batch", "len(data), config", "len(data) - config.block_size, config",
+     "the length of the whole text"),
+    ("get-batch", "pick_starts(len(data), config, step)[:, None]",
+     "torch.randint(len(data) - config.block_size, (config.batch_size, 1))",
+     "at other places than those of pick_starts"),
     ("evaluate", "    model.eval()\n", "", "Dropout is on"),
     ("evaluate", "    model.train(was_training)\n", "", "The model was in training before"),
     ("evaluate", "model.train(was_training)", "model.train()", "not in training before"),
@@ -282,8 +286,8 @@ MUTANTS = [
      f"param_groups:\n                {RATE}\n", "the step before"),
     ("train", "log.add(devices.mean_over_ranks(loss.detach()))", "pass", "The log has no batch"),
     ("train", "logits.flatten(0, 1), yb.flatten()", "logits, yb", "wants (N, V) and (N,)"),
-    ("train", "get_batch(data[\"train\"], config, generator)",
-     "get_batch(data[\"train\"], config, generator.manual_seed(1))", "the same batch"),
+    ("train", "get_batch(data[\"train\"], config, step)", "get_batch(data[\"train\"], config, 0)",
+     "the same batch"),
     ("train", "yb.flatten()", "xb.flatten()", "compares the logits with yb"),
     ("cache", "return keys, values", "return values, keys", "keys and values are exchanged"),
     ("cache", "if self.length > 0", "if True", "None cannot be joined"),
@@ -451,26 +455,25 @@ def draw(logits, temperature=1.0, top_k=None):
     return np.random.choice(ids.numpy(), p=p / p.sum())
 """),
     ("get-batch", """
-def get_batch(data, config, generator):
+def get_batch(data, config, step):
     T = config.block_size
-    starts = torch.randint(0, len(data) - T, (config.batch_size,), generator=generator).tolist()
+    starts = pick_starts(len(data), config, step).tolist()
     xb = torch.stack([data[i : i + T] for i in starts])
     yb = torch.stack([data[i + 1 : i + T + 1] for i in starts])
     return xb, yb
 """),
     ("get-batch", """
-def get_batch(text, config, generator):
+def get_batch(text, config, step):
     windows = text.unfold(0, config.block_size + 1, 1)
-    picked = windows[torch.randint(len(windows), [config.batch_size], generator=generator)]
+    picked = windows[pick_starts(text.numel(), config, step)]
     return [picked[:, :-1], picked[:, 1:]]
 """),
     ("get-batch", """
-def get_batch(data, config, generator):
+def get_batch(data, config, step):
     def excerpt(start):
         return data[start : start + config.block_size]
     xs, ys = [], []
-    for _ in range(config.batch_size):
-        i = torch.randint(len(data) - config.block_size, (1,), generator=generator).item()
+    for i in pick_starts(len(data), config, step):
         xs.append(excerpt(i))
         ys.append(excerpt(i + 1))
     return torch.stack(xs), torch.stack(ys)
@@ -575,8 +578,7 @@ def add(self, k, v):
 FRAME = """
 def train(config, model, data, device, dtype):
     optimizers = make_optimizers(config, model)
-    compute, generator = model, torch.Generator().manual_seed(config.seed)
-    best = {"val": math.inf}
+    compute, best = model, {"val": math.inf}
     log = common.Log(config.steps, lambda: evaluate(model, data["val"]))
     for step in log:
         BLOCK
@@ -585,7 +587,7 @@ def train(config, model, data, device, dtype):
 
 BLOCKS = [
     """
-x, y = get_batch(data["train"], config, generator)
+x, y = get_batch(data["train"], config, step)
 loss = F.cross_entropy(model(x).transpose(1, 2), y)
 params = list(model.parameters())
 for p, g in zip(params, torch.autograd.grad(loss, params)):
@@ -601,7 +603,7 @@ for optimizer in optimizers:
 log.add(loss.item())
 """,
     """
-xb, yb = get_batch(data["train"], config, generator)
+xb, yb = get_batch(data["train"], config, step)
 def set_rate(optimizer, share):
     for g in optimizer.param_groups:
         g.update(lr=schedule(step, share, config) * g["highest_lr"])
@@ -619,7 +621,7 @@ nn_utils.clip_grad_norm_(model.parameters(), max_norm=config.clip)
 log.add(loss.detach())
 """,
     """
-xb, yb = get_batch(data["train"], config, generator)
+xb, yb = get_batch(data["train"], config, step)
 with devices.autocast(device, dtype):
     log_p = compute(xb).log_softmax(dim=-1)
     loss = -log_p.gather(2, yb[:, :, None]).mean()

@@ -49,6 +49,27 @@ def test_families(tmp_path):
                      "1.960", "15"]  # fmt: skip
 
 
+def test_tokens(tmp_path):
+    row = {
+        "entry": "pairs-512", "what": "byte pairs", "vocab_size": 512, "params": 937216,
+        "chars_per_token": 2.2007, "context_chars": 211.27, "unknown_chars": 0.0, "spelling": 0.0,
+        "val": {"mean": 1.61234, "sd": 0.0021}, "diverged": 0, "seeds": [1, 2, 3],
+        "steps": 801.6, "seconds": 60.04,
+    }  # fmt: skip
+    words = {
+        **row, "entry": "words-5", "what": "words seen 5 times", "unknown_chars": 0.1881,
+        "spelling": 0.41193, "known_nats": 4.123, "unknown_nats": 2.5, "spelling_nats": 15.58,
+    }  # fmt: skip
+    put(tmp_path / "06_shakespeare_gpt/compare_tokens/table.json", {"rows": [row, words]})
+    found = lines(readme.generate("tokens 06_shakespeare_gpt/compare_tokens", tmp_path))
+    assert found[2] == ["pairs-512", "byte pairs", "512", "937,216", "2.20", "211", "0.0%",
+                        "1.6123 ± 0.0021", "0.0000", "802", "60.0"]  # fmt: skip
+    assert found[3][6:9] == ["18.8%", "1.6123 ± 0.0021", "0.4119"]
+    assert found[6:] == [["words-5", "words seen 5 times", "4.1", "18.1", "2.5", "15.6"]]
+    marker = "<!-- 06_shakespeare_gpt/compare_tokens/words-5 spelling_nats .1f -->"
+    assert readme.fill(f"{marker}?{readme.END}", tmp_path) == f"{marker}15.6{readme.END}"
+
+
 def test_published_numbers_keep_what_was_measured_and_are_judged_anew(tmp_path):
     check = next(check for check in experiments.CHECKS if check.name == "counts")
     label, number = check.numbers[0].label, check.numbers[0]

@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from command_line import run_tool
+from explorer import __main__ as command
 from explorer.export import NAMES, TITLES, Blob, Problem, collect
 from explorer.page import (
     EXPORT,
@@ -51,9 +53,17 @@ class Elements(HTMLParser):
         return [(attributes, text) for name, attributes, text in self.found if name == tag]
 
 
-def explore(*words):
-    command = [sys.executable, ROOT / "tools/explorer", *words]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
+@pytest.fixture
+def explore(monkeypatch, capsys):
+    """explore("--no-open", ...) -> (status, stdout, stderr) of the command, in this process."""
+
+    def explore(*words):
+        monkeypatch.setattr(sys, "argv", ["explorer", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            run_tool("explore", command.main)
+        return end.value.code, *capsys.readouterr()
+
+    return explore
 
 
 def header_of(page):
@@ -149,19 +159,20 @@ class SimpleBlob:
 
 def test_the_command_writes_a_page_and_says_what_is_missing(explorer_out, tmp_path):
     shutil.copytree(explorer_out / "02_bigram_counts", tmp_path / "out/02_bigram_counts")
-    done = explore("--from", tmp_path / "out", "--no-open")
+    words = [sys.executable, ROOT / "tools/explorer", "--from", tmp_path / "out", "--no-open"]
+    done = subprocess.run(words, capture_output=True, encoding="utf-8", timeout=120)
     assert done.returncode == 0, done.stderr
     assert "03_bigram_learned: not trained yet: make stage 3" in done.stdout
     page = (tmp_path / "out/explorer.html").read_text(encoding="utf-8")
     assert [entry["kind"] for entry in header_of(page)["runs"][0]["models"]] == ["counts", "ngram"]
 
 
-def test_two_runs_are_on_one_page(explorer_out, tmp_path):
+def test_two_runs_are_on_one_page(explore, explorer_out, tmp_path):
     shutil.copytree(explorer_out / "02_bigram_counts", tmp_path / "old/02_bigram_counts")
     out, names = tmp_path / "both.html", explorer_out.parent / "names.txt"
     flags = ["--compare", tmp_path / "old", "--data", names, "--out", out, "--no-open"]
-    done = explore("--from", explorer_out, *flags)
-    assert done.returncode == 0, done.stderr
+    status, _, problem = explore("--from", explorer_out, *flags)
+    assert status == 0, problem
     runs = header_of(out.read_text(encoding="utf-8"))["runs"]
     assert [run["name"] for run in runs] == ["out", "old"]
     assert not {m["key"] for m in runs[0]["models"]} & {m["key"] for m in runs[1]["models"]}
@@ -177,12 +188,12 @@ def test_two_runs_are_on_one_page(explorer_out, tmp_path):
         (["--from", "{out}", "--out", "{tmp}"], "--out"),
     ],
 )
-def test_bad_input_is_one_line(explorer_out, tmp_path, words, problem):
+def test_bad_input_is_one_line(explore, explorer_out, tmp_path, words, problem):
     words = [word.format(tmp=tmp_path, out=explorer_out) for word in words]
-    done = explore(*words, "--no-open")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert re.fullmatch(rf"explore: .*{re.escape(problem)}.*\n", done.stderr)
+    status, printed, said = explore(*words, "--no-open")
+    assert status == 2
+    assert printed == ""
+    assert re.fullmatch(rf"explore: .*{re.escape(problem)}.*\n", said)
 
 
 def test_a_model_that_cannot_be_used_is_named_and_the_rest_is_shown(explorer_out, tmp_path):
@@ -260,19 +271,24 @@ VIEWS = ("next", "word", "inside", "training", "copied", "text", "autodiff", "lo
 def test_hostile_text_is_shown_and_not_obeyed(explorer_page, hostile_file, view):
     """The fixture fails on any error, and the policy would report what it blocks as one."""
     page = explorer_page(f"{view}/%3Cimg%20src=x%20onerror=alert(1)%3E", hostile_file)
-    page.on("dialog", lambda dialog: pytest.fail(f"a dialog: {dialog.message}"))
     page.wait_for_timeout(200)
     assert page.locator("main img, main script, main iframe").count() == 0
 
 
-@pytest.mark.parametrize("stage", ["01_micrograd", "02_bigram_counts"])
+@pytest.fixture(scope="module", params=["01_micrograd", "02_bigram_counts"])
+def single_model_file(request, explorer_out, tmp_path_factory):
+    """The page of one model."""
+    out = tmp_path_factory.mktemp("single")
+    shutil.copytree(explorer_out / request.param, out / request.param)
+    shutil.rmtree(out / request.param / "ngram", ignore_errors=True)
+    path = out / "explorer.html"
+    path.write_bytes(build_page(*collect(out, None, None))[0])
+    return path
+
+
 @pytest.mark.parametrize("view", VIEWS)
-def test_every_view_opens_with_a_single_model(explorer_page, explorer_out, tmp_path, view, stage):
-    shutil.copytree(explorer_out / stage, tmp_path / stage)
-    shutil.rmtree(tmp_path / stage / "ngram", ignore_errors=True)
-    path = tmp_path / "explorer.html"
-    path.write_bytes(build_page(*collect(tmp_path, None, None))[0])
-    page = explorer_page(view, path)
+def test_every_view_opens_with_a_single_model(explorer_page, single_model_file, view):
+    page = explorer_page(view, single_model_file)
     page.wait_for_timeout(100)
     assert page.locator("main > section").inner_text().strip()
 
@@ -281,7 +297,7 @@ def test_every_view_opens_with_a_single_model(explorer_page, explorer_out, tmp_p
 
 
 def test_the_first_paint_comes_within_a_second(explorer_page):
-    page = explorer_page("next")
+    page = explorer_page("next", is_new=True)
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     assert paint < 1000
 

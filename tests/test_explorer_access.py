@@ -56,7 +56,7 @@ def opened(browser, explorer_file):
         pages[name].goto(f"{explorer_file.as_uri()}#{name}")
     for page in pages.values():
         page.wait_for_selector("html[data-ready]")
-        page.wait_for_timeout(300)  # some views go on computing in the background
+    page.wait_for_timeout(300)  # some views go on computing in the background
     yield pages
     context.close()
 

@@ -26,19 +26,25 @@ def weights():
     return weights
 
 
-def gradients(weights, doc, mended):
-    first_microgpt.learn_from(doc, weights, mended)
-    found = {}
+def learn(weights, doc, mended=True):
+    """The loss of a name, and its gradients, which the weights lose again."""
+    loss, found = first_microgpt.learn_from(doc, weights, mended), {}
     for name, matrix in weights.items():
         found[name] = [[p.grad for p in row] for row in matrix]
         for row in matrix:
             for p in row:
                 p.grad = 0.0
-    return found
+    return loss, found
 
 
 def loss(weights, doc):
-    return first_microgpt.learn_from(doc, weights, mended=True)
+    return learn(weights, doc)[0]
+
+
+@pytest.fixture(scope="module")
+def mended(weights):
+    """The mended gradients of a name."""
+    return learn(weights, "ava")[1]
 
 
 def run(*flags):
@@ -53,23 +59,21 @@ def test_the_sizes_are_those_of_the_publication(weights):
     ("wte", 0, 3), ("wpe", 0, 1), ("attn_wq", 2, 5), ("attn_wk", 4, 7), ("attn_wv", 1, 1),
     ("attn_wo", 3, 8), ("mlp_fc1", 20, 4), ("mlp_fc2", 9, 33),
 ])  # fmt: skip
-def test_mended_gradients_equal_finite_differences(weights, name, row, column):
+def test_mended_gradients_equal_finite_differences(weights, mended, name, row, column):
     p, h = weights[name][row][column], 1e-4
-    exact = gradients(weights, "ava", mended=True)[name][row][column]
+    exact = mended[name][row][column]
     losses = []
     for sign in (1, -1):
         p.data += sign * h
         losses.append(loss(weights, "ava"))
         p.data -= sign * h
-        gradients(weights, "ava", mended=True)  # clears
     assert (losses[0] - losses[1]) / (2 * h) == pytest.approx(exact, rel=1e-3, abs=1e-8)
 
 
-def test_as_published_what_positions_share_is_counted_again_and_again(weights):
-    right = gradients(weights, "ava", mended=True)
-    published = gradients(weights, "ava", mended=False)
-    for name in right:
-        ratio = sum_of_squares(published[name]) / sum_of_squares(right[name])
+def test_as_published_what_positions_share_is_counted_again_and_again(weights, mended):
+    _, published = learn(weights, "ava", mended=False)
+    for name in mended:
+        ratio = sum_of_squares(published[name]) / sum_of_squares(mended[name])
         if name in ("attn_wk", "attn_wv", "wte", "wpe"):
             assert ratio > 4, name
         else:  # only one position uses these results
@@ -83,13 +87,10 @@ def sum_of_squares(rows):
 def test_a_name_of_one_letter_is_cut_after_its_end(weights):
     """With two positions, BOS and the letter: the second one uses the keys of the first."""
     assert loss(weights, "a") > 3
-    gradients(weights, "a", mended=True)
 
 
 def test_long_names_are_cut_to_eight_tokens(weights):
-    values = [loss(weights, doc) for doc in ("abcdefg", "abcdefghijk")]
-    gradients(weights, "a", mended=True)
-    assert values[0] == values[1]
+    assert loss(weights, "abcdefg") == loss(weights, "abcdefghijk")
 
 
 @pytest.mark.parametrize("flags, losses", [

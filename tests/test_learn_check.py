@@ -136,6 +136,7 @@ def test_a_call_that_lets_no_other_thread_run(solved):
     """Then the child cannot end itself, and the parent does."""
     body = "import re\n\n\ndef double(x):\n    re.match('(a+)+b', 'a' * 50)\n"
     solved.write("my/01_first/main.py", with_double(body))
+    solved.change("GRACE = 5.0", "GRACE = 0.5", "tools/learn/run_checks.py")
     began = time.monotonic()
     shown = solved.check()
     assert "It took too long and was ended. Is there an endless loop?" in shown

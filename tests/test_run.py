@@ -75,7 +75,8 @@ def project(tmp_path):
     """A folder with the launcher, the tools, two made-up stages and empty requirements files."""
     for name in ("run.py", "Makefile"):
         shutil.copy(ROOT / name, tmp_path)
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    left_out = shutil.ignore_patterns("explorer")
+    shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=left_out)
     write(tmp_path / "requirements.txt", "# nothing\n")
     write(tmp_path / "requirements-dev.txt", "# nothing\n")
     write(tmp_path / "01_first" / "main.py", FIRST)

@@ -92,8 +92,8 @@ def test_every_value_gives_one_folder_that_can_be_made(prompt, tmp_path):
 
 def test_a_series_of_runs_keeps_its_folder():
     """It resumes from the files there, and each run in it has a folder or a file of its own."""
-    for extra in ("ablate_microgpt", "ablate_shakespeare", "families", "makemore_lectures",
-                  "microgpt_to_shakespeare", "ngrams", "scaling"):  # fmt: skip
+    for extra in ("ablate_microgpt", "ablate_shakespeare", "compare_tokens", "families",
+                  "makemore_lectures", "microgpt_to_shakespeare", "ngrams", "scaling"):  # fmt: skip
         source = (ROOT / "extras" / f"{extra}.py").read_text(encoding="utf-8")
         assert "parse_flags(Config, __doc__, tries=False)" in source
 

@@ -9,6 +9,7 @@ sys.path.append(str(ROOT / "extras"))
 
 import bench
 import compare_runs
+import compare_tokens
 import tries
 from published import CHECKS
 from published import rows as published_rows
@@ -34,6 +35,31 @@ def series(results, folder):
     return table(compare_runs.headers(against), rows)
 
 
+def modern(results, folder):
+    """Parts of a modern GPT at equal time: the runs of extras/ablate_modern.py."""
+    rows, chain = read(results / folder / "table.json")["rows"], folder.endswith("chain")
+    headers = ["part", "what", "params", "time of a step", "steps", "val loss", "difference"]
+    lines = [
+        (row["entry"], row["what"], f"{row['params']:,}", f"{row['pace']:.2f}", f"{row['steps']:,}",
+         compare_runs.val_loss(row), compare_runs.plus_minus(row["difference"], "+"),
+         *(["yes" if row["kept"] else "no"] if chain else []))
+        for row in rows
+    ]  # fmt: skip
+    return table([*headers, "kept"] if chain else headers, lines)
+
+
+def mixtures(results, folder):
+    """Averages of seeds, a 6-gram mixed in, a sliding window: the rows of extras/mixtures.py."""
+    content = read(results / folder / "table.json")
+    splits = [split for split in ("val", "test") if split in content]
+    rows = [
+        (row["what"], *(compare_runs.plus_minus(content[split][i]["loss"]) for split in splits))
+        for i, row in enumerate(content["val"])
+    ]
+    weight = f"The 6-gram has a weight of {content['weight']:.2f}."
+    return f"{weight}\n\n" + table(["what", *splits], rows, left=1)
+
+
 def families(results, folder):
     """Counts, MLPs and GPTs side by side: the runs of extras/families.py."""
     rows = [
@@ -44,6 +70,14 @@ def families(results, folder):
     ]  # fmt: skip
     headers = ["run", "model", "params", "characters seen", "train", "val", "test", "seconds"]
     return table(headers, rows)
+
+
+def tokens(results, folder):
+    """The runs of extras/compare_tokens.py, and what an unknown word costs in them."""
+    rows = read(results / folder / "table.json")["rows"]
+    runs = table(compare_tokens.HEADERS, map(compare_tokens.cells, rows))
+    unknown = map(compare_tokens.unknown_cells, filter(compare_tokens.has_unknown, rows))
+    return f"{runs}\n\n{table(compare_tokens.UNKNOWN_HEADERS, unknown)}"
 
 
 def published(results, _):
@@ -178,7 +212,10 @@ KINDS = {
     "tries": answers,
     "try-text": tries.text_block,
     "series": series,
+    "modern": modern,
+    "mixtures": mixtures,
     "families": families,
+    "tokens": tokens,
     "published": published,
     "temperatures": temperatures,
     "known": known,
