@@ -9,13 +9,8 @@ import pytest
 from stages import ROOT
 
 EXTRAS = sorted(path.stem for path in (ROOT / "extras").glob("*.py"))
-<<<<<<< HEAD
-NO_PROGRAMS = ("byte_pairs", "compare_runs", "stage_code")  # others import them
-WITHOUT_PYTORCH = (*NO_PROGRAMS, "eurekalabs_ngram", "first_microgpt", "ngrams")
-=======
 NO_PROGRAMS = ("byte_pairs", "compare_runs", "stage_code", "words")  # others import them
-WITHOUT_PYTORCH = (*NO_PROGRAMS, "first_microgpt", "ngrams")
->>>>>>> main
+WITHOUT_PYTORCH = (*NO_PROGRAMS, "eurekalabs_ngram", "first_microgpt", "ngrams")
 PRINTS_ONLY = ("first_microgpt",)  # writes no result
 # Prints the variable at the moment when somebody imports torch, and ends there.
 PROGRAM = """
