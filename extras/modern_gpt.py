@@ -73,7 +73,8 @@ def read_parts(names):
 def rmsnorm(x):
     """Scale x to a mean square of 1, as in stage 05. (..., C) -> (..., C)"""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (..., 1)
-    return x / (length / math.sqrt(x.shape[-1]) + 1e-5)
+    scale = 1 / (length / math.sqrt(x.shape[-1]) + 1e-5)
+    return x * scale
 
 
 def narrow(x):
@@ -119,21 +120,17 @@ class Attention(nn.Module):
         """(B, T, C) -> (B, T, C), and the values, (B, n_kv_head, T, head_dim)"""
         B, T, C = x.shape
         x = narrow(x)
-        v = self.attn_wv(x)  # (B, T, n_kv_head * head_dim)
+        q, k, v = self.attn_wq(x), self.attn_wk(x), self.attn_wv(x)  # (B, T, n * head_dim) each
         if value_embedding is not None:
             v = v + value_embedding
-        q, k, v = (
-            numbers.view(B, T, n, self.head_dim).transpose(1, 2)
-            for numbers, n in (
-                (self.attn_wq(x), self.n_head),
-                (self.attn_wk(x), self.n_kv_head),
-                (v, self.n_kv_head),
-            )
-        )  # (B, T, n * head_dim) -> (B, n, T, head_dim) each
-        if self.mix is not None:
-            v = self.mix[0] * v + self.mix[1] * first_values
+        q = q.view(B, T, self.n_head, self.head_dim)
+        k = k.view(B, T, self.n_kv_head, self.head_dim)
+        v = v.view(B, T, self.n_kv_head, self.head_dim)
         if self.qk_norm:
             q, k = rmsnorm(q), rmsnorm(k)
+        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (B, n, T, head_dim)
+        if self.mix is not None:
+            v = self.mix[0] * v + self.mix[1] * first_values
         if self.rotary:
             q, k = rotate(q, angles), rotate(k, angles)
         values = v
