@@ -23,7 +23,8 @@ import torch
 import torch.nn.functional as F
 
 import modern_gpt
-from ablate_shakespeare import SMALL, encode
+from ablate_shakespeare import SMALL as SMALL_GPT
+from ablate_shakespeare import encode
 from compare_runs import by_difference, compare, describe, report, run_all, save
 
 STAGE = "06_shakespeare_gpt"
@@ -31,6 +32,7 @@ common = load_stage(STAGE, "common")
 stage = load_stage(STAGE)
 devices = load_stage(STAGE, "devices")
 
+SMALL = {**SMALL_GPT, "n_head": 2}  # as many as main.py's model
 WHAT = {
     "baseline": "stage 06's model",
     **modern_gpt.PARTS,
