@@ -48,7 +48,8 @@ CHAIN = "no_biases,rmsnorm,rotary,qk_norm,swiglu,previous,gated_attention"
 # ---- config ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Config(stage.Config):
-    steps: int = common.flag(3000, "updates of the weights", 0, 10**7)
+    steps: int = common.flag(2750, "updates of the weights", 0, 10**7)
+    eval_every: int = common.flag(1000, "steps between two measurements of the val loss", 1, 10**7)
     batch_size: int = common.flag(12, "excerpts in one step, once they are long", 1, 10**5)
     block_size: int = common.flag(256, "characters in an excerpt: the model sees no more", 1, 10**5)
     first_block_size: int = common.flag(96, "characters in an excerpt at first", 1, 10**5)
