@@ -60,6 +60,8 @@ class Config(stage.Config):
     def __post_init__(self):
         super().__post_init__()
         read_parts(self.parts)
+        if stage.RANKS > 1:
+            raise common.BadInput("modern_gpt.py works in one process: start it without torchrun")
 
 
 def read_parts(names):
@@ -380,8 +382,11 @@ def main():
         config.steps, val_loss, looks=range(config.eval_every, 10**9, config.eval_every),
         minutes=config.minutes, scoring=scoring, state=[model, *optimizers],
     )  # fmt: skip
+    if config.compile:
+        devices.check_compiler(device)
+    compute = torch.compile(model) if config.compile else model
     batches = growing_batches(config, data["train"])
-    train(config, model, optimizers, log, batches, device, dtype)
+    train(config, compute, optimizers, log, batches, device, dtype)
     loss = {"val": log.val}
     if not log.stopped:
         with devices.autocast(device, dtype):
