@@ -51,7 +51,7 @@ class Config:
     table: str = common.flag("alone", "alone or chain", choices=["alone", "chain"])
     seeds: int = common.flag(3, "runs of each row", 1, 1000)
     seed: int = common.flag(1337, "the first seed; the others follow it", 0, 2**31)
-    steps: int = common.flag(700, "updates of the baseline; all rows get its time", 0, 10**7)
+    steps: int = common.flag(450, "updates of the baseline; all rows get its time", 0, 10**7)
     again: bool = common.flag(False, "also repeat the finished runs")
     device: str = common.flag(
         "auto", "auto, cpu, cuda or mps", choices=["auto", "cpu", "cuda", "mps"]
