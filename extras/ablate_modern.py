@@ -15,6 +15,7 @@ import json
 import statistics
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from stage_code import ROOT, load_stage
@@ -39,7 +40,7 @@ WHAT = {
     "ema": "scored with a running mean of the weights",
 }
 EMA = 0.98  # each step moves the mean by 2% of the way: it covers about the last 50 steps
-ROUNDS = 15  # of measuring the pace; the median counts
+ROUNDS = 40  # steps that measure the pace, of both models in turn; the median counts
 
 
 # ---- config ----------------------------------------------------------------------------------
@@ -96,27 +97,30 @@ def train(config, parts, tokenizer, data):
 
 # ---- equal time ------------------------------------------------------------------------------
 def step_time(config, parts, tokenizer, data):
-    """Yield the seconds of a step, again and again: the mean of three steps."""
+    """Yield the seconds of a step, again and again.
+
+    On a CPU, these are seconds of its work, which other programs on the machine do not lengthen.
+    """
     torch.manual_seed(config.seed)
     model = modern_gpt.make_model(config, tokenizer).to(config.device)
     if "ema" in parts:
         keep_mean(model)
     optimizers = stage.make_optimizers(config, model)
     dtype = devices.pick_dtype(config.dtype, config.device)
-    while True:
-        began = time.perf_counter()
-        for step in range(3):
-            xb, yb = stage.get_batch(data["train"], config, step)
+    clock = time.process_time if config.device == "cpu" else time.perf_counter
+    for step in count():
+        began = clock()
+        xb, yb = stage.get_batch(data["train"], config, step)
+        with devices.autocast(config.device, dtype):
+            loss = F.cross_entropy(model(xb).flatten(0, 1), yb.flatten())
+        model.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        for optimizer in optimizers:
             with devices.autocast(config.device, dtype):
-                loss = F.cross_entropy(model(xb).flatten(0, 1), yb.flatten())
-            model.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-            for optimizer in optimizers:
-                with devices.autocast(config.device, dtype):
-                    optimizer.step()
+                optimizer.step()
         loss.item()  # waits for a GPU
-        yield (time.perf_counter() - began) / 3
+        yield clock() - began
 
 
 class Series:
@@ -146,8 +150,9 @@ class Series:
         if entry not in self.pace:
             before = step_time(self.settings(set()), set(), self.tokenizer, self.data)
             own = step_time(self.settings(parts), parts, self.tokenizer, self.data)
-            ratios = [1 / next(before) * next(own) for _ in range(ROUNDS)]
-            self.pace[entry] = 1.0 if not parts else round(statistics.median(ratios), 3)
+            times = [(next(before), next(own)) for _ in range(ROUNDS)]
+            theirs, ours = map(statistics.median, zip(*times))
+            self.pace[entry] = round(ours / theirs, 3) if parts else 1.0
             save(STAGE, self.out / "pace.json", self.pace)
         return round(self.config.steps / self.pace[entry])
 
