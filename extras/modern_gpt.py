@@ -54,6 +54,7 @@ class Config(stage.Config):
     block_size: int = common.flag(256, "characters in an excerpt: the model sees no more", 1, 10**5)
     first_block_size: int = common.flag(96, "characters in an excerpt at first", 1, 10**5)
     growth: float = common.flag(0.6, "share of the training before they grow", 0, 1)
+    reach: int = common.flag(3, "characters before whose embeddings `previous` adds", 1, 100)
     parts: str = common.flag(CHAIN, f"new parts, separated by commas, of: {', '.join(PARTS)}")
     out: Path = common.flag(common.OUT / "modern", "folder for result.json and model.pt")
 
@@ -227,8 +228,8 @@ class ModernGPT(nn.Module):
         self.vocab_size, self.softcap = vocab_size, "softcap" in parts
         self.wte = nn.Embedding(vocab_size, C)
         self.wpe = None if "rotary" in parts else nn.Embedding(config.block_size, C)
-        # One table for each of the three characters before; id vocab_size: there is none.
-        reach = 3 if "previous" in parts else 0
+        # One table for each of the characters before; id vocab_size: there is none.
+        reach = config.reach if "previous" in parts else 0
         self.wte_before = nn.ModuleList(nn.Embedding(vocab_size + 1, C) for _ in range(reach))
         self.pairs = nn.Embedding(vocab_size**2, C) if "pair_table" in parts else None
         self.dropout = SharedDropout(config.dropout)
