@@ -5,7 +5,8 @@ chain adds them one after another. A part that makes the loss no lower leaves th
 the next row continues without it.
 
 All rows train for the same time. A part that makes a step slower gets fewer steps: pace.json holds
-the time of a step of each row, measured side by side before the training. The model is main.py's,
+the time of a step of each row as a multiple of the baseline's, measured side by side before the
+training. The model is main.py's,
 but smaller (SMALL), so that a run takes seconds.
 Run: python extras/ablate_modern.py
      python extras/ablate_modern.py --table chain
