@@ -6,8 +6,7 @@ the next row continues without it.
 
 All rows train for the same time. A part that makes a step slower gets fewer steps: pace.json holds
 the time of a step of each row as a multiple of the baseline's, measured side by side before the
-training. The model is main.py's,
-but smaller (SMALL), so that a run takes seconds.
+training. The model is main.py's, but smaller (SMALL), so that a run takes seconds.
 Run: python extras/ablate_modern.py
      python extras/ablate_modern.py --table chain
 """
