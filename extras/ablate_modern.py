@@ -195,8 +195,8 @@ def chain(series):
     for entry in list(WHAT)[1:]:
         if common.stop.count:
             break
-        # SwiGLU and ReLU squared are two answers to the same question.
-        tried = parts | {entry} if entry != "swiglu" else parts - {"relu_squared"} | {entry}
+        either = {"swiglu", "relu_squared"}  # one takes the place of the other
+        tried = (parts - either if entry in either else parts) | {entry}
         series.train({entry: tried})
         references[entry] = last
         row = series.rows(references)[-1]

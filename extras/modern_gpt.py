@@ -66,10 +66,12 @@ class Config(stage.Config):
 
 
 def read_parts(names):
-    """"a,b" -> {"a", "b"}. BadInput if one of them is not in PARTS."""
+    """"a,b" -> {"a", "b"}. BadInput if one is not in PARTS, or if two exclude each other."""
     parts = {name.strip() for name in names.split(",") if name.strip()}
     for name in sorted(parts - set(PARTS)):
         raise common.BadInput(f"--parts: there is no {name}; choose from {', '.join(PARTS)}")
+    if {"swiglu", "relu_squared"} <= parts:
+        raise common.BadInput("--parts: swiglu and relu_squared exclude each other; drop one")
     return parts
 
 

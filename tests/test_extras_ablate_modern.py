@@ -49,7 +49,7 @@ def test_every_part_is_compared_with_stage_06_at_equal_time(run, monkeypatch, tm
 
 def test_the_chain_keeps_what_lowers_the_loss(run, monkeypatch):
     """Losses made up: rmsnorm and softcap help, everything else hurts."""
-    worth = {"rmsnorm": -0.5, "softcap": -0.25}
+    worth = {"rmsnorm": -0.5, "swiglu": -0.0625, "softcap": -0.25}
 
     def made_up(config, parts, tokenizer, data):
         val = 3.0 + sum(worth.get(part, 0.125) for part in parts)
@@ -59,11 +59,13 @@ def test_the_chain_keeps_what_lowers_the_loss(run, monkeypatch):
     monkeypatch.setattr(ablate_modern, "train", made_up)
     rows = {row["entry"]: row for row in run("chain", "--steps=4", "--seeds=2")}
     kept = [entry for entry, row in rows.items() if row["kept"]]
-    assert kept == ["baseline", "rmsnorm", "softcap"]
+    assert kept == ["baseline", "rmsnorm", "swiglu", "softcap"]
     assert rows["rotary"]["val"]["mean"] == 3 - 0.5 + 0.125
-    assert rows["softcap"]["difference"]["mean"] == -0.25  # against rmsnorm, the last one kept
+    # In the place of SwiGLU, not after it.
+    assert rows["relu_squared"]["difference"]["mean"] == 0.125 + 0.0625
+    assert rows["softcap"]["difference"]["mean"] == -0.25  # against swiglu, the last one kept
     assert rows["ema"]["difference"]["mean"] == 0.125
-    assert rows["ema"]["params"] == 3
+    assert rows["ema"]["params"] == 4
 
 
 def test_the_mean_of_the_weights():

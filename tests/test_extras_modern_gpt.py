@@ -228,3 +228,5 @@ def test_excerpts_grow():
 def test_an_unknown_part_is_one_line(monkeypatch, tmp_path):
     with pytest.raises(common.BadInput, match="there is no swish; choose from rmsnorm, "):
         Config(parts="rotary,swish")
+    with pytest.raises(common.BadInput, match="exclude each other"):
+        Config(parts="swiglu,relu_squared")
