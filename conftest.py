@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from stages import ROOT
+from stages import ROOT, loaded
 
 # PyTorch reads these when it is imported, which some tests do before a stage's common.py sets the
 # first one. With a pytest for every core, each of them computes in one thread.
@@ -42,3 +42,12 @@ def collector():
     """Stage 05 switches Python's garbage collector off for its run; a later test has it again."""
     yield
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def checkpoint():
+    """A run that a test breaks off leaves its checkpoint in common.py; a later test has none."""
+    yield
+    for modules in loaded.values():
+        if "common" in modules:
+            modules["common"].checkpoint = None
