@@ -601,7 +601,7 @@ LEARNING = {
     "score": (["tools/score.py"], "how much a text surprises each model: make score NAME=emma"),
     "generate": (["tools/generate.py"], "let models continue a beginning: ARGS='--prompt em'"),
     "ablate": (run_ablate, "what each part of a model is worth: make ablate 5, make ablate 6"),
-    "modern": (["extras/modern_gpt.py"], "stage 06 with the parts of a modern GPT: five minutes"),
+    "modern": (["extras/modern_gpt.py"], "stage 06 with the parts of a modern GPT: four minutes"),
     "families": (run_families, "is attention better? counts, MLPs and GPTs compared, 10 minutes"),
     "plots": (["tools/plots.py"], "draw the pictures of out/ again"),
     "notebook": (run_notebook, "open a lesson in JupyterLab: make notebook 3"),
