@@ -56,7 +56,10 @@ class Names:
     scorings = ("",)  # one way to score
 
     def splits(self, path):
-        return names.load_splits(path)
+        try:
+            return names.load_splits(path)
+        except ValueError as error:  # stage 05's BadInput, which is not stage 06's
+            raise common.BadInput(str(error)) from None
 
     def hold_out(self, splits):
         """(the rest of train, the held-out tenth), lists of names"""

@@ -60,7 +60,7 @@ class Config(stage.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        read_parts(self.parts)
+        check_heads(self)
         if stage.RANKS > 1:
             raise common.BadInput("modern_gpt.py works in one process: start it without torchrun")
 
@@ -73,6 +73,16 @@ def read_parts(names):
     if {"swiglu", "relu_squared"} <= parts:
         raise common.BadInput("--parts: swiglu and relu_squared exclude each other; drop one")
     return parts
+
+
+def check_heads(config):
+    """BadInput if the parts in config do not exist, or do not fit its heads."""
+    parts, head_dim = read_parts(config.parts), config.n_embd // config.n_head
+    if "rotary" in parts and head_dim % 2:
+        problem = f"rotary turns pairs of numbers, but a head has {head_dim}"
+        raise common.BadInput(f"{problem}: change --n-embd or --n-head")
+    if "grouped_queries" in parts and config.n_head % 2:
+        raise common.BadInput(f"grouped_queries pairs heads: --n-head {config.n_head} is odd")
 
 
 # ---- model -----------------------------------------------------------------------------------

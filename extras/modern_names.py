@@ -56,7 +56,7 @@ class Config:
             problem = f"--n-embd {self.n_embd} is not a multiple of --n-head {self.n_head}"
             raise common.BadInput(problem)
         try:
-            modern_gpt.read_parts(self.parts)
+            modern_gpt.check_heads(self)
         except ValueError as error:  # stage 06's BadInput, which is not stage 05's
             raise common.BadInput(str(error)) from None
 

@@ -121,3 +121,9 @@ def test_a_run_trains_what_is_missing(monkeypatch, tmp_path, capfd):
 
     monkeypatch.setattr(mixtures.subprocess, "run", none)
     mixtures.main()
+
+
+def test_missing_names_are_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["mixtures.py", "--task=names", f"--data={tmp_path / 'no'}"])
+    with pytest.raises(mixtures.common.BadInput, match="No such file"):
+        mixtures.main()

@@ -230,3 +230,11 @@ def test_an_unknown_part_is_one_line(monkeypatch, tmp_path):
         Config(parts="rotary,swish")
     with pytest.raises(common.BadInput, match="exclude each other"):
         Config(parts="swiglu,relu_squared")
+
+
+def test_heads_that_do_not_fit_are_one_line():
+    with pytest.raises(common.BadInput, match="a head has 3: change --n-embd or --n-head"):
+        Config(n_embd=6, n_head=2)
+    assert Config(n_embd=6, n_head=2, parts="swiglu").n_embd == 6
+    with pytest.raises(common.BadInput, match="--n-head 1 is odd"):
+        Config(parts="grouped_queries", n_head=1)
