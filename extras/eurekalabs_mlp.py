@@ -16,7 +16,7 @@ from stage_code import load_stage
 import torch
 import torch.nn.functional as F
 
-from eurekalabs_ngram import make_tape
+from eurekalabs_ngram import make_tape, unseen_names
 
 common = load_stage("04_embedding_mlp", "common")
 names = load_stage("04_embedding_mlp", "names")
@@ -97,8 +97,7 @@ def main():
             problem = f"{part} is not longer than --block-size {config.block_size}"
             raise common.BadInput(f"--data {config.data}: {problem}; give more lines")
     common.begin_run(config)
-    known = set(splits["train"])
-    unseen = [doc for doc in splits["test"] if doc not in known]
+    unseen = unseen_names(splits)
     tokenizer = names.Tokenizer(sum(splits.values(), []))
     data = {part: contexts(docs, tokenizer, config.block_size) for part, docs in splits.items()}
     torch.manual_seed(config.seed)

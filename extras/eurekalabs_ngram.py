@@ -55,6 +55,12 @@ def name_windows(docs, n):
     return windows
 
 
+def unseen_names(splits):
+    """The names of test that are not in train."""
+    known = set(splits["train"])
+    return [doc for doc in splits["test"] if doc not in known]
+
+
 # ---- model and evaluation --------------------------------------------------------------------
 def evaluate(counts, smoothing, vocab_size, windows):
     """Mean of -log P(last character | those before it) over the windows, in nats per character.
@@ -110,8 +116,7 @@ def main():
     loss = {part: best[part] for part in ("train", "val")}
     loss["test"] = evaluate(on_tape, smoothing, vocab_size, tape_windows(splits["test"], n))
     print(f"the lowest val loss has: {n}-gram, smoothing {smoothing}; test loss {loss['test']:.6f}")
-    known = set(splits["train"])
-    unseen = [doc for doc in splits["test"] if doc not in known]
+    unseen = unseen_names(splits)
     by_name = name_windows(splits["train"], n)
     alone = evaluate(by_name, smoothing, vocab_size, name_windows(splits["test"], n))
     print(f"the same with each name on its own: test loss {alone:.6f}")

@@ -157,9 +157,9 @@ def best_weight(probs, counted):
 def trained(task, config, folder, seed, data):
     """The model in a folder, trained first if it is not there."""
     if not (folder / "result.json").exists():
-        flags = ["--seed", seed, "--data", data, "--out", folder, "--resume"]
-        flags = flags if any(folder.glob("checkpoint*")) else flags[:-1]
+        flags = ["--seed", seed, "--data", data, "--out", folder]
         flags += ["--steps", config.steps] if config.steps else []
+        flags += ["--resume"] if any(folder.glob("checkpoint*")) else []
         print(f"\n=== seed {seed}: {folder.name}", flush=True)
         done = subprocess.run([sys.executable, task.program.__file__, *map(str, flags)])
         if done.returncode:

@@ -1,8 +1,8 @@
 """A modern GPT: stage 06's model with the parts that large models have changed since GPT-2.
 
 Same as stage 06: the data, the optimizers, the evaluation, the samples.
-New here: PARTS, each of which can be switched on alone, and excerpts that grow. docs/modern.md
-explains them.
+New here: the PARTS, which can each be switched on alone, and a training whose excerpts grow.
+docs/modern.md explains both.
 Run: python extras/modern_gpt.py
      python extras/modern_gpt.py --parts rotary,qk_norm --steps 1000
 """
@@ -41,7 +41,7 @@ PARTS = {
     "zero_init": "attn_wo, mlp_fc2 and lm_head start at 0",
     "softcap": "logits are kept between -15 and 15",
 }
-# What `make modern` switches on: each of them helped at equal time (docs/experiments.md).
+# What `make modern` switches on, chosen on val with the full model (docs/experiments.md).
 CHAIN = "no_biases,rmsnorm,rotary,qk_norm,swiglu,previous,gated_attention"
 
 

@@ -9,7 +9,6 @@ sys.path.append(str(ROOT / "extras"))
 
 import bench
 import compare_runs
-import compare_tokens
 import tries
 from published import CHECKS
 from published import rows as published_rows
@@ -74,6 +73,8 @@ def families(results, folder):
 
 def tokens(results, folder):
     """The runs of extras/compare_tokens.py, and what an unknown word costs in them."""
+    import compare_tokens  # it imports PyTorch, which no other table needs
+
     rows = read(results / folder / "table.json")["rows"]
     runs = table(compare_tokens.HEADERS, map(compare_tokens.cells, rows))
     unknown = map(compare_tokens.unknown_cells, filter(compare_tokens.has_unknown, rows))

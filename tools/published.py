@@ -246,8 +246,8 @@ def eurekalabs_mlp(out):
     ours = run_once("04_embedding_mlp/main.py", place, *flags)
     stage, names = load_stage("04_embedding_mlp"), load_stage("04_embedding_mlp", "names")
     model, splits = stage.load(place), names.load_splits(data)
-    unseen = set(splits["test"]) - set(splits["train"])
-    unseen = [doc for doc in splits["test"] if doc in unseen]
+    known = set(splits["train"])
+    unseen = [doc for doc in splits["test"] if doc not in known]
     return {
         "val": result["loss"]["val"],
         "test": result["loss"]["test"],

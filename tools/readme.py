@@ -8,8 +8,9 @@ of its own, and the generated lines go between them:
     <!-- generated: table -->                      the full loss table
     <!-- generated: table short -->                its ten most important rows
     <!-- generated: output 04_embedding_mlp -->    what that stage printed
-    <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: families, tokens,
-                                                   published, temperatures, known, bench
+    <!-- generated: series 05_microgpt/ablate -->  a series of runs; also: modern, mixtures,
+                                                   families, tokens, published, temperatures,
+                                                   known, bench
                                                    (tools/experiments.py)
     <!-- generated: tries 04_embedding_mlp -->     the tries of a stage; also: try-text
     <!-- generated: predictions 05_microgpt -->    for handouts; also: exercises (tools/handouts.py)
