@@ -20,7 +20,7 @@ from rich.console import Console
 
 import score as tool
 from stages import ROOT, load_stage
-from trained_models import MODELS, load_model
+from trained_models import MODELS, load_code, load_model
 
 NAMES = (ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()[:250]
 VAL = [name for name in NAMES if zlib.crc32(name.encode()) % 10 == 8]
@@ -31,12 +31,18 @@ RUNS = {  # folder in out/: flags of a run of a second or less
     "04_embedding_mlp": ["--steps=60", "--batch-size=64", "--n-hidden=16", "--block-size=4"],
     "05_microgpt": ["--steps=20", "--n-embd=8", "--block-size=6"],
     "05_microgpt/twin": ["--steps=30", "--batch-size=32", "--n-embd=8", "--block-size=6"],
+    "05_microgpt/modern": ["--steps=30", "--batch-size=32", "--n-embd=8", "--block-size=6"],
     "06_shakespeare_gpt": [
         "--steps=20", "--batch-size=8", "--block-size=16", "--n-embd=16", "--n-layer=1",
         "--device=cpu", "--dtype=float32",  # the precision of log_probs
     ],
+    "06_shakespeare_gpt/modern": [
+        "--steps=20", "--batch-size=8", "--block-size=16", "--n-embd=16", "--n-layer=1",
+        "--device=cpu", "--dtype=float32",
+    ],
 }
-NAMES_RUNS = list(RUNS)[:5]
+NAMES_RUNS = [folder for folder in RUNS if not tool.reads_running_text(folder)]
+TEXT_RUNS = [folder for folder in RUNS if tool.reads_running_text(folder)]
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +53,12 @@ def trained(tmp_path_factory):
     def trained(folder):
         if folder not in runs:
             out = tmp_path_factory.mktemp("out")
-            text = SPEECH * 6 if folder == tool.RUNNING_TEXT else "\n".join(NAMES)
+            text = SPEECH * 6 if folder in TEXT_RUNS else "\n".join(NAMES)
             (out / "data.txt").write_text(text, encoding="utf-8")
-            stage, module = folder.split("/")[0], MODELS[folder][0]
             flags = [*RUNS[folder], f"--data={out / 'data.txt'}", f"--out={out / folder}"]
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "argv", ["main.py", *flags])
-                load_stage(stage, module).main()
+                load_code(folder).main()
             runs[folder] = out
         module, model = load_model(runs[folder], folder)
         return SimpleNamespace(out=runs[folder], module=module, model=model)
@@ -71,7 +76,7 @@ def result(out, folder):
 
 def draw(run, folder, count, temperature):
     """Samples of names, or 20 characters after a line end of a running text."""
-    if folder != tool.RUNNING_TEXT:
+    if folder in NAMES_RUNS:
         return tool.draw(run.module, run.model, temperature, count)
     torch.manual_seed(tool.SEED)
     return [run.module.sample(run.model, "\n", 20, temperature)[1:] for _ in range(count)]
@@ -89,19 +94,22 @@ def test_scores_of_all_val_names_average_to_the_val_loss(folder, trained):
     assert any(len(name) > 6 for name in VAL)  # longer than the block_size of 05
 
 
-def test_scores_of_the_blocks_of_val_average_to_the_best_val_loss(trained):
-    run = trained("06_shakespeare_gpt")
+@pytest.mark.parametrize("folder", TEXT_RUNS)
+def test_scores_of_the_blocks_of_val_average_to_the_kept_val_loss(folder, trained):
+    run = trained(folder)
     val = (SPEECH * 6)[int(0.9 * len(SPEECH * 6)) :]
     blocks = [val[i : i + 17] for i in range(0, len(val) - 1, 16)]
     losses = sum(score_all(run, blocks), [])
     assert len(losses) == len(val) - 1
-    best = result(run.out, "06_shakespeare_gpt")["best"]["val"]
-    assert tool.mean(losses) == pytest.approx(best, rel=1e-5)
+    r = result(run.out, folder)
+    kept = r.get("best", r["loss"])["val"]  # the modern GPT keeps its last weights
+    assert tool.mean(losses) == pytest.approx(kept, rel=1e-5)
 
 
-def test_a_running_text_slides_through_the_block(trained):
+@pytest.mark.parametrize("folder", TEXT_RUNS)
+def test_a_running_text_slides_through_the_block(folder, trained):
     """Each character is scored from the 16 before it. What lies further back does not matter."""
-    run = trained("06_shakespeare_gpt")
+    run = trained(folder)
     whole, end = score_all(run, [SPEECH[:40], SPEECH[23:40]])
     assert len(whole) == 39  # all but the first
     assert len(end) == 16 and whole[-1] == pytest.approx(end[-1])
@@ -122,7 +130,7 @@ def test_a_score_is_that_of_the_character_that_came(folder, trained):
     run, text = trained(folder), "further" if "06" in folder else "annabella"
     rows = run.module.log_probs(run.model, text)
     stoi = {ch: i for i, ch in enumerate(run.model.tokenizer.chars)}
-    if folder == tool.RUNNING_TEXT:
+    if folder in TEXT_RUNS:
         expected = [-row[stoi[ch]] for row, ch in zip(rows, text[1:])]
     else:
         expected = [-row[stoi[ch]] for row, ch in zip(rows, text)] + [-rows[-1][len(stoi)]]
@@ -152,7 +160,7 @@ def test_cold_samples_take_the_likeliest_character_each_time(folder, trained):
     run = trained(folder)
     stoi = {ch: i for i, ch in enumerate(run.model.tokenizer.chars)}
     for cold in set(draw(run, folder, 5, 0.01)):
-        if folder == tool.RUNNING_TEXT:
+        if folder in TEXT_RUNS:
             rows = run.module.log_probs(run.model, "\n" + cold)
         else:
             rows = run.module.log_probs(run.model, cold)
@@ -281,10 +289,13 @@ def test_a_text_is_no_markup_and_no_escape():
 
 
 def test_a_narrow_terminal_gets_the_losses_of_all_models():
-    scores = {folder: [1.25, 2.5, 0.5] for folder in RUNS}
-    printed = rendered("ab", scores, width=70)
-    assert printed.count("2.50*") == 6 and max(map(len, printed.splitlines())) <= 70
-    assert "0.287" in rendered("ab", scores) and "0.287" not in printed
+    of_stages = [folder for folder in tool.TEXT_MODELS if folder.endswith("twin") or "/" not in folder]
+    for folders, width in ((of_stages, 70), (tool.TEXT_MODELS, 80)):
+        scores = {folder: [1.25, 2.5, 0.5] for folder in folders}
+        printed = rendered("ab", scores, width)
+        assert printed.count("2.50*") == len(folders)
+        assert max(map(len, printed.splitlines())) <= width
+        assert "0.287" in rendered("ab", scores, 130) and "0.287" not in printed
 
 
 @pytest.mark.parametrize("words, stages, texts", [
@@ -413,6 +424,8 @@ def test_a_running_text_lies_beside_the_names_and_its_mean_apart(score, trained,
     assert (status, err) == (0, "")
     assert rows["h"][-1] == rows["(end)"][-1] == "-" != rows["e"][-1]
     assert "06 reads a running text" in out
+    status, out, err = score("6", "hear")  # nothing to tell apart
+    assert (status, err) == (0, "") and "06 reads" not in out
     status, out, err = score("2", "6", "a")  # one character: 06 has nothing to score
     assert status == 0 and err.startswith("left out: 06_shakespeare_gpt: the text 'a' is too short")
     assert "02" in out and "06 reads" not in out

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stages import ROOT, load_stage
-from trained_models import MODELS, NoModel, load_model
+from trained_models import COMMANDS, MODELS, NoModel, load_code, load_model
 
 TEXT = "\n".join((ROOT / "data" / "names.txt").read_text(encoding="utf-8").split()[:200])
 SIZES = ["--steps=2", "--n-embd=4", "--n-layer=1", "--block-size=4", "--n-head=2"]
@@ -20,7 +20,9 @@ FLAGS = {
     "04_embedding_mlp": ["--steps=2", "--batch-size=8", "--n-hidden=4", "--n-embd=2"],
     "05_microgpt": SIZES,
     "05_microgpt/twin": [*SIZES, "--batch-size=8"],
+    "05_microgpt/modern": [*SIZES, "--batch-size=8"],
     "06_shakespeare_gpt": [*SIZES, "--batch-size=8", "--device=cpu", "--dtype=float32"],
+    "06_shakespeare_gpt/modern": [*SIZES, "--batch-size=8", "--device=cpu", "--dtype=float32"],
 }
 WRONG = [None, "x", "ab", -1, 0, 1, 0.5, 50, math.nan, True, [], ["a"], [1, 2], {}, [[0.0]],
          torch.zeros(2), torch.zeros(3, 3)]  # fmt: skip
@@ -35,13 +37,12 @@ def trained(tmp_path_factory):
         if folder not in runs:
             out = tmp_path_factory.mktemp("out")
             (out / "data.txt").write_text(TEXT, encoding="utf-8")
-            name, file = MODELS[folder]
             flags = [*FLAGS[folder], f"--data={out / 'data.txt'}", f"--out={out / folder}"]
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "argv", ["main.py", *flags])
-                load_stage(folder.split("/")[0], name).main()
-            path = out / folder / file
-            if file.endswith(".pt"):
+                load_code(folder).main()
+            path = out / folder / MODELS[folder][1]
+            if path.suffix == ".pt":
                 saved = torch.load(path, weights_only=True)
             else:
                 saved = json.loads(path.read_text(encoding="utf-8"))
@@ -140,7 +141,8 @@ def test_a_model_whose_training_diverged_is_refused_and_says_so(folder, trained)
     key = "W" if "W" in run.saved else "weights"
     changed = {**run.saved, key: diverged(run.saved[key])}
     write(run.path, changed)
-    with pytest.raises(NoModel, match="not finite, because its training diverged; run the stage"):
+    rerun = f"run {COMMANDS[folder]} again" if folder in COMMANDS else "run the stage again"
+    with pytest.raises(NoModel, match=f"not finite, because its training diverged; {rerun}"):
         load_model(run.out, folder)
     write(run.path, run.saved)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from stages import ROOT, load_stage
 
 from command_line import Parser, fail, run_tool
-from score import RUNNING_TEXT, TEXT_MODELS, Problem, ask_all
-from trained_models import has_model
+from score import RUNNING_TEXT, TEXT_MODELS, Problem, ask_all, reads_running_text
+from trained_models import has_model, how_to_train
 from visible import visible
 
 common = load_stage(RUNNING_TEXT, "common")
@@ -53,9 +53,21 @@ def rest_of_name(module, model, prompt, args):
 
 def rest_of_text(module, model, prompt, args):
     """Yield the characters that continue a running text. They have no end."""
-    generate, tokens = load_stage(RUNNING_TEXT, "generate").generate, model.tokenizer.encode(prompt)
-    for token in generate(model, tokens, sys.maxsize, args.temperature, args.top_k):
+    tokens, how = model.tokenizer.encode(prompt), (args.temperature, args.top_k)
+    if module is load_stage(RUNNING_TEXT):  # has a cache
+        new = load_stage(RUNNING_TEXT, "generate").generate(model, tokens, sys.maxsize, *how)
+    else:
+        new = draw_one_by_one(model, tokens, *how)
+    for token in new:
         yield model.tokenizer.decode([token])
+
+
+def draw_one_by_one(model, tokens, *how):
+    """Yield ids without an end, each drawn given the last block_size ones before it."""
+    window = tokens
+    while True:
+        window = [*window, *model.generate(window, 1, *how)][-model.block_size :]
+        yield window[-1]
 
 
 def continue_prompt(rest, prompt, stop, length):
@@ -75,7 +87,7 @@ def find_models(out, words):
     No words means all models of names. Raises Problem if a word names none.
     """
     if not words:
-        found = [f for f in TEXT_MODELS if f != RUNNING_TEXT and has_model(out, f)]
+        found = [f for f in TEXT_MODELS if not reads_running_text(f) and has_model(out, f)]
         if not found:
             raise Problem(f"{out} has no trained model of names: make stage 2 trains one")
         return found
@@ -88,7 +100,7 @@ def find_models(out, words):
         found = [f for f in named if has_model(out, f)]
         if not found:
             first = named[0]
-            raise Problem(f"{out} has no trained {first}: make stage {int(first[:2])} trains it")
+            raise Problem(f"{out} has no trained {first}: {how_to_train(first)} trains it")
         models += found
     return models
 
@@ -177,7 +189,7 @@ def main():
         folders = find_models(args.out, args.words)
         answers = ask_all(args.out, folders, [args.prompt or ""], lambda *model: ask(*model, args))
         for folder, [texts] in answers.items():
-            if folder == RUNNING_TEXT:
+            if reads_running_text(folder):
                 shown = [visible(text.strip("\n"), "\n\t") for text in texts]
                 print(f"---- {folder} ----", "\n----\n".join(shown), "----", sep="\n")
             else:

@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import random
+import re
 import sys
 import unicodedata
 from contextlib import suppress
@@ -25,12 +26,12 @@ from rich.text import Text
 from atomic_write import write_atomically
 from command_line import Parser, fail, run_tool
 from progress_bar import track
-from trained_models import MODELS, NoModel, has_model, load_model
+from trained_models import MODELS, NoModel, has_model, how_to_train, load_model
 from visible import visible
 
 NAMES = ROOT / "data" / "names.txt"
 TEXT_MODELS = [folder for folder in MODELS if folder != "01_micrograd"]
-RUNNING_TEXT = "06_shakespeare_gpt"  # knows no names, and no end of a text
+RUNNING_TEXT = "06_shakespeare_gpt"  # its models know no names, and no end of a text
 TEMPERATURES = (0.2, 0.5, 0.8, 1.0, 1.3)
 SEED = 42  # of the choice of names, their scrambling and the samples
 # In nats: P above 0.37 is no surprise, below 0.14 a surprise, and below 0.018 a great one.
@@ -39,6 +40,10 @@ STYLES = ((1, "green"), (2, ""), (4, "yellow"), (math.inf, "red"))
 
 class Problem(ValueError):
     """The user asked for something impossible. The message says why and what to do."""
+
+
+def reads_running_text(folder):
+    return folder.split("/")[0] == RUNNING_TEXT
 
 
 # ---- the command line ------------------------------------------------------------------------
@@ -75,7 +80,7 @@ def find_models(out, stages):
     missing = [folder for folder in wanted if "/" not in folder and folder not in present]
     if not found:
         first = missing[0]
-        raise Problem(f"{out} has no trained model: make stage {int(first[:2])} trains {first}")
+        raise Problem(f"{out} has no trained model: {how_to_train(first)} trains {first}")
     return found, missing
 
 
@@ -171,7 +176,7 @@ def side_by_side(text, scores, width):
     table = Table(title=Text(repr(text), "bold"), **layout)
     table.add_column("")
     for folder in scores:
-        header = folder.replace("05_microgpt/", "05_").replace("_", "\n")
+        header = re.sub("_.+/", "_", folder).replace("_", "\n")  # "05\ntwin"
         table.add_column(Text(header), justify="right", no_wrap=True)
     rows = [[Text(ch if ch.isprintable() and ch != " " else repr(ch))] for ch in text]
     rows.append([Text("(end)")])
@@ -198,10 +203,11 @@ def compare_models(console, out, folders, texts):
         console.print(side_by_side(text, of_text, console.width))
         console.print()
     console.print("A cell shows P, if there is room, and -log P in nats; * marks the highest.")
-    if RUNNING_TEXT in scores:
+    kinds = {reads_running_text(folder) for folder in scores}
+    if len(kinds) == 2:
         console.print(
             "06 reads a running text: it scores neither the first character nor an end, so do not "
-            "compare its mean with the others."
+            "compare its mean with those of the models of names."
         )
 
 
@@ -363,7 +369,7 @@ def main():
         stages, texts = read_words(args.words)
         folders, missing = find_models(args.out, stages)
         if args.temperatures or args.scrambled:
-            folders = [folder for folder in folders if folder != RUNNING_TEXT]
+            folders = [folder for folder in folders if not reads_running_text(folder)]
             missing = [stage for stage in missing if stage != RUNNING_TEXT]
             if not folders:
                 raise Problem(f"{RUNNING_TEXT} knows no names; give a trained stage from 2 to 5")
@@ -382,7 +388,7 @@ def main():
     except Problem as problem:
         return fail("score", str(problem))
     if missing:
-        print(f"Not trained yet: {', '.join(f'{s} (make stage {int(s[:2])})' for s in missing)}")
+        print(f"Not trained yet: {', '.join(f'{s} ({how_to_train(s)})' for s in missing)}")
     return 0
 
 

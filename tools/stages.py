@@ -27,7 +27,7 @@ sys.excepthook = explain_missing
 def load_stage(stage, module="main"):
     """Import a module of a stage, once. load_stage("05_microgpt", "torch_twin")
 
-    ImportError if the stage has no such file.
+    "extras" works as well. ImportError if the folder has no such file.
     """
     folder = ROOT / stage
     own = {path.stem for path in folder.glob("*.py")}

@@ -1,4 +1,4 @@
-"""The trained models in out/: where each one is, and which module of its stage loads it."""
+"""The trained models in out/: where each one is, and which module loads it."""
 
 import math
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stages import load_stage
 
-MODELS = {  # folder in out/: (the module of the stage that loads its model, the model's file)
+MODELS = {  # folder in out/: (the module that loads its model, the model's file)
     "01_micrograd": ("main", "model.json"),
     "02_bigram_counts": ("main", "model.json"),
     "03_bigram_learned": ("main", "model.pt"),
@@ -14,7 +14,15 @@ MODELS = {  # folder in out/: (the module of the stage that loads its model, the
     "05_microgpt": ("main", "model.json"),
     "05_microgpt/twin": ("torch_twin", "model.pt"),
     "05_microgpt/best": ("torch_twin", "model.pt"),
+    "05_microgpt/modern": ("modern_names", "model.pt"),
     "06_shakespeare_gpt": ("main", "model.pt"),
+    "06_shakespeare_gpt/modern": ("modern_gpt", "model.pt"),
+}
+OF_EXTRAS = ("05_microgpt/modern", "06_shakespeare_gpt/modern")  # the others are a stage's own
+COMMANDS = {  # what trains a model, where `make stage` does not
+    "05_microgpt/best": "make extras",
+    "05_microgpt/modern": "python extras/modern_names.py",
+    "06_shakespeare_gpt/modern": "make modern",
 }
 
 
@@ -26,31 +34,38 @@ def has_model(out, folder):
     return os.path.exists(out / folder / MODELS[folder][1])  # unlike Path's, it raises no error
 
 
+def how_to_train(folder):
+    """The command that trains the model of a folder."""
+    return COMMANDS.get(folder, f"make stage {int(folder[:2])}")
+
+
 def load_model(out, folder, place=None):
-    """Return (the stage's module, the model that it loads from out/folder). Raises NoModel.
+    """Return (the module of a model, the model that it loads from out/folder). Raises NoModel.
 
     place: the folder of the model, if it is another one, such as that of a try.
     """
-    name, file = MODELS[folder]
-    module = load_code(folder.split("/")[0], name)
+    file = MODELS[folder][1]
+    rerun = f"run {COMMANDS[folder]}" if folder in COMMANDS else "run the stage"
+    module = load_code(folder)
     try:
         model = module.load(place or out / folder)
         if hasattr(module, "log_probs"):
             try_out(module, model)
     except FileNotFoundError as error:
-        raise NoModel(f"{file} is missing; run the stage") from error
+        raise NoModel(f"{file} is missing; {rerun}") from error
     except NoModel as problem:
-        raise NoModel(f"{file} {problem}; run the stage again") from problem
+        raise NoModel(f"{file} {problem}; {rerun} again") from problem
     except Exception as error:  # an older or broken file can raise nearly anything
         problem = f"{file} cannot be read ({type(error).__name__})"
-        raise NoModel(f"{problem}; run the stage again") from error
+        raise NoModel(f"{problem}; {rerun} again") from error
     return module, model
 
 
-def load_code(stage, name):
-    """A module of a stage. NoModel, which says where, if Python cannot import it."""
+def load_code(folder):
+    """The module of a model. NoModel, which says where, if Python cannot import it."""
+    name = MODELS[folder][0]
     try:
-        return load_stage(stage, name)
+        return load_stage("extras" if folder in OF_EXTRAS else folder.split("/")[0], name)
     except ModuleNotFoundError:
         raise
     except SyntaxError as error:

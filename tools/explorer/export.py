@@ -17,7 +17,7 @@ import numpy as np
 
 from plot_style import STAGE_COLOURS
 from table_rows import group_rows, read_results
-from trained_models import MODELS, NoModel, has_model, load_model
+from trained_models import MODELS, NoModel, has_model, how_to_train, load_model
 
 NAMES = (ROOT / "data/names.txt", ROOT / "data/makemore.txt")
 TITLES = {
@@ -253,15 +253,9 @@ def collect_run(run, number):
     def key_of(folder):
         return f"{number}:{folder}"
 
-    for folder in MODELS:
-        if folder == "01_micrograd":
-            continue
+    for folder in TITLES:
         if not has_model(run, folder):
-            stage = folder[:2].lstrip("0")
-            how = f"make stage {stage}"
-            if folder.endswith("best"):
-                how = "make extras"
-            lines.append((folder, f"not trained yet: {how}"))
+            lines.append((folder, f"not trained yet: {how_to_train(folder)}"))
             continue
         try:
             entry, new = export_model(run, folder, key_of(folder))
