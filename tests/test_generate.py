@@ -109,7 +109,7 @@ def test_the_likeliest_name_is_that_of_the_models_own_probabilities(folder, gene
 def test_the_likeliest_text_is_that_of_the_models_own_probabilities(folder, generate, out):
     module, model = load_model(out, folder)
     text = "All:\n"
-    # Stage 06 forgets half of its block when that is full, and so do its log_probs not.
+    # log_probs always sees a whole block. When it is full, stage 06 drops half of it to draw.
     for _ in range(12 if folder == tool.RUNNING_TEXT else 30):
         row = module.log_probs(model, text)[-1]
         text += model.tokenizer.decode([row.index(max(row))])
