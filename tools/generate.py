@@ -3,7 +3,8 @@
     generate [STAGES] [--prompt TEXT]     such as: generate 4 --prompt em
     generate 6 --prompt "ROMEO:\\n" --stop "\\n\\n"
 
-Without a stage, every trained model of names answers.
+Without a stage, every trained model of names answers. A stage also means the modern GPT that
+extras/ trained on its data, and 06_shakespeare_gpt/modern means that one alone.
 """
 
 import argparse

@@ -4,7 +4,8 @@
     score [STAGES] --scrambled [TEXT...]  real names against the same letters shuffled
     score [STAGES] --temperatures         what a lower or higher temperature changes
 
-NAME=emma also means the text emma.
+NAME=emma also means the text emma. A stage also means the modern GPT that extras/ trained on its
+data.
 """
 
 import argparse
