@@ -53,7 +53,7 @@ class Config:
     )
     preset: str = flag("cpu", f"{', '.join(PRESETS)}; other flags override it", choices=[*PRESETS])
     seed: int = flag(1337, "seeds the random weights, batches and samples", 0, 2**32 - 1)
-    steps: int = flag(2900, "updates of the weights", 0, 10**7)
+    steps: int = flag(3150, "updates of the weights", 0, 10**7)
     minutes: float = flag(0.0, "train for this long instead; 0: use --steps", 0, 10**5)
     batch_size: int = flag(32, "excerpts in one step", 1, 10**5)
     block_size: int = flag(96, "characters in an excerpt: the model sees no more", 1, 10**5)

@@ -111,8 +111,8 @@ def test_the_scale_of_stage_06():
         f"{params / 1e9:.4f} billion", f"{seen / 1e9:.3f} billion", f"{seen / params:.0f}",
         f"${compute / 1e13:.1f} \\times 10^{{13}}$",
     ]  # fmt: skip
-    assert round(seen / result["targets"]["train"]) == 9
-    said("each character of its text nine times")
+    assert round(seen / result["targets"]["train"]) == 10
+    said("each character of its text ten times")
     years = 3.8e25 / (compute / result["seconds"]) / YEAR
     assert 2e6 < years < 8e6, "the page says: about four million years"
     said("about four million years")

@@ -563,12 +563,22 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def start_watched(stage, *flags):
-    """A child that has done three steps of its training."""
-    command = [sys.executable, "-c", WATCHED, str(ROOT / stage / "main.py"), *map(str, flags)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert any(b"in training" in line for line in child.stdout)
-    return child
+@pytest.fixture
+def start_watched():
+    """Start a child and wait for the third step of its training."""
+    children = []
+
+    def start(stage, *flags):
+        command = [sys.executable, "-c", WATCHED, str(ROOT / stage / "main.py"), *map(str, flags)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        children.append(child)
+        assert any(b"in training" in line for line in child.stdout)
+        return child
+
+    yield start
+    for child in children:  # one that ignored its signal would train for days
+        child.kill()
+        child.wait()
 
 
 # All signals in one stage, as all stages have the same common.py; in the others, only Ctrl-C.
@@ -578,7 +588,7 @@ STOPS += [(stage, signal.SIGINT) for stage in STAGES if stage[:2] not in ("01", 
 
 @posix
 @pytest.mark.parametrize("stage, signum", STOPS)
-def test_a_stop_keeps_the_result_so_far(stage, signum, data, tmp_path):
+def test_a_stop_keeps_the_result_so_far(stage, signum, start_watched, data, tmp_path):
     flags = ["--steps=1000000", "--data", data(stage), "--out", tmp_path / "o"]
     if stage == "06_shakespeare_gpt":
         flags += QUICK[stage][1:]
@@ -803,7 +813,7 @@ def test_a_run_that_cannot_print_keeps_its_result(how, data, tmp_path):
 
 
 @posix
-def test_a_second_run_into_one_folder_is_refused(run, data, tmp_path):
+def test_a_second_run_into_one_folder_is_refused(run, start_watched, data, tmp_path):
     stage, out = "01_micrograd", tmp_path / "o"
     child = start_watched(stage, "--steps=1000000", "--data", data(stage), "--out", out)
     status, _, err = run(stage, *QUICK[stage], "--data", data(stage), "--out", out)

@@ -1294,6 +1294,25 @@ def test_the_tests_run_on_all_cores(pytest_words):
     assert pytest_words(cores=3, system="macOS")[:2] == ["-n", "3"]
 
 
+def test_tests_on_all_cores_have_one_thread_each(launcher, monkeypatch, tmp_path, capfd):
+    program = tmp_path / "pytest.py"  # found before the library
+    program.write_text("import os; print(os.environ.get('OMP_NUM_THREADS'))\n", encoding="utf-8")
+    monkeypatch.setattr(launcher, "ROOT", tmp_path)
+    monkeypatch.setattr(launcher, "find_python", lambda dev: sys.executable)
+    monkeypatch.setattr(launcher.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+    def threads(*words):
+        assert launcher.run_tests(list(words)) == 0
+        return capfd.readouterr().out.strip()
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads() == "1"
+    assert threads("-n0") == "None"
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads() == "3"
+
+
 @pytest.mark.parametrize("words", [
     ["-n", "0"], ["-n4"], ["--numprocesses=3"], ["-p", "no:xdist"], ["-pno:xdist"], ["-s"], ["-vs"],
     ["-qsx"], ["--capture=no"], ["--pdb"], ["-x", "--trace", "tests"],
