@@ -30,7 +30,7 @@ FLAGS = {  # folder in out/: flags of a run of a second or less
         "--device=cpu", "--dtype=float32",  # the precision of log_probs
     ],
 }  # fmt: skip
-# A program that a shell starts with & ignores Ctrl-C, and so do its children. Tests send it to them.
+# A program that a shell starts with & ignores Ctrl-C, and so do its children, which tests stop so.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
