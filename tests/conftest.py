@@ -30,7 +30,7 @@ FLAGS = {  # folder in out/: flags of a run of a second or less
         "--device=cpu", "--dtype=float32",  # the precision of log_probs
     ],
 }  # fmt: skip
-# A program that a shell starts with & ignores Ctrl-C, and so do its children, which tests stop so.
+# Started with &, a program and its children ignore Ctrl-C, but the tests of stops send it to them.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
