@@ -4,12 +4,12 @@ These are extra rows, and each says what it took. They do not belong beside the 
 models: an average of three models has three times the parameters and takes three times as long.
 
 - seeds: P is the mean of what models with different seeds say.
-- 6-gram: P is a mean of the model's P and of the one by extras/ngrams.py. The weight is not chosen
-  on val. A tenth of train is held out, a model and a 6-gram learn from the rest, and the weight is
-  the one that is best on the held-out tenth.
+- 6-gram: P is a weighted mean of the model's P and that of the 6-gram in extras/ngrams.py. The
+  weight is not chosen on val. A tenth of train is held out, a model and a 6-gram learn from the
+  rest, and the weight is the one that is best on the held-out tenth.
 - sliding window (Shakespeare): stage 06 scores in blocks, as nanoGPT does, so the first characters
-  of a block see next to nothing. Here each character sees at least half a context, as usual in
-  papers. (The first half context of the text sees what there is.)
+  of a block see next to nothing. Here each character sees at least half a context, as in many
+  papers. (In the first half context of the text, it sees all that came before.)
 
 It trains what is missing: two more seeds, and a model without the held-out tenth.
 Run: python extras/mixtures.py --task names
@@ -155,7 +155,7 @@ def best_weight(probs, counted):
 
 
 def trained(task, config, folder, seed, data):
-    """The model in a folder, trained first if it is not there."""
+    """The model in a folder; if there is none, train it first."""
     if not (folder / "result.json").exists():
         flags = ["--seed", seed, "--data", data, "--out", folder]
         flags += ["--steps", config.steps] if config.steps else []
@@ -169,7 +169,7 @@ def trained(task, config, folder, seed, data):
 
 # ---- main ------------------------------------------------------------------------------------
 def table_rows(task, models, docs, counted, weight):
-    """The rows of the table for a split: what was mixed, and the loss, one for each model or one.
+    """Rows of the table for a split: what was mixed, and a loss for each model, or a single one.
 
     counted: P of the targets by the 6-gram.
     """

@@ -25,7 +25,7 @@ prompts = load_stage("06_shakespeare_gpt", "prompts")
 
 PARTS = {
     "rmsnorm": "RMSNorm without learned numbers for LayerNorm",
-    "no_biases": "no biases",
+    "no_biases": "no biases in the layers and lm_head",
     "rotary": "queries and keys turned by their position, for position embeddings",
     "qk_norm": "RMSNorm on every query and key",
     "swiglu": "SwiGLU for GELU, with as many parameters",
@@ -34,9 +34,9 @@ PARTS = {
     "value_embeddings": "every layer adds an embedding of the character to its values",
     "pair_table": "an embedding for each pair of neighbouring characters",
     "previous": "embeddings of the three characters before",
-    "x0_scalars": "every layer reads a learned mix of its input and of the embeddings",
+    "x0_scalars": "every layer reads a learned mix of its input and the embeddings",
     "value_residual": "every layer mixes the values of the first layer into its own",
-    "gated_attention": "every head has a gate, which the character opens or closes",
+    "gated_attention": "every head has a gate, which its input opens or closes",
     "tied": "lm_head is wte",
     "zero_init": "attn_wo, mlp_fc2 and lm_head start at 0",
     "softcap": "logits are kept between -15 and 15",
@@ -54,7 +54,7 @@ class Config(stage.Config):
     block_size: int = common.flag(256, "characters in an excerpt: the model sees no more", 1, 10**5)
     first_block_size: int = common.flag(96, "characters in an excerpt at first", 1, 10**5)
     growth: float = common.flag(0.6, "share of the training before they grow", 0, 1)
-    reach: int = common.flag(3, "characters before whose embeddings `previous` adds", 1, 100)
+    reach: int = common.flag(3, "how many characters back `previous` looks", 1, 100)
     parts: str = common.flag(CHAIN, f"new parts, separated by commas, of: {', '.join(PARTS)}")
     out: Path = common.flag(common.OUT / "modern", "folder for result.json and model.pt")
 
@@ -76,7 +76,7 @@ def read_parts(names):
 
 
 def check_heads(config):
-    """BadInput if the parts in config do not exist, or do not fit its heads."""
+    """BadInput if a part in config does not exist or does not fit its heads."""
     parts, head_dim = read_parts(config.parts), config.n_embd // config.n_head
     if "rotary" in parts and head_dim % 2:
         problem = f"rotary turns pairs of numbers, but a head has {head_dim}"
@@ -87,7 +87,7 @@ def check_heads(config):
 
 # ---- model -----------------------------------------------------------------------------------
 def rmsnorm(x):
-    """Scale x to a mean square of 1, as in stage 05. (..., C) -> (..., C)"""
+    """Scale x to a mean square of 1, nearly as in stage 05. (..., C) -> (..., C)"""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # (..., 1)
     scale = 1 / (length / math.sqrt(x.shape[-1]) + 1e-5)
     return x * scale
@@ -96,7 +96,7 @@ def rmsnorm(x):
 def narrow(x):
     """x in the type of autocast's matrix products.
 
-    Autocast converts the input of every Linear. Where several of them read x, once is enough.
+    Autocast converts the input of every Linear. If several of them read x, once is enough.
     """
     kind = x.device.type
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
@@ -106,8 +106,8 @@ def rotate(x, angles):
     """Turn each pair of numbers of a query or a key by an angle. (B, n_head, T, head_dim) -> same
 
     angles: cosines and sines, (T, head_dim / 2) each. Number i and number i + head_dim / 2 are the
-    coordinates of a point in the plane. The dot product of two turned vectors depends on the
-    difference of their angles, and thus on the distance of their positions.
+    coordinates of a point in the plane. Turning changes no length, so positions change the dot
+    product of two vectors only through the distance between them.
     """
     cos, sin = angles.to(x.dtype)
     a, b = x.chunk(2, dim=-1)  # (B, n_head, T, head_dim / 2) each
@@ -166,7 +166,7 @@ class MLP(nn.Module):
     def __init__(self, n_embd, parts):
         super().__init__()
         bias = "no_biases" not in parts
-        # SwiGLU has a third matrix. With two thirds of the hidden numbers, it is as large.
+        # SwiGLU has a third matrix. With about two thirds of the hidden numbers, it is as large.
         n_hidden = 8 * n_embd // 3 // 8 * 8 if "swiglu" in parts else 4 * n_embd
         self.mlp_fc1 = nn.Linear(n_embd, n_hidden, bias=bias)
         self.mlp_gate = nn.Linear(n_embd, n_hidden, bias=bias) if "swiglu" in parts else None
@@ -190,7 +190,7 @@ class MLP(nn.Module):
 class SharedDropout(nn.Dropout):
     """Dropout that drops the same numbers at all positions of an excerpt.
 
-    It needs fewer random numbers, and the model finds it harder to do without the dropped ones.
+    It draws fewer random numbers, and the model cannot find a dropped number at another position.
     """
 
     def forward(self, x):
@@ -240,7 +240,7 @@ class ModernGPT(nn.Module):
         self.vocab_size, self.softcap = vocab_size, "softcap" in parts
         self.wte = nn.Embedding(vocab_size, C)
         self.wpe = None if "rotary" in parts else nn.Embedding(config.block_size, C)
-        # One table for each of the characters before; id vocab_size: there is none.
+        # One table for each distance back; id vocab_size: there is no character.
         reach = config.reach if "previous" in parts else 0
         self.wte_before = nn.ModuleList(nn.Embedding(vocab_size + 1, C) for _ in range(reach))
         self.pairs = nn.Embedding(vocab_size**2, C) if "pair_table" in parts else None
@@ -256,7 +256,8 @@ class ModernGPT(nn.Module):
         self.lm_head = nn.Linear(C, vocab_size, bias="no_biases" not in parts)
         self.init_weights(config.n_layer, parts)
         head_dim = C // n_head
-        # The first pair of numbers turns by 1 radian a position, the last by nearly 1 / 10,000.
+        # The first pair of numbers turns by 1 radian a position, the last by 1 / 7,500 (if a head
+        # has 64 numbers).
         speeds = 10_000.0 ** -torch.arange(0, 1, 2 / head_dim)  # (head_dim / 2,)
         angles = torch.arange(config.block_size)[:, None] * speeds  # (T, head_dim / 2)
         self.register_buffer("angles", torch.stack([angles.cos(), angles.sin()]), persistent=False)
@@ -309,7 +310,7 @@ def shifted(xb, distance, fill):
 
 # ---- training --------------------------------------------------------------------------------
 def train(config, model, optimizers, log, get_batch, device, dtype):
-    """Stage 06's training, without a choice of the best weights: the last ones are kept.
+    """Stage 06's training, but it keeps the last weights, not the best ones.
 
     get_batch(step, share) -> xb, yb, (B, T) each; a target of -1 is not scored. share: how much of
     the training is done, from 0 to 1.
@@ -335,10 +336,10 @@ def train(config, model, optimizers, log, get_batch, device, dtype):
 
 
 def growing_batches(config, text):
-    """get_batch() of train(): first many short excerpts, and from config.growth on fewer long ones.
+    """get_batch() of train(): many short excerpts at first, fewer long ones from config.growth on.
 
-    Both have about as many characters. Short ones are faster, and at first they teach as much: the
-    model has to learn words before a sentence can help.
+    Both kinds of batch have about as many characters. Short excerpts are faster, and at first they
+    teach as much: the model has to learn words before a sentence can help.
     """
     T = min(config.first_block_size, config.block_size)
     B = config.batch_size * config.block_size // T

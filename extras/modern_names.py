@@ -1,7 +1,7 @@
-"""The best model of names: modern_gpt.py's GPT, as large as stage 05's twin with --preset best.
+"""The best model of names: modern_gpt.py's GPT, nearly as large as the best twin of stage 05.
 
 Same as stage 05: the names, their splits, the losses.
-New here: parts of a modern GPT, Muon, and epochs: each reads every name once.
+New here: parts of a modern GPT, Muon, and epochs. An epoch reads every name once.
 Run: python extras/modern_names.py
 """
 
@@ -22,7 +22,7 @@ stage = load_stage("06_shakespeare_gpt")
 devices = load_stage("06_shakespeare_gpt", "devices")
 
 
-# Those of modern_gpt.py without gates, which did not help on names.
+# modern_gpt.py's parts without gates, which did not help on names.
 PARTS = "no_biases,rmsnorm,rotary,qk_norm,swiglu,previous"
 
 
@@ -32,8 +32,8 @@ class Config:
     data: Path = common.flag(
         ROOT / "data/names.txt", "one name per line, or a folder with train, val and test.txt"
     )
-    parts: str = common.flag(PARTS, "which parts of modern_gpt.py are new")
-    reach: int = common.flag(2, "characters before whose embeddings `previous` adds", 1, 100)
+    parts: str = common.flag(PARTS, "parts of modern_gpt.py, separated by commas")
+    reach: int = common.flag(2, "how many characters back `previous` looks", 1, 100)
     seed: int = common.flag(42, "seeds the random weights, batches and samples", 0, 2**32 - 1)
     steps: int = common.flag(3000, "updates of the weights", 0, 10**7)
     batch_size: int = common.flag(256, "names in one step", 1, 10**6)
