@@ -211,3 +211,8 @@ def test_list_names_every_entry_and_trains_none(monkeypatch, tmp_path, capsys):
 def test_the_results_have_their_usual_folder():
     assert compare_tokens.Config().out == ROOT / "out" / "06_shakespeare_gpt" / "compare_tokens"
     assert compare_tokens.Config().minutes == 1
+    path = ROOT / "results/06_shakespeare_gpt/compare_tokens/table.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    assert {row["entry"]: row["what"] for row in rows} == {
+        entry: kind.what for entry, kind in ENTRIES.items()
+    }
