@@ -157,6 +157,9 @@ def test_a_prompt_with_an_unknown_character_is_named(monkeypatch, tmp_path):
 
 def test_the_defaults_are_those_of_main_py():
     ours, main = vars(tokens.Config()), vars(stage.Config())
-    assert {name for name in ours if ours[name] != main.get(name)} == {"vocab_size", "out"}
+    assert {name for name in ours if ours[name] != main.get(name)} == {"vocab_size", "steps", "out"}
     assert ours["vocab_size"] == 512
+    kept = ROOT / "results/06_shakespeare_gpt/tokens/result.json"
+    share = json.loads(kept.read_text(encoding="utf-8"))["tokens_per_char"]["train"]
+    assert ours["steps"] / share == pytest.approx(main["steps"], rel=0.1)  # as many characters
     assert ours["out"] == ROOT / "out" / "06_shakespeare_gpt" / "tokens"
