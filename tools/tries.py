@@ -70,7 +70,7 @@ def read_tries():
 
 def is_done(one, kept=KEPT):
     path = kept / f"{one.name}.json"
-    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["try"] == one.definition
+    return path.exists() and read_json(path)["try"] == one.definition
 
 
 def run_try(one):
@@ -100,11 +100,16 @@ def run_try(one):
         if done.returncode or "error" in rows:
             last = done.stderr.strip().splitlines()[-1:] or [rows.get("error")]
             raise Problem(f"{one.name} broke off: {last[0]}")
-        result = {} if flags is None else read_result(root / "run" / "result.json")
+        result = {} if flags is None else read_json(root / "run" / "result.json")
     if result.get("interrupted"):
         raise Problem(f"{one.name} was stopped")
     printed = {label: number(value) for label, value in rows.items()}
     return {"try": one.definition, "wall": round(wall, 1), "probe": printed, **result}
+
+
+def read_json(path):
+    """The JSON of a file, texts and all: read_result() would turn a line end into a space."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def number(text):
@@ -167,8 +172,7 @@ def main(arguments=None):
 def read(results, name):
     """The content of results/tries/NAME.json, or of a stage's result.json. OSError if missing."""
     if name in read_tries():
-        path = results / "tries" / f"{name}.json"
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(results / "tries" / f"{name}.json")
     return read_result(results / name / "result.json")
 
 
