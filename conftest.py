@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import pytest
 
@@ -12,6 +13,10 @@ from stages import ROOT, loaded
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Started with &, a program and its children ignore Ctrl-C, but the tests of stops send it to them.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What the tools print must not depend on the width of the terminal that runs the tests.
 for name in ("COLUMNS", "LINES"):

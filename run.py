@@ -283,9 +283,9 @@ def environment():
     return {**kept, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def start(command, more=None, **options):
-    """Start a child in the environment above, with the variables in `more` added."""
-    env = {**environment(), **(more or {})}
+def start(command, **options):
+    """Start a child in the environment above."""
+    env = environment()
     child = subprocess.Popen([str(word) for word in command], env=env, **options)
     children[:] = [child]
     return child
@@ -535,11 +535,8 @@ def run_notebook(words):
 
 def run_tests(words):
     python = find_python(dev=True)
-    split = workers(words)
-    # With a process on each core, a second thread of PyTorch would only wait for one.
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")} if split else {}
     # pytest looks for pyproject.toml where it starts.
-    return run([python, "-m", "pytest", *split, *words], cwd=ROOT, more=threads)
+    return run([python, "-m", "pytest", *workers(words), *words], cwd=ROOT)
 
 
 def workers(words):

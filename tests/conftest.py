@@ -1,8 +1,7 @@
-"""What tests share, most of it those of the explorer: trained models, and a browser."""
+"""What the tests of the explorer share: models that trained for a second, and a browser."""
 
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -30,10 +29,6 @@ FLAGS = {  # folder in out/: flags of a run of a second or less
         "--device=cpu", "--dtype=float32",  # the precision of log_probs
     ],
 }  # fmt: skip
-# Started with &, a program and its children ignore Ctrl-C, but the tests of stops send it to them.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 

@@ -1294,21 +1294,22 @@ def test_the_tests_run_on_all_cores(pytest_words):
     assert pytest_words(cores=3, system="macOS")[:2] == ["-n", "3"]
 
 
-def test_tests_on_all_cores_have_one_thread_each(launcher, monkeypatch, tmp_path, capfd):
-    program = tmp_path / "pytest.py"  # found before the library
-    program.write_text("import os; print(os.environ.get('OMP_NUM_THREADS'))\n", encoding="utf-8")
-    monkeypatch.setattr(launcher, "ROOT", tmp_path)
-    monkeypatch.setattr(launcher, "find_python", lambda dev: sys.executable)
-    monkeypatch.setattr(launcher.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+def test_tests_on_all_cores_have_one_thread_each(monkeypatch):
+    """conftest.py decides it, in each process that pytest-xdist starts."""
+    show = "import conftest, os; print(os.environ.get('OMP_NUM_THREADS'))"
 
-    def threads(*words):
-        assert launcher.run_tests(list(words)) == 0
-        return capfd.readouterr().out.strip()
+    def threads():
+        path = os.pathsep.join([str(ROOT), str(ROOT / "tools")])
+        env = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run([sys.executable, "-c", show], env=env, capture_output=True, text=True)
+        return done.stdout.strip()
 
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     assert threads() == "1"
-    assert threads("-n0") == "None"
+    monkeypatch.delenv("PYTEST_XDIST_WORKER")
+    assert threads() == "None"
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert threads() == "3"
 

@@ -4,7 +4,8 @@ import sys
 
 from stages import ROOT
 
-from experiments import read, table
+from experiments import table
+from tries import read_json
 
 sys.path.append(str(ROOT / "extras"))
 
@@ -14,12 +15,12 @@ STAGE = "06_shakespeare_gpt"
 
 
 def result(results, name):
-    return read(results / STAGE / name / "result.json")
+    return read_json(results / STAGE / name / "result.json")
 
 
 def scaling(results, _):
     """The losses of several widths, and the line through all of them but the last."""
-    rows = read(results / STAGE / "scaling" / "table.json")["rows"]
+    rows = read_json(results / STAGE / "scaling" / "table.json")["rows"]
     predicted, b = scaling_law.predict(rows)
     cells = [
         (row["entry"].removeprefix("width-"), f"{row['params']:,}", f"{row['val']['mean']:.3f}",

@@ -1,6 +1,5 @@
 """The Markdown tables of docs/experiments.md: one function for each kind of experiment."""
 
-import json
 import sys
 
 from stages import ROOT
@@ -13,11 +12,7 @@ import tries
 from published import CHECKS
 from published import rows as published_rows
 from table import duration, plain
-
-
-def read(path):
-    """The JSON in a file. Raises OSError and, for a broken file, ValueError."""
-    return json.loads(path.read_text(encoding="utf-8"))
+from tries import read_json
 
 
 def table(headers, rows, left=2):
@@ -29,14 +24,14 @@ def table(headers, rows, left=2):
 
 def series(results, folder):
     """Runs that were compared with each other. folder: such as 05_microgpt/ablate"""
-    rows = [compare_runs.cells(row) for row in read(results / folder / "table.json")["rows"]]
+    rows = [compare_runs.cells(row) for row in read_json(results / folder / "table.json")["rows"]]
     against = "the row before" if folder.endswith("bridge") else "the baseline"
     return table(compare_runs.headers(against), rows)
 
 
 def modern(results, folder):
     """Parts of a modern GPT at equal time: the runs of extras/ablate_modern.py."""
-    rows, chain = read(results / folder / "table.json")["rows"], folder.endswith("chain")
+    rows, chain = read_json(results / folder / "table.json")["rows"], folder.endswith("chain")
     headers = ["part", "what", "params", "time of a step", "steps", "val loss", "difference"]
     lines = [
         (row["entry"], row["what"], f"{row['params']:,}", f"{row['pace']:.2f}", f"{row['steps']:,}",
@@ -49,7 +44,7 @@ def modern(results, folder):
 
 def mixtures(results, folder):
     """Averages of seeds, a 6-gram mixed in, a sliding window: the rows of extras/mixtures.py."""
-    content = read(results / folder / "table.json")
+    content = read_json(results / folder / "table.json")
     splits = [split for split in ("val", "test") if split in content]
     rows = [
         (row["what"], *(compare_runs.plus_minus(content[split][i]["loss"]) for split in splits))
@@ -65,7 +60,7 @@ def families(results, folder):
         (row["entry"], row["what"], f"{row['params']:,}", f"{row['chars_seen']:,}",
          *(f"{row['loss'][split]:.3f}" for split in ("train", "val", "test")),
          duration(row["seconds"]))
-        for row in read(results / folder / "table.json")["rows"]
+        for row in read_json(results / folder / "table.json")["rows"]
     ]  # fmt: skip
     headers = ["run", "model", "params", "characters seen", "train", "val", "test", "seconds"]
     return table(headers, rows)
@@ -75,7 +70,7 @@ def tokens(results, folder):
     """The runs of extras/compare_tokens.py, and what an unknown word costs in them."""
     import compare_tokens  # it imports PyTorch, which no other table needs
 
-    rows = read(results / folder / "table.json")["rows"]
+    rows = read_json(results / folder / "table.json")["rows"]
     runs = table(compare_tokens.HEADERS, map(compare_tokens.cells, rows))
     unknown = map(compare_tokens.unknown_cells, filter(compare_tokens.has_unknown, rows))
     return f"{runs}\n\n{table(compare_tokens.UNKNOWN_HEADERS, unknown)}"
@@ -90,7 +85,7 @@ def published(results, _):
             rows.append((check.name, f"not run: {check.what}", "", "", "", ""))
             continue
         name = f"[{check.name}]({check.url})"
-        for cells in published_rows(check, read(path)["ours"]):
+        for cells in published_rows(check, read_json(path)["ours"]):
             rows.append((name, *cells))
             name = ""
     return table(["check", "number", "published", "ours", "tolerance", "verdict"], rows)
@@ -98,7 +93,7 @@ def published(results, _):
 
 def temperatures(results, _):
     """Samples at several temperatures, and how many of them are names of the data."""
-    content = read(results / "score" / "temperatures.json")
+    content = read_json(results / "score" / "temperatures.json")
     rows = [
         (row["model"], row["temperature"], f"{row['mean_length']:.2f}", f"{row['distinct']:,}",
          f"{row['in_train']:.1%}", f"{row['held_out']:.1%}", ", ".join(row["first"][:4]))
@@ -110,7 +105,7 @@ def temperatures(results, _):
 
 def known(results, _):
     """Samples at temperatures 1 and 0.5: are they in train, held out or new? Known by heart?"""
-    content = read(results / "score" / "temperatures.json")
+    content = read_json(results / "score" / "temperatures.json")
     rows = [
         (row["model"], f"{row['temperature']:.1f}", f"{row['in_train']:.1%}",
          f"{row['held_out']:.1%}", f"{row['new']:.1%}", f"{row['distinct_in_train']:,}",
@@ -137,7 +132,7 @@ def ratio(row):
 
 def drawn(results, model, temperature, key):
     """A number of the samples of a model, for a line of a page."""
-    for row in read(results / "score" / "temperatures.json")["rows"]:
+    for row in read_json(results / "score" / "temperatures.json")["rows"]:
         if (row["model"], row["temperature"]) == (model, float(temperature)) and key in row:
             return row[key]
     raise ValueError(f"no {key} is known for samples of {model} at temperature {temperature}")

@@ -141,7 +141,7 @@ def read_run(folder):
     """A result, or if the folder has a series next to it, the row of the entry with its name."""
     series = folder.parent / "table.json"
     if series.exists() and not folder.exists():
-        rows = experiments.read(series)["rows"]
+        rows = tries.read_json(series)["rows"]
         return next((row for row in rows if row["entry"] == folder.name), {})
     return read_result(folder / "result.json")
 

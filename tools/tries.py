@@ -108,7 +108,10 @@ def run_try(one):
 
 
 def read_json(path):
-    """The JSON of a file, texts and all: read_result() would turn a line end into a space."""
+    """The JSON in a file. Raises OSError and, for a broken file, ValueError.
+
+    Its texts stay as they are, while read_result() turns a line end into a space.
+    """
     return json.loads(path.read_text(encoding="utf-8"))
 
 
